@@ -1,0 +1,41 @@
+# vit_library(NAME SOURCES... [TORCH] DEPS targets... PRIVATE_DEPS targets...): one room as a static library vit::NAME.
+# TORCH compiles it with the precompiled LibTorch header; only rooms that need LibTorch ask for it.
+function(vit_library name)
+  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(vit_${name} STATIC ${ARG_SOURCES})
+  add_library(vit::${name} ALIAS vit_${name})
+  target_include_directories(vit_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_link_libraries(vit_${name} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+  if(ARG_TORCH)
+    vit_use_torch(vit_${name})
+  endif()
+endfunction()
+
+# Compiles `target` against LibTorch, with the shared precompiled header.
+function(vit_use_torch target)
+  target_link_libraries(${target} PRIVATE vit_torch)
+  target_precompile_headers(${target} REUSE_FROM vit_torch_pch)
+endfunction()
+
+file(WRITE ${CMAKE_BINARY_DIR}/torch_pch.cc "// Holds the precompiled LibTorch header.\n")
+add_library(vit_torch_pch OBJECT ${CMAKE_BINARY_DIR}/torch_pch.cc)
+target_link_libraries(vit_torch_pch PRIVATE vit_torch)
+target_precompile_headers(vit_torch_pch PRIVATE <torch/torch.h>)
+
+# vit_test(NAME SOURCES... [TORCH] DEPS targets... [TIMEOUT seconds] [LABELS labels...]): one test program.
+function(vit_test name)
+  cmake_parse_arguments(ARG "TORCH" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock_main GTest::gtest)
+  target_compile_definitions(${name} PRIVATE
+    VIT_SOURCE_DIR="${CMAKE_SOURCE_DIR}" VIT_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
+  if(ARG_TORCH)
+    vit_use_torch(${name})
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 900)
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
+    ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1;LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp;ASAN_OPTIONS=detect_stack_use_after_return=0;UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
+endfunction()

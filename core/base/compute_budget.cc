@@ -1,0 +1,41 @@
+#include "core/base/compute_budget.h"
+
+#include <ATen/Parallel.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <opencv2/core/utility.hpp>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace vit {
+
+absl::StatusOr<ComputeBudget> ComputeBudget::Create(int threads) {
+  if (threads < 0 || threads > 4096) {
+    return absl::InvalidArgumentError(absl::StrCat("threads is ", threads, "; expected 0 (all) to 4096"));
+  }
+  if (threads == 0) {
+    cpu_set_t set;
+    threads = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+  }
+  cv::setNumThreads(0);
+  return ComputeBudget(threads);
+}
+
+std::thread ComputeBudget::StartThread(const std::string& name, int intra_op_threads,
+                                       std::function<void()> body, int niceness) {
+  return std::thread([name, intra_op_threads, niceness, body = std::move(body)] {
+    pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
+    // Linux keeps niceness by thread; a refusal only costs speed.
+    if (niceness != 0) setpriority(PRIO_PROCESS, gettid(), niceness);
+    // The first call settles LibTorch's own per-thread initialisation, which would otherwise undo the second.
+    at::get_num_threads();
+    at::set_num_threads(intra_op_threads);
+    body();
+  });
+}
+
+}  // namespace vit

@@ -1,0 +1,45 @@
+// The one owner of compute threads.
+#ifndef VIT_CORE_BASE_COMPUTE_BUDGET_H_
+#define VIT_CORE_BASE_COMPUTE_BUDGET_H_
+
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "absl/status/statusor.h"
+
+namespace vit {
+
+// How many threads each kind of work may use. LibTorch keeps an OpenMP team for every thread that computes, so threads
+// that compute are made here alone and their number is fixed. Immutable; copy freely.
+class ComputeBudget {
+ public:
+  // One thread of each kind.
+  ComputeBudget() = default;
+
+  // `threads`: the compute threads of the process; 0 is one for each processor this process may use. INVALID_ARGUMENT
+  // below 0 or above 4096. Also turns off OpenCV's own threads.
+  static absl::StatusOr<ComputeBudget> Create(int threads);
+
+  // LibTorch's threads for a training step.
+  int training_threads() const { return threads_; }
+  // LibTorch's threads for one inference batch: few, so that training keeps the machine.
+  int serving_threads() const { return threads_ > 4 ? threads_ / 4 : 1; }
+  // Threads that decode and preprocess the pictures of Classify calls.
+  int decode_threads() const { return threads_ > 4 ? threads_ / 2 : 2; }
+  // Threads that load training data, where the spec names no number.
+  int loader_threads() const { return threads_; }
+
+  // Starts a thread in which LibTorch uses `intra_op_threads` threads. `name` (15 characters at most) is what top -H
+  // shows. `niceness` above 0 yields the processor to other threads.
+  static std::thread StartThread(const std::string& name, int intra_op_threads,
+                                 std::function<void()> body, int niceness = 0);
+
+ private:
+  explicit ComputeBudget(int threads) : threads_(threads) {}
+  int threads_ = 1;
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_BASE_COMPUTE_BUDGET_H_

@@ -1,0 +1,235 @@
+#include "core/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/status.h"
+
+namespace vit {
+namespace fs = std::filesystem;
+
+absl::Status ErrnoToStatus(int error, absl::string_view what) {
+  const std::string message = absl::StrCat(what, ": ", strerror(error));
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return absl::NotFoundError(message);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::PermissionDeniedError(message);
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EMFILE:
+    case ENOMEM:
+      return absl::ResourceExhaustedError(message);
+    case EEXIST:
+      return absl::AlreadyExistsError(message);
+    default:
+      return absl::InternalError(message);
+  }
+}
+
+namespace {
+
+absl::Status FromErrorCode(const std::error_code& code, absl::string_view what) {
+  return code ? ErrnoToStatus(code.value(), what) : absl::OkStatus();
+}
+
+// A file descriptor that closes itself.
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(const Fd&) = delete;
+  ~Fd() {
+    if (fd_ >= 0) close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadFile(const fs::path& path, int64_t max_bytes) {
+  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
+  struct stat info;
+  if (fstat(fd.get(), &info) != 0) return ErrnoToStatus(errno, absl::StrCat("stat ", path.string()));
+  if (!S_ISREG(info.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(path.string(), " is not a regular file"));
+  }
+  if (info.st_size > max_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat(path.string(), " has ", info.st_size,
+                                                     " bytes; at most ", max_bytes, " are read"));
+  }
+  std::string content(info.st_size, '\0');
+  size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t n = read(fd.get(), content.data() + done, content.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoToStatus(errno, absl::StrCat("read ", path.string()));
+    if (n == 0) break;
+    done += n;
+  }
+  content.resize(done);
+  return content;
+}
+
+absl::StatusOr<FileWriter> FileWriter::Create(const fs::path& path) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return ErrnoToStatus(errno, absl::StrCat("create ", path.string()));
+  return FileWriter(fd, path);
+}
+
+FileWriter::FileWriter(FileWriter&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+
+FileWriter::~FileWriter() {
+  if (fd_ >= 0) close(fd_);
+}
+
+absl::Status FileWriter::Append(absl::string_view data) {
+  while (!data.empty()) {
+    const ssize_t n = write(fd_, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoToStatus(errno, absl::StrCat("write ", path_.string()));
+    data.remove_prefix(n);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FileWriter::SyncAndClose() {
+  const int fd = std::exchange(fd_, -1);
+  const bool synced = fsync(fd) == 0;
+  const int sync_error = errno;
+  if (close(fd) != 0 && synced) return ErrnoToStatus(errno, absl::StrCat("close ", path_.string()));
+  if (!synced) return ErrnoToStatus(sync_error, absl::StrCat("fsync ", path_.string()));
+  return absl::OkStatus();
+}
+
+absl::Status SyncDirectory(const fs::path& path) {
+  Fd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) return ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
+  if (fsync(fd.get()) != 0) return ErrnoToStatus(errno, absl::StrCat("fsync ", path.string()));
+  return absl::OkStatus();
+}
+
+absl::Status CreateDirectories(const fs::path& path) {
+  std::error_code code;
+  fs::create_directories(path, code);
+  return FromErrorCode(code, absl::StrCat("create folder ", path.string()));
+}
+
+absl::Status RemoveTree(const fs::path& path) {
+  const fs::path aside = path.string() + ".removed";
+  std::error_code code;
+  fs::remove_all(aside, code);
+  fs::rename(path, aside, code);
+  if (code && code.value() == ENOENT) return absl::OkStatus();
+  VIT_RETURN_IF_ERROR(FromErrorCode(code, absl::StrCat("remove ", path.string())));
+  fs::remove_all(aside, code);
+  return FromErrorCode(code, absl::StrCat("remove ", aside.string()));
+}
+
+absl::Status WriteFileAtomically(const fs::path& path, absl::string_view content) {
+  const fs::path aside = path.string() + ".tmp";
+  const absl::Status written = [&] {
+    VIT_ASSIGN_OR_RETURN(FileWriter writer, FileWriter::Create(aside));
+    VIT_RETURN_IF_ERROR(writer.Append(content));
+    VIT_RETURN_IF_ERROR(writer.SyncAndClose());
+    std::error_code code;
+    fs::rename(aside, path, code);
+    return FromErrorCode(code, absl::StrCat("rename to ", path.string()));
+  }();
+  if (!written.ok()) {
+    unlink(aside.c_str());
+    return written;
+  }
+  return SyncDirectory(path.parent_path());
+}
+
+absl::Status WriteDirectoryAtomically(
+    const fs::path& path, const std::function<absl::Status(const fs::path& directory)>& fill) {
+  const fs::path aside = path.string() + ".tmp";
+  std::error_code code;
+  fs::remove_all(aside, code);
+  const absl::Status written = [&]() -> absl::Status {
+    VIT_RETURN_IF_ERROR(CreateDirectories(aside));
+    VIT_RETURN_IF_ERROR(fill(aside));
+    VIT_RETURN_IF_ERROR(SyncDirectory(aside));
+    VIT_RETURN_IF_ERROR(RemoveTree(path));
+    fs::rename(aside, path, code);
+    return FromErrorCode(code, absl::StrCat("rename to ", path.string()));
+  }();
+  if (!written.ok()) {
+    fs::remove_all(aside, code);
+    return written;
+  }
+  return SyncDirectory(path.parent_path());
+}
+
+absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path, absl::Span<const std::string> roots) {
+  const fs::path given{std::string(path)};
+  if (!given.is_absolute()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("path '", path, "' is not absolute; paths are the daemon's own"));
+  }
+  const std::string allowed =
+      roots.empty() ? "none is set; start vitd with --data-root DIR" : absl::StrJoin(roots, ", ");
+  const absl::Status outside = absl::PermissionDeniedError(
+      absl::StrCat("path '", path, "' is not under a data root (", allowed, ")"));
+  // A path that is outside as written is refused before the file system is asked, so that nothing outside can be probed.
+  const auto inside = [](const fs::path& inner, const fs::path& outer) {
+    const fs::path relative = inner.lexically_relative(outer);
+    return !relative.empty() && *relative.begin() != "..";
+  };
+  bool maybe = false;
+  std::error_code code;
+  for (const std::string& root : roots) {
+    maybe = maybe || inside(given.lexically_normal(), fs::path(root).lexically_normal()) ||
+            inside(given.lexically_normal(), fs::weakly_canonical(root, code));
+  }
+  if (!maybe) return outside;
+  const fs::path resolved = fs::canonical(given, code);
+  if (code) return ErrnoToStatus(code.value(), absl::StrCat("path '", path, "'"));
+  for (const std::string& root : roots) {
+    const fs::path resolved_root = fs::canonical(root, code);
+    if (!code && inside(resolved, resolved_root)) return resolved;
+  }
+  return absl::PermissionDeniedError(absl::StrCat("path '", path, "' leads to '", resolved.string(),
+                                                  "', which is not under a data root (", allowed, ")"));
+}
+
+absl::StatusOr<FileLock> FileLock::Acquire(const fs::path& path) {
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) return ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    const int error = errno;
+    close(fd);
+    if (error == EWOULDBLOCK) {
+      return absl::FailedPreconditionError(absl::StrCat(path.string(), " is held by another process"));
+    }
+    return ErrnoToStatus(error, absl::StrCat("lock ", path.string()));
+  }
+  return FileLock(fd);
+}
+
+FileLock::FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
+FileLock::~FileLock() {
+  if (fd_ >= 0) close(fd_);
+}
+
+}  // namespace vit

@@ -1,0 +1,83 @@
+// Files that survive crashes: what is written appears whole or not at all.
+#ifndef VIT_CORE_BASE_FILE_H_
+#define VIT_CORE_BASE_FILE_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace vit {
+
+// The status for errno `error`: ENOENT is NOT_FOUND, EACCES, EPERM and EROFS PERMISSION_DENIED, ENOSPC, EDQUOT and EFBIG
+// RESOURCE_EXHAUSTED, EEXIST ALREADY_EXISTS, else INTERNAL. The message is "what: strerror".
+absl::Status ErrnoToStatus(int error, absl::string_view what);
+
+// The whole file. RESOURCE_EXHAUSTED where it is larger than `max_bytes`.
+absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path, int64_t max_bytes);
+
+// An open file being written in order. Every error of write, fsync and close is reported.
+class FileWriter {
+ public:
+  static absl::StatusOr<FileWriter> Create(const std::filesystem::path& path);
+  FileWriter(FileWriter&& other) noexcept;
+  FileWriter& operator=(FileWriter&&) = delete;
+  ~FileWriter();
+
+  absl::Status Append(absl::string_view data);
+  // fsync and close.
+  absl::Status SyncAndClose();
+
+ private:
+  FileWriter(int fd, std::filesystem::path path) : fd_(fd), path_(std::move(path)) {}
+  int fd_;
+  std::filesystem::path path_;
+};
+
+// Creates or replaces `path`: written beside it, fsynced, renamed, its folder fsynced.
+absl::Status WriteFileAtomically(const std::filesystem::path& path, absl::string_view content);
+
+// Creates or replaces the folder `path`, filled by `fill`, which gets the folder to write into. Files in it must have
+// been fsynced by `fill` (FileWriter does). It is made aside as `path` + ".tmp", fsynced, then renamed. On an error
+// nothing is left of it, and an earlier `path` is as it was.
+absl::Status WriteDirectoryAtomically(
+    const std::filesystem::path& path,
+    const std::function<absl::Status(const std::filesystem::path& directory)>& fill);
+
+absl::Status SyncDirectory(const std::filesystem::path& path);
+
+// mkdir -p.
+absl::Status CreateDirectories(const std::filesystem::path& path);
+
+// rm -rf; OK where there is nothing. Renames the tree aside first, so that a crash never leaves half of it under its name.
+absl::Status RemoveTree(const std::filesystem::path& path);
+
+// `path` with every symbolic link resolved, if it is inside one of `roots` (themselves resolved). INVALID_ARGUMENT for a
+// relative path, NOT_FOUND where nothing is there, PERMISSION_DENIED outside the roots; the message names the roots.
+// Without roots, every path is outside.
+absl::StatusOr<std::filesystem::path> ResolveUnderRoots(absl::string_view path,
+                                                        absl::Span<const std::string> roots);
+
+// A lock on a file, held by one process at a time and released when it ends, however it ends.
+class FileLock {
+ public:
+  // FAILED_PRECONDITION where another process holds it.
+  static absl::StatusOr<FileLock> Acquire(const std::filesystem::path& path);
+  FileLock(FileLock&& other) noexcept;
+  FileLock& operator=(FileLock&&) = delete;
+  ~FileLock();
+
+ private:
+  explicit FileLock(int fd) : fd_(fd) {}
+  int fd_;
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_BASE_FILE_H_

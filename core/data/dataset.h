@@ -1,0 +1,60 @@
+// Labelled pictures from a source: shapes:, folder:, cifar10: or cifar100:.
+#ifndef VIT_CORE_DATA_DATASET_H_
+#define VIT_CORE_DATA_DATASET_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/data/image.h"
+#include "vit/v1/data.pb.h"
+
+namespace vit {
+
+enum class DataSplit { kTrain, kValidation };
+
+struct DataSetOptions {
+  // Folders that a source's PATH must lie in, symbolic links resolved.
+  std::vector<std::string> data_roots;
+  ImageLimits limits;
+  // Side of the pictures that "shapes:" draws.
+  int image_size = 32;
+};
+
+// The samples of a source, split and in a fixed order (files sort bytewise), readable at random. Immutable and
+// thread-safe once open.
+class DataSet {
+ public:
+  // Lists the source; reads no pictures. `config.source` is required. INVALID_ARGUMENT for an unknown scheme or a folder
+  // without classes or pictures (says what was found and expected), NOT_FOUND for a missing path, PERMISSION_DENIED
+  // outside the data roots.
+  static absl::StatusOr<std::shared_ptr<const DataSet>> Open(const vit::v1::DataConfig& config,
+                                                             const DataSetOptions& options);
+  virtual ~DataSet() = default;
+
+  virtual int64_t size(DataSplit split) const = 0;
+  // Class of sample `index`, 0 .. class_names().size() - 1.
+  virtual int64_t label(DataSplit split, int64_t index) const = 0;
+  // What a message calls sample `index`: its path, or "data_batch_1.bin:17".
+  virtual std::string name(DataSplit split, int64_t index) const = 0;
+  // Reads and decodes sample `index`. `min_short_side` as in DecodeOptions.
+  virtual absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side) const = 0;
+
+  // In label order.
+  const std::vector<std::string>& class_names() const { return class_names_; }
+  // Side of the source's own pictures where all are square and of one size (32 for CIFAR, image_size for shapes), else 0.
+  int native_size() const { return native_size_; }
+  // 16 hexadecimal digits over the names, sizes, classes and splits of all samples: changes when the data does.
+  const std::string& fingerprint() const { return fingerprint_; }
+
+ protected:
+  std::vector<std::string> class_names_;
+  int native_size_ = 0;
+  std::string fingerprint_;
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_DATA_DATASET_H_

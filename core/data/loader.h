@@ -1,0 +1,110 @@
+// Batches, made ahead by a pool of threads. What a batch holds is a function of (data, config, seed, step) alone: neither
+// the number of threads nor what was loaded before changes it.
+#ifndef VIT_CORE_DATA_LOADER_H_
+#define VIT_CORE_DATA_LOADER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/data/dataset.h"
+#include "vit/v1/data.pb.h"
+
+namespace vit {
+
+// Pictures of one step, as bytes; normalisation is the consumer's. An unreadable picture leaves its place empty: `images`
+// and `labels` hold the readable ones, in order, and `slots` says where in the full batch each one stands.
+struct Batch {
+  int64_t step = 0;
+  int image_size = 0;
+  std::vector<uint8_t> images;  // [slots.size(), 3, image_size, image_size]
+  std::vector<int64_t> labels;  // [slots.size()]
+  std::vector<int> slots;       // ascending, each in 0 .. size - 1
+  int size = 0;                 // places, readable or not
+};
+
+
+// What is common to both loaders. Where `cache` is CACHE_MODE_AUTO and both splits fit in max_cache_bytes, pictures are
+// decoded once.
+class SampleReader {
+ public:
+  // Called once for each unreadable picture, from a loader thread.
+  using BadImageCallback = std::function<void(const std::string& name, const absl::Status& why)>;
+
+  // `config`: effective. Fails nothing by itself.
+  SampleReader(std::shared_ptr<const DataSet> data, const vit::v1::DataConfig& config, int image_size,
+               BadImageCallback on_bad_image);
+  ~SampleReader();
+
+  // Fills `out` [3, image_size, image_size] with sample `index` of the training split as epoch `epoch` of a run with
+  // `seed` sees it; false where it cannot be read.
+  bool ReadTrain(uint64_t seed, int64_t epoch, int64_t index, uint8_t* out);
+  // As evaluation sees it.
+  bool ReadEval(DataSplit split, int64_t index, uint8_t* out);
+
+  // Distinct unreadable pictures met so far in the training split.
+  int64_t bad_train_images() const;
+  // OK, or INVALID_ARGUMENT once more than max_bad_fraction of the training split is unreadable; lists the first ten.
+  absl::Status CheckBadFraction() const;
+
+  const DataSet& data() const;
+  int image_size() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Training batches for steps first_step, first_step + 1, ... without end. Step s holds places
+// (s mod steps_per_epoch) * batch_size ... of ShuffledIndices(seed, epoch, n) with epoch = s / steps_per_epoch and
+// steps_per_epoch = n / batch_size; what is left over at an epoch's end is left out.
+class TrainLoader {
+ public:
+  struct Options {
+    uint64_t seed = 0;
+    int batch_size = 128;  // at most the split's size
+    int64_t first_step = 0;
+    int threads = 1;
+    int prefetch_batches = 4;
+  };
+  // Starts the threads (niced below compute). `reader` must outlive the loader.
+  TrainLoader(SampleReader* reader, const Options& options);
+  // Stops and joins the threads.
+  ~TrainLoader();
+
+  // The next step's batch. CANCELLED once `stop` is requested; CheckBadFraction's error where it applies.
+  absl::StatusOr<Batch> Next(std::stop_token stop);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// One pass over a split, in order; the last batch may be smaller.
+class EvalLoader {
+ public:
+  struct Options {
+    DataSplit split = DataSplit::kValidation;
+    int batch_size = 128;
+    int threads = 1;
+    int prefetch_batches = 4;
+  };
+  EvalLoader(SampleReader* reader, const Options& options);
+  ~EvalLoader();
+
+  // The next batch; one with size 0 at the end. CANCELLED once `stop` is requested.
+  absl::StatusOr<Batch> Next(std::stop_token stop);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_DATA_LOADER_H_

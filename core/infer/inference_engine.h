@@ -1,0 +1,92 @@
+// Answers Classify: decode, preprocess, batch, forward, top k. Images go in as bytes, scores come out as floats.
+#ifndef VIT_CORE_INFER_INFERENCE_ENGINE_H_
+#define VIT_CORE_INFER_INFERENCE_ENGINE_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/base/compute_budget.h"
+#include "core/base/device.h"
+#include "core/data/image.h"
+#include "vit/v1/inference.pb.h"
+
+namespace vit {
+
+// A checkpoint on disk that may be loaded.
+struct ServableCheckpoint {
+  std::string run;  // its id
+  int64_t step = 0;
+  std::filesystem::path directory;  // a model directory (core/weights/model_directory.h)
+  // The checkpoint's files stay while this is held.
+  std::shared_ptr<void> lease;
+};
+
+// Says which checkpoint a model's name means at this moment. Thread-safe.
+class CheckpointSource {
+ public:
+  virtual ~CheckpointSource() = default;
+  // `model`: "run:<id>", "latest" or "" (latest). NOT_FOUND for no such run, UNAVAILABLE while it has no checkpoint,
+  // INVALID_ARGUMENT for another form. Cheap: called for every request.
+  virtual absl::StatusOr<ServableCheckpoint> FindCheckpoint(const std::string& model) = 0;
+};
+
+// What the engine tells, for metrics. Thread-safe; must return quickly. `model` is "run:<id>", `version` the step.
+class InferenceObserver {
+ public:
+  virtual ~InferenceObserver() = default;
+  // A picture was answered. `total` is from its arrival.
+  virtual void OnImageDone(const std::string& model, int64_t version, absl::StatusCode code,
+                           absl::Duration total) = 0;
+  virtual void OnBatch(const std::string& model, int batch_size, absl::Duration compute) = 0;
+  virtual void OnQueued(const std::string& model, absl::Duration queue_time) = 0;
+  virtual void OnQueueDepth(const std::string& model, int depth) = 0;
+  virtual void OnModelLoaded(const std::string& model, int64_t version) = 0;
+  virtual void OnModelUnloaded(const std::string& model, int64_t version) = 0;
+};
+
+// Serves any number of models, loaded when first asked for and kept while among the `max_loaded_models` last used. When a
+// model's checkpoint changes, the new one is loaded and warmed up beside the old, then swapped in; requests in flight end
+// on the one they began with, and no call fails for it.
+//
+// Thread-safe. Destruction answers what is queued with UNAVAILABLE and waits for what is being computed.
+class InferenceEngine {
+ public:
+  struct Options {
+    Device device = Device::Cpu();
+    ComputeBudget budget;
+    ImageLimits limits;
+    int max_batch_size = 32;
+    absl::Duration max_queue_delay = absl::Milliseconds(2);
+    int max_queue_size = 1024;       // pictures waiting; beyond it RESOURCE_EXHAUSTED
+    int max_images_per_request = 256;
+    int max_loaded_models = 4;
+    InferenceObserver* observer = nullptr;  // may be null
+    Clock* clock = Clock::Real();
+  };
+  // `source` and the observer must outlive the engine.
+  static absl::StatusOr<std::unique_ptr<InferenceEngine>> Create(CheckpointSource* source,
+                                                                 Options options);
+  virtual ~InferenceEngine() = default;
+
+  // Answers `request`; `done` runs exactly once, on a thread of the engine or the caller's. `cancelled` is asked before
+  // work begins on a picture. Statuses as in inference.proto: a request whose only picture is bad fails as a whole, in a
+  // request with several an undecodable one fails alone.
+  virtual void Classify(vit::v1::ClassifyRequest request, absl::Time deadline,
+                        std::function<bool()> cancelled,
+                        std::function<void(absl::StatusOr<vit::v1::ClassifyResponse>)> done) = 0;
+
+  // Loads what `model` means now, if it is not loaded yet, so that the next request does not wait.
+  virtual absl::Status Preload(const std::string& model) = 0;
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_INFER_INFERENCE_ENGINE_H_

@@ -1,0 +1,32 @@
+// A model directory: model.safetensors (timm's names), config.json (timm loads it through local-dir:), labels.txt.
+#ifndef VIT_CORE_WEIGHTS_MODEL_DIRECTORY_H_
+#define VIT_CORE_WEIGHTS_MODEL_DIRECTORY_H_
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "vit/v1/data.pb.h"
+#include "vit/v1/model.pb.h"
+
+namespace vit {
+
+// What goes with the weights: enough to classify a picture.
+struct ModelDescription {
+  vit::v1::ModelConfig model;  // effective
+  // Preprocessing: mean, std, interpolation, eval.crop_pct and apply_orientation are set.
+  vit::v1::DataConfig preprocessing;
+  std::vector<std::string> labels;  // in the head's order
+};
+
+// Writes config.json and labels.txt into `directory`, fsynced. model.safetensors is the caller's.
+absl::Status WriteModelDescription(const std::filesystem::path& directory, const ModelDescription& description);
+
+// NOT_FOUND for a missing file, DATA_LOSS for one that cannot be understood; names the file.
+absl::StatusOr<ModelDescription> ReadModelDescription(const std::filesystem::path& directory);
+
+}  // namespace vit
+
+#endif  // VIT_CORE_WEIGHTS_MODEL_DIRECTORY_H_
