@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,33 +16,10 @@
 namespace vit {
 namespace fs = std::filesystem;
 
-absl::Status ErrnoToStatus(int error, absl::string_view what) {
-  const std::string message = absl::StrCat(what, ": ", strerror(error));
-  switch (error) {
-    case ENOENT:
-    case ENOTDIR:
-      return absl::NotFoundError(message);
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return absl::PermissionDeniedError(message);
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-    case EMFILE:
-    case ENOMEM:
-      return absl::ResourceExhaustedError(message);
-    case EEXIST:
-      return absl::AlreadyExistsError(message);
-    default:
-      return absl::InternalError(message);
-  }
-}
-
 namespace {
 
 absl::Status FromErrorCode(const std::error_code& code, absl::string_view what) {
-  return code ? ErrnoToStatus(code.value(), what) : absl::OkStatus();
+  return code ? absl::ErrnoToStatus(code.value(), what) : absl::OkStatus();
 }
 
 // A file descriptor that closes itself.
@@ -64,9 +40,9 @@ class Fd {
 
 absl::StatusOr<std::string> ReadFile(const fs::path& path, int64_t max_bytes) {
   Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (fd.get() < 0) return ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
+  if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
   struct stat info;
-  if (fstat(fd.get(), &info) != 0) return ErrnoToStatus(errno, absl::StrCat("stat ", path.string()));
+  if (fstat(fd.get(), &info) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("stat ", path.string()));
   if (!S_ISREG(info.st_mode)) {
     return absl::InvalidArgumentError(absl::StrCat(path.string(), " is not a regular file"));
   }
@@ -79,7 +55,7 @@ absl::StatusOr<std::string> ReadFile(const fs::path& path, int64_t max_bytes) {
   while (done < content.size()) {
     const ssize_t n = read(fd.get(), content.data() + done, content.size() - done);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoToStatus(errno, absl::StrCat("read ", path.string()));
+    if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("read ", path.string()));
     if (n == 0) break;
     done += n;
   }
@@ -89,7 +65,7 @@ absl::StatusOr<std::string> ReadFile(const fs::path& path, int64_t max_bytes) {
 
 absl::StatusOr<FileWriter> FileWriter::Create(const fs::path& path) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return ErrnoToStatus(errno, absl::StrCat("create ", path.string()));
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("create ", path.string()));
   return FileWriter(fd, path);
 }
 
@@ -104,7 +80,7 @@ absl::Status FileWriter::Append(absl::string_view data) {
   while (!data.empty()) {
     const ssize_t n = write(fd_, data.data(), data.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoToStatus(errno, absl::StrCat("write ", path_.string()));
+    if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("write ", path_.string()));
     data.remove_prefix(n);
   }
   return absl::OkStatus();
@@ -114,15 +90,15 @@ absl::Status FileWriter::SyncAndClose() {
   const int fd = std::exchange(fd_, -1);
   const bool synced = fsync(fd) == 0;
   const int sync_error = errno;
-  if (close(fd) != 0 && synced) return ErrnoToStatus(errno, absl::StrCat("close ", path_.string()));
-  if (!synced) return ErrnoToStatus(sync_error, absl::StrCat("fsync ", path_.string()));
+  if (close(fd) != 0 && synced) return absl::ErrnoToStatus(errno, absl::StrCat("close ", path_.string()));
+  if (!synced) return absl::ErrnoToStatus(sync_error, absl::StrCat("fsync ", path_.string()));
   return absl::OkStatus();
 }
 
 absl::Status SyncDirectory(const fs::path& path) {
   Fd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0) return ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
-  if (fsync(fd.get()) != 0) return ErrnoToStatus(errno, absl::StrCat("fsync ", path.string()));
+  if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
+  if (fsync(fd.get()) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("fsync ", path.string()));
   return absl::OkStatus();
 }
 
@@ -203,7 +179,7 @@ absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path, absl::Span<co
   }
   if (!maybe) return outside;
   const fs::path resolved = fs::canonical(given, code);
-  if (code) return ErrnoToStatus(code.value(), absl::StrCat("path '", path, "'"));
+  if (code) return absl::ErrnoToStatus(code.value(), absl::StrCat("path '", path, "'"));
   for (const std::string& root : roots) {
     const fs::path resolved_root = fs::canonical(root, code);
     if (!code && inside(resolved, resolved_root)) return resolved;
@@ -214,14 +190,14 @@ absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path, absl::Span<co
 
 absl::StatusOr<FileLock> FileLock::Acquire(const fs::path& path) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     const int error = errno;
     close(fd);
     if (error == EWOULDBLOCK) {
       return absl::FailedPreconditionError(absl::StrCat(path.string(), " is held by another process"));
     }
-    return ErrnoToStatus(error, absl::StrCat("lock ", path.string()));
+    return absl::ErrnoToStatus(error, absl::StrCat("lock ", path.string()));
   }
   return FileLock(fd);
 }

@@ -15,10 +15,6 @@
 
 namespace vit {
 
-// The status for errno `error`: ENOENT is NOT_FOUND, EACCES, EPERM and EROFS PERMISSION_DENIED, ENOSPC, EDQUOT and EFBIG
-// RESOURCE_EXHAUSTED, EEXIST ALREADY_EXISTS, else INTERNAL. The message is "what: strerror".
-absl::Status ErrnoToStatus(int error, absl::string_view what);
-
 // The whole file. RESOURCE_EXHAUSTED where it is larger than `max_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path, int64_t max_bytes);
 
