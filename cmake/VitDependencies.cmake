@@ -25,10 +25,15 @@ target_link_libraries(vit_opencv INTERFACE opencv_imgcodecs opencv_imgproc openc
 
 # LibTorch: $LIBTORCH, or the wheel that scripts/bootstrap puts into .venv. Not through its CMake package, which asks
 # for CUDA's compiler and Caffe2.
-set(LIBTORCH "$ENV{LIBTORCH}" CACHE PATH "Root of LibTorch: the folder that holds include/ and lib/")
+set(LIBTORCH "" CACHE PATH "Root of LibTorch: the folder that holds include/ and lib/")
+if(DEFINED ENV{LIBTORCH})
+  set(LIBTORCH "$ENV{LIBTORCH}" CACHE PATH "Root of LibTorch: the folder that holds include/ and lib/" FORCE)
+endif()
 if(NOT LIBTORCH)
   file(GLOB candidates ${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/torch)
-  list(GET candidates 0 LIBTORCH)
+  if(candidates)
+    list(GET candidates 0 LIBTORCH)
+  endif()
 endif()
 if(NOT EXISTS ${LIBTORCH}/lib/libtorch_cpu.so)
   message(FATAL_ERROR "no LibTorch at '${LIBTORCH}': run scripts/bootstrap, or set LIBTORCH to its folder")

@@ -22,7 +22,9 @@ add_library(vit_torch_pch OBJECT ${CMAKE_BINARY_DIR}/torch_pch.cc)
 target_link_libraries(vit_torch_pch PRIVATE vit_torch)
 target_precompile_headers(vit_torch_pch PRIVATE <torch/torch.h>)
 
-# vit_test(NAME SOURCES... [TORCH] DEPS targets... [TIMEOUT seconds] [LABELS labels...]): one test program.
+# vit_test(NAME SOURCES... [TORCH] DEPS targets... [TIMEOUT seconds] [LABELS labels...]): one test program. It gets its
+# folder's name as a label (base, data, server, e2e, ...), and target <folder>_tests builds all of that folder. Tests
+# labelled e2e start daemons that want every core: each runs alone.
 function(vit_test name)
   cmake_parse_arguments(ARG "TORCH" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -32,9 +34,22 @@ function(vit_test name)
   if(ARG_TORCH)
     vit_use_torch(${name})
   endif()
+  get_filename_component(room ${CMAKE_CURRENT_SOURCE_DIR} NAME)
+  if(NOT TARGET ${room}_tests)
+    add_custom_target(${room}_tests)
+  endif()
+  add_dependencies(${room}_tests ${name})
   add_test(NAME ${name} COMMAND ${name})
+  list(APPEND ARG_LABELS ${room})
+  list(REMOVE_DUPLICATES ARG_LABELS)
+  if("e2e" IN_LIST ARG_LABELS)
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
+  endif()
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 900)
+  endif()
+  if(VIT_SANITIZE)
+    math(EXPR ARG_TIMEOUT "3 * ${ARG_TIMEOUT}")
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
     ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1;LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp;ASAN_OPTIONS=detect_stack_use_after_return=0;UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")

@@ -1,0 +1,56 @@
+# For people; CMake does the work. `make` alone lists the targets.
+#
+# JOBS=N        compile and test jobs (default: one per core, at most one per 2 GiB of memory)
+# LINT=all      `make lint` runs clang-tidy on every file, not only on changed ones
+# BENCH=REGEX   `make bench` runs only the benchmarks that match
+
+JOBS ?= $(shell awk -v n="$$(nproc)" '/MemTotal/ {m = int($$2 / 2097152); print m < 1 ? 1 : m < n ? m : n}' /proc/meminfo)
+LINT ?= changed
+IMAGE ?= vitd
+CTEST := ctest --output-on-failure -j $(JOBS)
+
+.DEFAULT_GOAL := help
+.PHONY: help bootstrap build demo test bench format lint test-asan test-tsan image clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+bootstrap: ## Install the dependencies (asks for root only where some are missing)
+	@scripts/bootstrap
+
+build: bootstrap build/release/build.ninja ## Build vitd and vitctl into build/release/bin
+	@cmake --build build/release -j $(JOBS)
+
+demo: build ## Train on generated pictures, classify one, look at the metrics
+	@scripts/demo build/release/bin
+
+test: build ## Build and run every test
+	@cd build/release && $(CTEST)
+
+bench: build ## Measure training, serving and their parts
+	@bench/run build/release/bin $(BENCH)
+
+test-asan: bootstrap build/asan/build.ninja ## Every test under AddressSanitizer and UndefinedBehaviorSanitizer
+	@cmake --build build/asan -j $(JOBS)
+	@cd build/asan && $(CTEST)
+
+# The rooms with threads of their own; LibTorch is not built with ThreadSanitizer, so the others tell nothing.
+TSAN_ROOMS := base data runs server
+test-tsan: bootstrap build/tsan/build.ninja ## Tests of base, data, runs and server under ThreadSanitizer
+	@cmake --build build/tsan -j $(JOBS) -t $(TSAN_ROOMS:%=%_tests)
+	@cd build/tsan && $(CTEST) -L '^($(subst $() ,|,$(TSAN_ROOMS)))$$'
+
+format: ## Format every C++ file (needs `scripts/bootstrap --dev`)
+	@git ls-files -co --exclude-standard '*.h' '*.cc' | xargs -r clang-format -i
+
+lint: build/release/build.ninja ## clang-format, clang-tidy, buf, shellcheck (needs `scripts/bootstrap --dev`)
+	@scripts/lint $(LINT)
+
+image: ## Build the container image (IMAGE=name)
+	docker build -t $(IMAGE) .
+
+clean: ## Remove what was built; .venv stays
+	rm -rf build
+
+build/%/build.ninja: CMakePresets.json | bootstrap
+	@cmake --preset $*
