@@ -50,6 +50,8 @@ class RunManager {
     TrainingEnvironment environment;  // find_checkpoint is set by the manager
     int max_queued_runs = 100;        // waiting; beyond it Start returns RESOURCE_EXHAUSTED
     bool resume_interrupted = true;
+    // Threads that load training data, whatever a run's spec says; changes speed only. 0: the spec's.
+    int loader_threads = 0;
     RunListener* listener = nullptr;  // may be null; must outlive the manager
     Clock* clock = Clock::Real();
   };
