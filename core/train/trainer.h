@@ -35,6 +35,10 @@ class TrainObserver {
   virtual void OnStep(const Step& step) = 0;
   // A new entry of the history.
   virtual void OnMetrics(const vit::v1::MetricPoint& point) = 0;
+  // The checkpoint of `step` is written and about to appear under its name. Returns once the history up to `step` is on
+  // disk, so that a run that goes on from there lacks nothing; an error fails this checkpoint. Every OnMetrics up to
+  // `step` comes before. On the checkpoint writer's thread.
+  virtual absl::Status BeforeCheckpoint(int64_t step) { return absl::OkStatus(); }
   // A checkpoint is on disk, whole. Called on the checkpoint writer's thread.
   virtual void OnCheckpoint(const vit::v1::CheckpointInfo& checkpoint, absl::Duration write_time) = 0;
   // A checkpoint could not be written; training goes on and the previous one stays. On the checkpoint writer's thread.
