@@ -1,0 +1,44 @@
+# vitd and vitctl on Debian 12, CPU build of LibTorch. The last stage holds no compiler and runs as an ordinary user.
+#   docker build -t vitd .
+#   docker run -p 127.0.0.1:50051:50051 -v vitd-state:/var/lib/vitd -v /srv/pictures:/data:ro vitd
+
+FROM debian:bookworm-slim AS build
+# A folder or page of wheels where pip looks first, for building without PyPI.
+ARG PIP_FIND_LINKS
+WORKDIR /src
+COPY scripts/bootstrap scripts/bootstrap
+RUN scripts/bootstrap
+COPY CMakeLists.txt CMakePresets.json ./
+COPY cmake cmake
+COPY proto proto
+COPY core core
+COPY server server
+COPY client client
+COPY scripts scripts
+RUN cmake --preset release -DVIT_BUILD_TESTS=OFF -DVIT_BUILD_BENCH=OFF \
+    && cmake --build build/release --target vitd vitctl \
+    && cmake --install build/release --strip --prefix /opt/vitd
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install -y -qq --no-install-recommends \
+      libabsl20220623 libfmt9 libgrpc++1.51 libjpeg62-turbo libopencv-core406 libopencv-imgcodecs406 \
+      libopencv-imgproc406 libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 libprotobuf32 libspdlog1.10 libsqlite3-0 \
+      >/dev/null \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --system --gid 10001 vitd \
+    && useradd --system --uid 10001 --gid vitd --home-dir /var/lib/vitd --no-create-home --shell /usr/sbin/nologin vitd \
+    && install -d -o vitd -g vitd -m 0750 /var/lib/vitd \
+    && install -d /data
+COPY --from=build /opt/vitd /usr/local
+USER 10001:10001
+WORKDIR /var/lib/vitd
+VOLUME /var/lib/vitd
+# As environment, so that flags given to `docker run` win.
+ENV VITD_STATE_DIR=/var/lib/vitd \
+    VITD_DATA_ROOT=/data \
+    VITD_LISTEN=0.0.0.0:50051 \
+    VITD_METRICS_LISTEN=0.0.0.0:9108
+EXPOSE 50051 9108
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["vitctl", "health"]
+ENTRYPOINT ["vitd"]
