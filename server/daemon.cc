@@ -1,0 +1,207 @@
+#include "server/daemon.h"
+
+#include <prometheus/registry.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/compute_budget.h"
+#include "core/base/device.h"
+#include "core/base/file.h"
+#include "core/base/status.h"
+#include "core/infer/inference_engine.h"
+#include "core/runs/run_manager.h"
+#include "server/call_tracker.h"
+#include "server/grpc_server.h"
+#include "server/inference_metrics.h"
+#include "server/inference_service.h"
+#include "server/metrics_endpoint.h"
+#include "server/process_metrics.h"
+#include "server/run_checkpoints.h"
+#include "server/run_log.h"
+#include "server/task_pool.h"
+#include "server/training_metrics.h"
+#include "server/training_service.h"
+
+namespace vit {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Makes the folder, for its owner alone, and takes its lock.
+absl::StatusOr<FileLock> LockStateDir(const std::string& state_dir) {
+  const std::string context = absl::StrCat("state directory ", state_dir);
+  std::error_code error;
+  if (!fs::exists(state_dir, error)) {
+    VIT_RETURN_IF_ERROR(Annotate(CreateDirectories(state_dir), context));
+    if (chmod(state_dir.c_str(), 0700) != 0) return absl::ErrnoToStatus(errno, context);
+  }
+  absl::StatusOr<FileLock> lock = FileLock::Acquire(fs::path(state_dir) / "vitd.lock");
+  if (absl::IsFailedPrecondition(lock.status())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        context, ": another vitd uses it; stop that one, or give this one its own --state-dir"));
+  }
+  if (!lock.ok()) return Annotate(lock.status(), absl::StrCat(context, " cannot be written"));
+  return lock;
+}
+
+class DaemonImpl : public Daemon {
+ public:
+  DaemonImpl(Logger* logger, Clock* clock) : logger_(logger), clock_(clock) {}
+  ~DaemonImpl() override {
+    if (!shut_down_) Shutdown(clock_->Now());
+    std::error_code error;
+    if (!ports_file_.empty()) fs::remove(ports_file_, error);
+  }
+
+  absl::Status Start(const ServerConfig& config);
+
+  int grpc_port() const override { return grpc_->port(); }
+  int metrics_port() const override { return endpoint_->port(); }
+  void Shutdown(absl::Time deadline) override;
+
+ private:
+  absl::Status Listen(const ServerConfig& config, const Device& device);
+  absl::Status OpenRuns(const ServerConfig& config, const Device& device,
+                        const ComputeBudget& budget);
+
+  Logger* const logger_;
+  Clock* const clock_;
+  bool shut_down_ = false;
+  fs::path ports_file_;  // once it is ours to remove
+
+  // In the order of construction: what follows uses what stands before.
+  std::optional<FileLock> lock_;
+  const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
+  TrainingMetrics training_metrics_{registry_.get()};
+  InferenceMetrics inference_metrics_{registry_.get()};
+  RunLog run_log_{logger_};
+  RunListeners listeners_{{&training_metrics_, &run_log_}};
+  std::unique_ptr<MetricsEndpoint> endpoint_;
+  std::unique_ptr<RunManager> runs_;
+  std::unique_ptr<RunCheckpoints> checkpoints_;
+  std::unique_ptr<InferenceEngine> engine_;
+  CallTracker calls_{clock_};
+  TaskPool pool_{/*threads=*/4, /*max_queued=*/256};
+  TrainingService training_service_{&pool_, &calls_, clock_};
+  InferenceService inference_service_{&calls_};
+  std::unique_ptr<GrpcServer> grpc_;
+};
+
+absl::Status DaemonImpl::Start(const ServerConfig& config) {
+  VIT_ASSIGN_OR_RETURN(FileLock lock, LockStateDir(config.state_dir));
+  lock_.emplace(std::move(lock));
+  ports_file_ = PortsFile(config);
+  std::error_code error;
+  fs::remove(ports_file_, error);  // of a daemon that was killed
+  absl::StatusOr<Device> device = Device::Parse(config.device);
+  if (!device.ok()) return Annotate(device.status(), "--device");
+  VIT_ASSIGN_OR_RETURN(const ComputeBudget budget, ComputeBudget::Create(config.threads));
+  VIT_RETURN_IF_ERROR(Listen(config, *device));
+  VIT_RETURN_IF_ERROR(OpenRuns(config, *device, budget));
+  training_service_.Serve(runs_.get());
+  inference_service_.Serve(engine_.get());
+  grpc_->SetServing(true);
+  const nlohmann::json ports = {{"grpc", grpc_port()}, {"metrics", metrics_port()}};
+  VIT_RETURN_IF_ERROR(Annotate(WriteFileAtomically(ports_file_, ports.dump() + "\n"),
+                               absl::StrCat("state directory ", config.state_dir)));
+  logger_->Info("ready", {{"grpc", grpc_port()},
+                          {"metrics", metrics_port()},
+                          {"state_dir", config.state_dir},
+                          {"device", device->name()},
+                          {"threads", budget.training_threads()},
+                          {"version", VIT_VERSION}});
+  return absl::OkStatus();
+}
+
+absl::Status DaemonImpl::Listen(const ServerConfig& config, const Device& device) {
+  VIT_ASSIGN_OR_RETURN(const ListenAddress grpc_address, ParseListenAddress(config.listen));
+  VIT_ASSIGN_OR_RETURN(const ListenAddress metrics_address,
+                       ParseListenAddress(config.metrics_listen));
+  if (!grpc_address.is_loopback()) {
+    logger_->Warning(
+        "listening beyond this machine, without authentication: let only those reach the port who "
+        "may "
+        "train and delete",
+        {{"listen", grpc_address.ToString()}});
+  }
+  VIT_ASSIGN_OR_RETURN(
+      endpoint_, MetricsEndpoint::Create(metrics_address,
+                                         {registry_, std::make_shared<ProcessMetrics>(device)}));
+  VIT_ASSIGN_OR_RETURN(grpc_, GrpcServer::Create({.address = grpc_address,
+                                                  .max_image_bytes = config.max_image_bytes},
+                                                 {&training_service_, &inference_service_}));
+  return absl::OkStatus();
+}
+
+absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& device,
+                                  const ComputeBudget& budget) {
+  const ImageLimits limits = {.max_bytes = config.max_image_bytes,
+                              .max_pixels = config.max_image_pixels};
+  RunManager::Options run_options;
+  run_options.state_dir = config.state_dir;
+  run_options.environment.device = device;
+  run_options.environment.budget = budget;
+  run_options.environment.data_roots = config.data_roots;
+  run_options.environment.image_limits = limits;
+  run_options.max_queued_runs = config.max_queued_runs;
+  run_options.resume_interrupted = config.resume_interrupted;
+  run_options.loader_threads = config.loader_threads;
+  run_options.listener = &listeners_;
+  run_options.clock = clock_;
+  VIT_ASSIGN_OR_RETURN(runs_, RunManager::Create(std::move(run_options)));
+  checkpoints_ = std::make_unique<RunCheckpoints>(runs_.get());
+  vit::v1::ListRunsRequest page;
+  page.set_page_size(1000);
+  do {
+    VIT_ASSIGN_OR_RETURN(const vit::v1::ListRunsResponse known, runs_->List(page));
+    for (const vit::v1::Run& run : known.runs()) training_metrics_.AddKnownRun(run);
+    page.set_page_token(known.next_page_token());
+  } while (!page.page_token().empty());
+  InferenceEngine::Options engine_options;
+  engine_options.device = device;
+  engine_options.budget = budget;
+  engine_options.limits = limits;
+  engine_options.observer = &inference_metrics_;
+  engine_options.clock = clock_;
+  VIT_ASSIGN_OR_RETURN(engine_,
+                       InferenceEngine::Create(checkpoints_.get(), std::move(engine_options)));
+  return absl::OkStatus();
+}
+
+void DaemonImpl::Shutdown(absl::Time deadline) {
+  shut_down_ = true;
+  if (grpc_ == nullptr) return;
+  logger_->Info("shutting down: no new work, finishing what is under way");
+  grpc_->SetServing(false);
+  training_service_.RefuseNewWork();
+  inference_service_.RefuseNewWork();
+  if (runs_ != nullptr) runs_->Shutdown(deadline);
+  training_service_.EndWatches();
+  if (!calls_.AwaitIdle(deadline))
+    logger_->Warning("calls in flight were cut off at the drain timeout");
+  // Left are streams that their clients keep open, such as health watches, and answers on their
+  // way.
+  grpc_->Shutdown(
+      std::clamp(deadline - clock_->Now(), absl::Milliseconds(50), absl::Milliseconds(500)));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Create(const ServerConfig& config, Logger* logger,
+                                                       Clock* clock) {
+  auto daemon = std::make_unique<DaemonImpl>(logger, clock);
+  VIT_RETURN_IF_ERROR(daemon->Start(config));
+  return daemon;
+}
+
+std::filesystem::path PortsFile(const ServerConfig& config) {
+  return std::filesystem::path(config.state_dir) / "vitd.ports";
+}
+
+}  // namespace vit

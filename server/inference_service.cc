@@ -1,0 +1,56 @@
+#include "server/inference_service.h"
+
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "server/grpc_status.h"
+
+namespace vit {
+namespace {
+
+absl::Time Deadline(const grpc::CallbackServerContext& context) {
+  const std::chrono::system_clock::time_point deadline = context.deadline();
+  return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture()
+                                                                  : absl::FromChrono(deadline);
+}
+
+// One call. Deletes itself when gRPC is done with it; the engine keeps only the flag.
+class ClassifyReactor : public grpc::ServerUnaryReactor {
+ public:
+  void OnCancel() override { *cancelled_ = true; }
+  void OnDone() override { delete this; }
+
+  std::shared_ptr<std::atomic<bool>> cancelled() const { return cancelled_; }
+
+ private:
+  const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* InferenceService::Classify(grpc::CallbackServerContext* context,
+                                                     const vit::v1::ClassifyRequest* request,
+                                                     vit::v1::ClassifyResponse* response) {
+  auto* reactor = new ClassifyReactor;
+  InferenceEngine* engine = engine_;
+  if (engine == nullptr || draining_) {
+    reactor->Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE,
+                                 engine == nullptr
+                                     ? "vitd is starting; try again in a moment"
+                                     : "vitd is shutting down; ask another or try again later"));
+    return reactor;
+  }
+  engine->Classify(
+      *request, Deadline(*context),
+      [cancelled = reactor->cancelled()] { return cancelled->load(); },
+      [reactor, response,
+       in_flight = calls_->Enter()](absl::StatusOr<vit::v1::ClassifyResponse> answer) {
+        if (answer.ok()) *response = *std::move(answer);
+        reactor->Finish(ToGrpcStatus(answer.status()));
+      });
+  return reactor;
+}
+
+}  // namespace vit

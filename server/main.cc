@@ -1,0 +1,56 @@
+// vitd: trains Vision Transformers and serves them.
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <variant>
+
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "server/config.h"
+#include "server/daemon.h"
+#include "server/exit_watchdog.h"
+#include "server/logging.h"
+#include "server/signals.h"
+
+int main(int argc, char** argv) {
+  vit::ShutdownSignals signals;
+  const auto parsed =
+      vit::ParseServerConfig(argc, argv, [](const char* name) { return getenv(name); });
+  if (!parsed.ok()) {
+    std::cerr << "vitd: " << parsed.status().message() << "\n";
+    return 2;
+  }
+  if (const auto* print = std::get_if<vit::PrintAndExit>(&*parsed)) {
+    std::cout << print->text;
+    return 0;
+  }
+  const auto& config = std::get<vit::ServerConfig>(*parsed);
+  vit::Logger logger(config.log_format, config.log_level);
+  logger.CaptureLibraryLogs();
+  auto daemon = vit::Daemon::Create(config, &logger);
+  if (!daemon.ok()) {
+    logger.Error(daemon.status().message());
+    return 1;
+  }
+  signals.AwaitFirst();
+
+  vit::Clock* const clock = vit::Clock::Real();
+  const absl::Time deadline = clock->Now() + config.drain_timeout;
+  const vit::ExitWatchdog watchdog(deadline, clock, [&] {
+    logger.Warning(
+        "drain timeout passed; leaving at once, the run goes on from its last checkpoint");
+    std::error_code error;
+    std::filesystem::remove(vit::PortsFile(config), error);
+    _exit(0);
+  });
+  // A little earlier than the watchdog, so that everything is taken down in order where that is
+  // possible.
+  (*daemon)->Shutdown(deadline - std::min(absl::Seconds(1), config.drain_timeout / 10));
+  daemon->reset();
+  logger.Info("stopped");
+  return 0;
+}

@@ -1,0 +1,53 @@
+#include "server/signals.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+namespace vit {
+namespace {
+
+sigset_t HandledSignals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+
+}  // namespace
+
+ShutdownSignals::ShutdownSignals() {
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
+  const sigset_t set = HandledSignals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);  // every thread made from here on inherits this
+  thread_ = std::thread([this] { Wait(); });
+}
+
+ShutdownSignals::~ShutdownSignals() {
+  stopping_ = true;
+  pthread_kill(thread_.native_handle(), SIGTERM);
+  thread_.join();
+}
+
+int ShutdownSignals::AwaitFirst() {
+  MutexLock lock(&mu_);
+  while (first_ == 0) received_.Wait(&mu_);
+  return first_;
+}
+
+void ShutdownSignals::Wait() {
+  const sigset_t set = HandledSignals();
+  while (true) {
+    int signal = 0;
+    if (sigwait(&set, &signal) != 0) continue;
+    if (stopping_) return;
+    MutexLock lock(&mu_);
+    if (first_ != 0) _exit(128 + signal);
+    first_ = signal;
+    received_.NotifyAll();
+  }
+}
+
+}  // namespace vit

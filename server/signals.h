@@ -1,0 +1,36 @@
+// SIGTERM and SIGINT as events, without signal handlers.
+#ifndef VIT_SERVER_SIGNALS_H_
+#define VIT_SERVER_SIGNALS_H_
+
+#include <atomic>
+#include <thread>
+
+#include "core/base/mutex.h"
+
+namespace vit {
+
+// Waits for SIGTERM and SIGINT on a thread of its own: the first one is told by AwaitFirst, the
+// second one ends the process at once with code 128 + its number. Also ignores SIGPIPE (a client
+// that went away) and SIGXFSZ (a file over RLIMIT_FSIZE), so that both become errors of the write.
+// Make one, in main, before any other thread.
+class ShutdownSignals {
+ public:
+  ShutdownSignals();
+  ~ShutdownSignals();
+
+  // Blocks until the first signal, and returns it.
+  int AwaitFirst();
+
+ private:
+  void Wait();
+
+  std::atomic<bool> stopping_ = false;
+  Mutex mu_;
+  CondVar received_;
+  int first_ VIT_GUARDED_BY(mu_) = 0;
+  std::thread thread_;  // last: uses all of the above
+};
+
+}  // namespace vit
+
+#endif  // VIT_SERVER_SIGNALS_H_

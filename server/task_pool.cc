@@ -1,0 +1,51 @@
+#include "server/task_pool.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/compute_budget.h"
+
+namespace vit {
+
+TaskPool::TaskPool(int threads, int max_queued) : max_queued_(max_queued) {
+  for (int i = 0; i < threads; ++i) {
+    threads_.push_back(
+        ComputeBudget::StartThread(absl::StrCat("vitd-calls-", i), 1, [this] { Work(); }));
+  }
+}
+
+TaskPool::~TaskPool() {
+  {
+    MutexLock lock(&mu_);
+    stopping_ = true;
+    changed_.NotifyAll();
+  }
+  for (std::thread& thread : threads_) thread.join();
+}
+
+absl::Status TaskPool::Run(std::function<void()> task) {
+  MutexLock lock(&mu_);
+  if (tasks_.size() >= max_queued_) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(tasks_.size(), " calls wait already; try again in a moment"));
+  }
+  tasks_.push_back(std::move(task));
+  changed_.NotifyOne();
+  return absl::OkStatus();
+}
+
+void TaskPool::Work() {
+  while (true) {
+    std::function<void()> task;
+    {
+      MutexLock lock(&mu_);
+      while (tasks_.empty() && !stopping_) changed_.Wait(&mu_);
+      if (tasks_.empty()) return;
+      task = std::move(tasks_.front());
+      tasks_.pop_front();
+    }
+    task();
+  }
+}
+
+}  // namespace vit

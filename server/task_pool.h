@@ -1,0 +1,39 @@
+// Threads for the calls that read and write files, so that gRPC's few callback threads stay free.
+#ifndef VIT_SERVER_TASK_POOL_H_
+#define VIT_SERVER_TASK_POOL_H_
+
+#include <deque>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/base/mutex.h"
+
+namespace vit {
+
+// Runs tasks in order of arrival on a fixed number of threads. Thread-safe. Destruction runs what
+// is queued, then joins.
+class TaskPool {
+ public:
+  // `max_queued`: tasks that may wait; beyond it Run returns RESOURCE_EXHAUSTED.
+  TaskPool(int threads, int max_queued);
+  ~TaskPool();
+
+  // Queues `task`, or returns an error and never runs it.
+  absl::Status Run(std::function<void()> task);
+
+ private:
+  void Work();
+
+  const size_t max_queued_;
+  Mutex mu_;
+  CondVar changed_;
+  bool stopping_ VIT_GUARDED_BY(mu_) = false;
+  std::deque<std::function<void()>> tasks_ VIT_GUARDED_BY(mu_);
+  std::vector<std::thread> threads_;  // last: they use all of the above
+};
+
+}  // namespace vit
+
+#endif  // VIT_SERVER_TASK_POOL_H_
