@@ -8,10 +8,12 @@
 
 namespace vit {
 
-// Checks the fields that are set, without looking at the source. INVALID_ARGUMENT names the field as "data.train.padding".
+// Checks the fields that are set, without looking at the source. INVALID_ARGUMENT names the field
+// as "data.train.padding".
 absl::Status ValidateDataConfig(const vit::v1::DataConfig& config);
 
-// Sets every field that is not set to its default; some depend on the data (crop_pct), loader_threads on the machine.
+// Sets every field that is not set to its default; some depend on the data (crop_pct),
+// loader_threads on the machine.
 void FillDataConfigDefaults(const DataSet& data, int image_size, int default_loader_threads,
                             vit::v1::DataConfig* config);
 

@@ -23,13 +23,13 @@ struct DataSetOptions {
   int image_size = 32;
 };
 
-// The samples of a source, split and in a fixed order (files sort bytewise), readable at random. Immutable and
-// thread-safe once open.
+// The samples of a source, split and in a fixed order (files sort bytewise), readable at random.
+// Immutable and thread-safe once open.
 class DataSet {
  public:
-  // Lists the source; reads no pictures. `config.source` is required. INVALID_ARGUMENT for an unknown scheme or a folder
-  // without classes or pictures (says what was found and expected), NOT_FOUND for a missing path, PERMISSION_DENIED
-  // outside the data roots.
+  // Lists the source; reads no pictures. `config.source` is required. INVALID_ARGUMENT for an
+  // unknown scheme or a folder without classes or pictures (says what was found and expected),
+  // NOT_FOUND for a missing path, PERMISSION_DENIED outside the data roots.
   static absl::StatusOr<std::shared_ptr<const DataSet>> Open(const vit::v1::DataConfig& config,
                                                              const DataSetOptions& options);
   virtual ~DataSet() = default;
@@ -44,9 +44,11 @@ class DataSet {
 
   // In label order.
   const std::vector<std::string>& class_names() const { return class_names_; }
-  // Side of the source's own pictures where all are square and of one size (32 for CIFAR, image_size for shapes), else 0.
+  // Side of the source's own pictures where all are square and of one size (32 for CIFAR,
+  // image_size for shapes), else 0.
   int native_size() const { return native_size_; }
-  // 16 hexadecimal digits over the names, sizes, classes and splits of all samples: changes when the data does.
+  // 16 hexadecimal digits over the names, sizes, classes and splits of all samples: changes when
+  // the data does.
   const std::string& fingerprint() const { return fingerprint_; }
 
  protected:

@@ -20,8 +20,8 @@ struct ImageHeader {
   int orientation = 1;  // EXIF's, 1..8; 1 is upright
 };
 
-// INVALID_ARGUMENT for bytes that are none of the four formats, or whose header is cut short or contradicts itself; the
-// message names the reason.
+// INVALID_ARGUMENT for bytes that are none of the four formats, or whose header is cut short or
+// contradicts itself; the message names the reason.
 absl::StatusOr<ImageHeader> ReadImageHeader(absl::string_view bytes);
 
 struct ImageLimits {
@@ -39,14 +39,15 @@ struct Image {
 struct DecodeOptions {
   ImageLimits limits;
   bool apply_orientation = true;
-  // A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its short side keeps at least so many pixels; 0 is
-  // full size. The result is then smaller than the header says.
+  // A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its short side keeps at least
+  // so many pixels; 0 is full size. The result is then smaller than the header says.
   int min_short_side = 0;
 };
 
-// Greyscale becomes three equal channels, a palette its colours, alpha is dropped (as Pillow's convert("RGB")), 16-bit
-// samples lose their low byte. INVALID_ARGUMENT for empty, unknown, truncated or damaged bytes; RESOURCE_EXHAUSTED for a
-// picture over the limits, before anything is decoded. Thread-safe.
+// Greyscale becomes three equal channels, a palette its colours, alpha is dropped (as Pillow's
+// convert("RGB")), 16-bit samples lose their low byte. INVALID_ARGUMENT for empty, unknown,
+// truncated or damaged bytes; RESOURCE_EXHAUSTED for a picture over the limits, before anything is
+// decoded. Thread-safe.
 absl::StatusOr<Image> DecodeImage(absl::string_view bytes, const DecodeOptions& options);
 
 }  // namespace vit

@@ -1,5 +1,5 @@
-// Batches, made ahead by a pool of threads. What a batch holds is a function of (data, config, seed, step) alone: neither
-// the number of threads nor what was loaded before changes it.
+// Batches, made ahead by a pool of threads. What a batch holds is a function of (data, config,
+// seed, step) alone: neither the number of threads nor what was loaded before changes it.
 #ifndef VIT_CORE_DATA_LOADER_H_
 #define VIT_CORE_DATA_LOADER_H_
 
@@ -17,8 +17,9 @@
 
 namespace vit {
 
-// Pictures of one step, as bytes; normalisation is the consumer's. An unreadable picture leaves its place empty: `images`
-// and `labels` hold the readable ones, in order, and `slots` says where in the full batch each one stands.
+// Pictures of one step, as bytes; normalisation is the consumer's. An unreadable picture leaves its
+// place empty: `images` and `labels` hold the readable ones, in order, and `slots` says where in
+// the full batch each one stands.
 struct Batch {
   int64_t step = 0;
   int image_size = 0;
@@ -28,28 +29,28 @@ struct Batch {
   int size = 0;                 // places, readable or not
 };
 
-
-// What is common to both loaders. Where `cache` is CACHE_MODE_AUTO and both splits fit in max_cache_bytes, pictures are
-// decoded once.
+// What is common to both loaders. Where `cache` is CACHE_MODE_AUTO and both splits fit in
+// max_cache_bytes, pictures are decoded once.
 class SampleReader {
  public:
   // Called once for each unreadable picture, from a loader thread.
   using BadImageCallback = std::function<void(const std::string& name, const absl::Status& why)>;
 
   // `config`: effective. Fails nothing by itself.
-  SampleReader(std::shared_ptr<const DataSet> data, const vit::v1::DataConfig& config, int image_size,
-               BadImageCallback on_bad_image);
+  SampleReader(std::shared_ptr<const DataSet> data, const vit::v1::DataConfig& config,
+               int image_size, BadImageCallback on_bad_image);
   ~SampleReader();
 
-  // Fills `out` [3, image_size, image_size] with sample `index` of the training split as epoch `epoch` of a run with
-  // `seed` sees it; false where it cannot be read.
+  // Fills `out` [3, image_size, image_size] with sample `index` of the training split as epoch
+  // `epoch` of a run with `seed` sees it; false where it cannot be read.
   bool ReadTrain(uint64_t seed, int64_t epoch, int64_t index, uint8_t* out);
   // As evaluation sees it.
   bool ReadEval(DataSplit split, int64_t index, uint8_t* out);
 
   // Distinct unreadable pictures met so far in the training split.
   int64_t bad_train_images() const;
-  // OK, or INVALID_ARGUMENT once more than max_bad_fraction of the training split is unreadable; lists the first ten.
+  // OK, or INVALID_ARGUMENT once more than max_bad_fraction of the training split is unreadable;
+  // lists the first ten.
   absl::Status CheckBadFraction() const;
 
   const DataSet& data() const;
@@ -61,8 +62,9 @@ class SampleReader {
 };
 
 // Training batches for steps first_step, first_step + 1, ... without end. Step s holds places
-// (s mod steps_per_epoch) * batch_size ... of ShuffledIndices(seed, epoch, n) with epoch = s / steps_per_epoch and
-// steps_per_epoch = n / batch_size; what is left over at an epoch's end is left out.
+// (s mod steps_per_epoch) * batch_size ... of ShuffledIndices(seed, epoch, n) with epoch = s /
+// steps_per_epoch and steps_per_epoch = n / batch_size; what is left over at an epoch's end is left
+// out.
 class TrainLoader {
  public:
   struct Options {
@@ -77,7 +79,8 @@ class TrainLoader {
   // Stops and joins the threads.
   ~TrainLoader();
 
-  // The next step's batch. CANCELLED once `stop` is requested; CheckBadFraction's error where it applies.
+  // The next step's batch. CANCELLED once `stop` is requested; CheckBadFraction's error where it
+  // applies.
   absl::StatusOr<Batch> Next(std::stop_token stop);
 
  private:

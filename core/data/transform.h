@@ -19,19 +19,21 @@ struct Box {
   double bottom = 0;
 };
 
-// Pillow's Image.resize(size, resample, box): antialiased (the filter widens when shrinking), in fixed point, rounded to
-// bytes after each of the two passes, so that results equal Pillow's.
+// Pillow's Image.resize(size, resample, box): antialiased (the filter widens when shrinking), in
+// fixed point, rounded to bytes after each of the two passes, so that results equal Pillow's (where
+// Pillow 13 goes down first, its older versions').
 Image Resize(const Image& image, int width, int height, vit::v1::Interpolation interpolation,
              const Box& box);
 Image Resize(const Image& image, int width, int height, vit::v1::Interpolation interpolation);
 
-// timm's evaluation transform: the short side to floor(image_size / crop_pct), the long side in proportion (rounded
-// down), then a centre crop of image_size; writes planes, red first: `out` is [3, image_size, image_size].
-// `crop_pct` and `interpolation` must be set.
+// timm's evaluation transform: the short side to floor(image_size / crop_pct), the long side in
+// proportion (rounded down), then a centre crop of image_size; writes planes, red first: `out` is
+// [3, image_size, image_size]. `crop_pct` and `interpolation` must be set.
 void EvalTransformImage(const Image& image, int image_size, double crop_pct,
                         vit::v1::Interpolation interpolation, absl::Span<uint8_t> out);
 
-// The training transform of an effective DataConfig (every field set). Every random choice comes from `random`.
+// The training transform of an effective DataConfig (every field set). Every random choice comes
+// from `random`.
 void TrainTransformImage(const Image& image, int image_size, const vit::v1::DataConfig& config,
                          CounterRandom* random, absl::Span<uint8_t> out);
 

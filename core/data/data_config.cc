@@ -1,0 +1,153 @@
+#include "core/data/data_config.h"
+
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "core/data/sources.h"
+
+namespace vit {
+namespace {
+
+using vit::v1::DataConfig;
+using vit::v1::TrainTransform;
+
+constexpr double kDefaultScaleMin = 0.08;
+constexpr double kDefaultScaleMax = 1;
+constexpr double kDefaultRatioMin = 0.75;
+constexpr double kDefaultRatioMax = 4.0 / 3;
+constexpr double kDefaultCropPct = 0.875;
+
+absl::Status Out(absl::string_view field, double value, absl::string_view expected) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("data.", field, " is ", value, "; expected ", expected));
+}
+
+// low <= value <= high; not-a-number is outside of every range.
+absl::Status CheckRange(absl::string_view field, double value, double low, double high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return Out(field, value, absl::StrCat(low, " to ", high));
+}
+
+// 0 < value <= high.
+absl::Status CheckPart(absl::string_view field, double value, double high) {
+  if (value > 0 && value <= high) return absl::OkStatus();
+  return Out(field, value, absl::StrCat("above 0, at most ", high));
+}
+
+absl::Status CheckEnum(absl::string_view field, bool has, int value, absl::string_view expected) {
+  if (!has || value != 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("data.", field, " is unspecified; expected ", expected, ", or leave it out"));
+}
+
+absl::Status ValidateTrain(const TrainTransform& train) {
+  VIT_RETURN_IF_ERROR(
+      CheckEnum("train.crop", train.has_crop(), train.crop(), "center, random or random_resized"));
+  VIT_RETURN_IF_ERROR(CheckRange("train.padding", train.padding(), 0, 4096));
+  const double scale_min = train.has_scale_min() ? train.scale_min() : kDefaultScaleMin;
+  const double scale_max = train.has_scale_max() ? train.scale_max() : kDefaultScaleMax;
+  VIT_RETURN_IF_ERROR(CheckPart("train.scale_min", scale_min, 1));
+  VIT_RETURN_IF_ERROR(CheckPart("train.scale_max", scale_max, 1));
+  if (scale_min > scale_max) {
+    return Out("train.scale_min", scale_min, absl::StrCat("at most train.scale_max, ", scale_max));
+  }
+  const double ratio_min = train.has_ratio_min() ? train.ratio_min() : kDefaultRatioMin;
+  const double ratio_max = train.has_ratio_max() ? train.ratio_max() : kDefaultRatioMax;
+  VIT_RETURN_IF_ERROR(CheckPart("train.ratio_min", ratio_min, 100));
+  VIT_RETURN_IF_ERROR(CheckPart("train.ratio_max", ratio_max, 100));
+  if (ratio_min > ratio_max) {
+    return Out("train.ratio_min", ratio_min, absl::StrCat("at most train.ratio_max, ", ratio_max));
+  }
+  return CheckRange("train.horizontal_flip", train.horizontal_flip(), 0, 1);
+}
+
+absl::Status ValidateNormalization(const DataConfig& config) {
+  for (const auto* values : {&config.mean(), &config.std()}) {
+    const absl::string_view field = values == &config.mean() ? "mean" : "std";
+    if (values->size() != 0 && values->size() != 3) {
+      return absl::InvalidArgumentError(absl::StrCat("data.", field, " has ", values->size(),
+                                                     " values; expected 3, one per channel"));
+    }
+    for (const double value : *values) {
+      if (!std::isfinite(value)) return Out(field, value, "finite values");
+    }
+  }
+  for (const double value : config.std()) {
+    if (!(value > 0)) return Out("std", value, "values above 0");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ValidateDataConfig(const DataConfig& config) {
+  if (config.has_source()) VIT_RETURN_IF_ERROR(ParseDataSource(config.source()));
+  if (config.has_validation_fraction() &&
+      !(config.validation_fraction() > 0 && config.validation_fraction() < 1)) {
+    return Out("validation_fraction", config.validation_fraction(), "between 0 and 1");
+  }
+  VIT_RETURN_IF_ERROR(ValidateTrain(config.train()));
+  if (config.eval().has_crop_pct()) {
+    VIT_RETURN_IF_ERROR(CheckPart("eval.crop_pct", config.eval().crop_pct(), 1));
+  }
+  VIT_RETURN_IF_ERROR(CheckEnum("interpolation", config.has_interpolation(), config.interpolation(),
+                                "bilinear or bicubic"));
+  VIT_RETURN_IF_ERROR(ValidateNormalization(config));
+  if (config.has_loader_threads()) {
+    VIT_RETURN_IF_ERROR(CheckRange("loader_threads", config.loader_threads(), 1, 1024));
+  }
+  if (config.has_prefetch_batches()) {
+    VIT_RETURN_IF_ERROR(CheckRange("prefetch_batches", config.prefetch_batches(), 1, 1024));
+  }
+  VIT_RETURN_IF_ERROR(CheckEnum("cache", config.has_cache(), config.cache(), "auto or off"));
+  if (config.max_cache_bytes() < 0) {
+    return Out("max_cache_bytes", static_cast<double>(config.max_cache_bytes()), "0 or more");
+  }
+  if (config.has_max_bad_fraction()) {
+    VIT_RETURN_IF_ERROR(CheckRange("max_bad_fraction", config.max_bad_fraction(), 0, 1));
+  }
+  if (config.shapes().has_train_size() && config.shapes().train_size() < 1) {
+    return Out("shapes.train_size", config.shapes().train_size(), "1 or more");
+  }
+  if (config.shapes().has_val_size() && config.shapes().val_size() < 1) {
+    return Out("shapes.val_size", config.shapes().val_size(), "1 or more");
+  }
+  return absl::OkStatus();
+}
+
+// Sets a field that is not set.
+#define VIT_DEFAULT(message, field, value) \
+  if (!(message)->has_##field()) (message)->set_##field(value)
+
+void FillDataConfigDefaults(const DataSet& data, int image_size, int default_loader_threads,
+                            DataConfig* config) {
+  VIT_DEFAULT(config, validation_fraction, kDefaultValidationFraction);
+  TrainTransform* train = config->mutable_train();
+  VIT_DEFAULT(train, crop, vit::v1::TRAIN_CROP_RANDOM_RESIZED);
+  VIT_DEFAULT(train, padding, 4);
+  VIT_DEFAULT(train, scale_min, kDefaultScaleMin);
+  VIT_DEFAULT(train, scale_max, kDefaultScaleMax);
+  VIT_DEFAULT(train, ratio_min, kDefaultRatioMin);
+  VIT_DEFAULT(train, ratio_max, kDefaultRatioMax);
+  VIT_DEFAULT(train, horizontal_flip, 0.5);
+  VIT_DEFAULT(config->mutable_eval(), crop_pct,
+              data.native_size() == image_size ? 1 : kDefaultCropPct);
+  VIT_DEFAULT(config, interpolation, vit::v1::INTERPOLATION_BICUBIC);
+  if (config->mean().empty()) config->mutable_mean()->Resize(3, 0.5);
+  if (config->std().empty()) config->mutable_std()->Resize(3, 0.5);
+  VIT_DEFAULT(config, apply_orientation, true);
+  VIT_DEFAULT(config, loader_threads, default_loader_threads);
+  VIT_DEFAULT(config, prefetch_batches, 4);
+  VIT_DEFAULT(config, cache, vit::v1::CACHE_MODE_AUTO);
+  VIT_DEFAULT(config, max_cache_bytes, int64_t{2} << 30);
+  VIT_DEFAULT(config, max_bad_fraction, 0.01);
+  v1::ShapesConfig* shapes = config->mutable_shapes();
+  VIT_DEFAULT(shapes, train_size, kDefaultShapesTrainSize);
+  VIT_DEFAULT(shapes, val_size, kDefaultShapesValSize);
+  VIT_DEFAULT(shapes, seed, 0);
+}
+
+#undef VIT_DEFAULT
+
+}  // namespace vit

@@ -1,0 +1,67 @@
+#include "core/data/dataset.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/status.h"
+#include "core/data/sources.h"
+
+namespace vit {
+
+void Fingerprint::Add(absl::string_view text) {
+  // The length first, so that "ab", "c" and "a", "bc" differ.
+  Add(static_cast<int64_t>(text.size()));
+  for (const char c : text) AddByte(static_cast<uint8_t>(c));
+}
+
+void Fingerprint::Add(int64_t number) {
+  for (int shift = 0; shift < 64; shift += 8) AddByte(static_cast<uint8_t>(number >> shift));
+}
+
+std::string Fingerprint::Hex() const { return absl::StrFormat("%016x", hash_); }
+
+absl::StatusOr<DataSource> ParseDataSource(absl::string_view source) {
+  constexpr absl::string_view kExpected =
+      "expected shapes:, shapes:hard, folder:PATH, cifar10:PATH or cifar100:PATH";
+  const size_t colon = source.find(':');
+  DataSource parsed;
+  if (colon != absl::string_view::npos) {
+    parsed.scheme = std::string(source.substr(0, colon));
+    parsed.path = std::string(source.substr(colon + 1));
+  }
+  const auto bad = [&](absl::string_view why) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.source is '", source, "': ", why, "; ", kExpected));
+  };
+  if (parsed.scheme == "shapes") {
+    if (!parsed.path.empty() && parsed.path != "hard") return bad("no such variant of shapes");
+    return parsed;
+  }
+  if (parsed.scheme != "folder" && parsed.scheme != "cifar10" && parsed.scheme != "cifar100") {
+    return bad(parsed.scheme.empty() ? "it names no kind of source" : "unknown kind of source");
+  }
+  if (parsed.path.empty()) return bad("the path is missing");
+  if (parsed.path.front() != '/') return bad("the path is not absolute");
+  return parsed;
+}
+
+absl::StatusOr<std::shared_ptr<const DataSet>> DataSet::Open(const vit::v1::DataConfig& config,
+                                                             const DataSetOptions& options) {
+  if (config.source().empty()) {
+    return absl::InvalidArgumentError(
+        "data.source is not set; expected shapes:, shapes:hard, folder:PATH, cifar10:PATH or "
+        "cifar100:PATH");
+  }
+  VIT_ASSIGN_OR_RETURN(const DataSource source, ParseDataSource(config.source()));
+  if (source.scheme == "shapes") {
+    return OpenShapes(source.path == "hard", config.shapes(), options.image_size);
+  }
+  auto opened = CatchExceptions("list", [&] {
+    return source.scheme == "folder"    ? OpenImageFolder(source.path, config, options)
+           : source.scheme == "cifar10" ? OpenCifar(source.path, 10, options)
+                                        : OpenCifar(source.path, 100, options);
+  });
+  if (!opened.ok()) return Annotate(opened.status(), absl::StrCat("data ", config.source()));
+  return opened;
+}
+
+}  // namespace vit

@@ -1,0 +1,264 @@
+// folder:PATH, pictures in one folder per class.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/file.h"
+#include "core/base/random.h"
+#include "core/base/status.h"
+#include "core/data/sources.h"
+
+namespace vit {
+namespace {
+namespace fs = std::filesystem;
+
+// What one folder holds: hidden entries left out, sorted by bytes.
+struct Listing {
+  struct File {
+    std::string name;
+    int64_t size;
+  };
+  std::vector<std::string> folders;
+  std::vector<File> pictures;
+  int other_files = 0;
+
+  size_t file_count() const { return pictures.size() + other_files; }
+};
+
+bool HasPictureExtension(absl::string_view name) {
+  const size_t dot = name.rfind('.');
+  if (dot == absl::string_view::npos) return false;
+  const std::string extension = absl::AsciiStrToLower(name.substr(dot + 1));
+  return extension == "jpg" || extension == "jpeg" || extension == "png" || extension == "webp" ||
+         extension == "bmp";
+}
+
+// Lists `folder`. A symbolic link stands for what it leads to, which must lie under the data roots.
+absl::StatusOr<Listing> List(const fs::path& folder, const std::vector<std::string>& roots) {
+  struct Closer {
+    void operator()(DIR* dir) const { closedir(dir); }
+  };
+  const std::unique_ptr<DIR, Closer> dir(opendir(folder.c_str()));
+  if (dir == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("open ", folder.string()));
+  Listing listing;
+  while (true) {
+    errno = 0;
+    const dirent* entry = readdir(dir.get());
+    if (entry == nullptr) {
+      if (errno != 0) return absl::ErrnoToStatus(errno, absl::StrCat("read ", folder.string()));
+      break;
+    }
+    const absl::string_view name = entry->d_name;
+    if (absl::StartsWith(name, ".")) continue;
+    struct stat info;
+    if (fstatat(dirfd(dir.get()), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("stat ", (folder / entry->d_name).string()));
+    }
+    if (S_ISLNK(info.st_mode)) {
+      VIT_ASSIGN_OR_RETURN(const fs::path target,
+                           ResolveUnderRoots((folder / entry->d_name).string(), roots));
+      if (stat(target.c_str(), &info) != 0) {
+        return absl::ErrnoToStatus(errno, absl::StrCat("stat ", target.string()));
+      }
+    }
+    if (S_ISDIR(info.st_mode)) {
+      listing.folders.emplace_back(name);
+    } else if (S_ISREG(info.st_mode) && HasPictureExtension(name)) {
+      listing.pictures.push_back({std::string(name), info.st_size});
+    } else {
+      ++listing.other_files;
+    }
+  }
+  // char_traits<char> compares as unsigned bytes.
+  std::sort(listing.folders.begin(), listing.folders.end());
+  std::sort(listing.pictures.begin(), listing.pictures.end(),
+            [](const auto& a, const auto& b) { return a.name < b.name; });
+  return listing;
+}
+
+struct Sample {
+  int32_t folder;  // in ImageFolder::folders_
+  int32_t label;
+  std::string file;
+  int64_t size;
+};
+
+class ImageFolder : public DataSet {
+ public:
+  ImageFolder(DataSetOptions options, bool apply_orientation)
+      : options_(std::move(options)), apply_orientation_(apply_orientation) {}
+
+  absl::Status ListAll(const fs::path& root, double validation_fraction);
+
+  int64_t size(DataSplit split) const override {
+    return static_cast<int64_t>(samples(split).size());
+  }
+  int64_t label(DataSplit split, int64_t index) const override {
+    return samples(split)[index].label;
+  }
+  std::string name(DataSplit split, int64_t index) const override {
+    const Sample& sample = samples(split)[index];
+    return absl::StrCat(folders_[sample.folder], "/", sample.file);
+  }
+  absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side) const override {
+    VIT_ASSIGN_OR_RETURN(const std::string bytes,
+                         ReadFile(name(split, index), options_.limits.max_bytes));
+    return DecodeImage(bytes, {options_.limits, apply_orientation_, min_short_side});
+  }
+
+ private:
+  const std::vector<Sample>& samples(DataSplit split) const {
+    return samples_[split == DataSplit::kTrain ? 0 : 1];
+  }
+  // Appends the pictures of `tree`'s class folders to `samples`; `class_names_` decides the labels.
+  absl::Status AddTree(const fs::path& tree, const Listing& listing, std::vector<Sample>* samples);
+  void SplitOff(double validation_fraction);
+  void ComputeFingerprint();
+
+  const DataSetOptions options_;
+  const bool apply_orientation_;
+  std::vector<std::string> folders_;
+  std::array<std::vector<Sample>, 2> samples_;  // training, validation
+};
+
+absl::Status ImageFolder::ListAll(const fs::path& root, double validation_fraction) {
+  VIT_ASSIGN_OR_RETURN(Listing top, List(root, options_.data_roots));
+  const auto has = [&](const char* name) {
+    return std::binary_search(top.folders.begin(), top.folders.end(), name);
+  };
+  std::string validation;
+  for (const char* name : {"val", "validation", "test"}) {
+    if (validation.empty() && has(name)) validation = name;
+  }
+  fs::path train = root;
+  Listing listing = std::move(top);
+  const bool has_train_folder =
+      std::binary_search(listing.folders.begin(), listing.folders.end(), std::string("train"));
+  if (has_train_folder) {
+    train = root / "train";
+    VIT_ASSIGN_OR_RETURN(listing, List(train, options_.data_roots));
+  } else if (!validation.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(root.string(), " has ", validation,
+                     "/ but no train/; expected train/<class>/*.jpg beside it"));
+  }
+  if (listing.folders.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "no class folders under ", train.string(), " (found 0 directories, ", listing.file_count(),
+        listing.file_count() == 1 ? " file" : " files", "); expected ",
+        has_train_folder ? "train/<class>/*.jpg" : "train/<class>/*.jpg or <class>/*.jpg"));
+  }
+  class_names_ = listing.folders;
+  VIT_RETURN_IF_ERROR(AddTree(train, listing, &samples_[0]));
+  if (has_train_folder && !validation.empty()) {
+    const fs::path tree = root / validation;
+    VIT_ASSIGN_OR_RETURN(const Listing held_out, List(tree, options_.data_roots));
+    if (held_out.folders.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("no class folders under ", tree.string(), " (found 0 directories, ",
+                       held_out.file_count(), " files); expected ", validation, "/<class>/*.jpg"));
+    }
+    VIT_RETURN_IF_ERROR(AddTree(tree, held_out, &samples_[1]));
+  } else {
+    SplitOff(validation_fraction);
+  }
+  ComputeFingerprint();
+  return absl::OkStatus();
+}
+
+absl::Status ImageFolder::AddTree(const fs::path& tree, const Listing& listing,
+                                  std::vector<Sample>* samples) {
+  for (const std::string& name : listing.folders) {
+    const auto found = std::lower_bound(class_names_.begin(), class_names_.end(), name);
+    if (found == class_names_.end() || *found != name) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("class folder ", (tree / name).string(), " has no counterpart in train/"));
+    }
+    const fs::path folder = tree / name;
+    VIT_ASSIGN_OR_RETURN(Listing pictures, List(folder, options_.data_roots));
+    if (pictures.pictures.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "class folder ", folder.string(), " has no pictures (found ", pictures.folders.size(),
+          " directories, ", pictures.file_count(),
+          " other files); expected .jpg, .jpeg, .png, .webp or .bmp files, or remove the folder"));
+    }
+    const int32_t label = static_cast<int32_t>(found - class_names_.begin());
+    for (Listing::File& file : pictures.pictures) {
+      samples->push_back(
+          {static_cast<int32_t>(folders_.size()), label, std::move(file.name), file.size});
+    }
+    folders_.push_back(folder.string());
+  }
+  return absl::OkStatus();
+}
+
+// Moves a part of each class to the validation split. The choice hangs on the files alone, not on a
+// run's seed: runs on one data set are compared on the same pictures.
+void ImageFolder::SplitOff(double validation_fraction) {
+  constexpr uint64_t kSplitSeed = 0;
+  std::vector<Sample> train;
+  const std::vector<Sample>& all = samples_[0];
+  for (size_t begin = 0, end; begin < all.size(); begin = end) {
+    end = begin;
+    while (end < all.size() && all[end].label == all[begin].label) ++end;
+    const int64_t n = static_cast<int64_t>(end - begin);
+    const int64_t wanted = std::llround(static_cast<double>(n) * validation_fraction);
+    // Of two pictures or more, each split gets at least one.
+    const int64_t held_out = n == 1 ? 0 : std::clamp<int64_t>(wanted, 1, n - 1);
+    std::vector<int64_t> order(n);
+    for (int64_t i = 0; i < n; ++i) order[i] = i;
+    CounterRandom random(kSplitSeed, RandomPurpose::kSplit, all[begin].label, 0);
+    for (int64_t i = 0; i < held_out; ++i) {
+      std::swap(order[i], order[i + static_cast<int64_t>(random.UniformInt(n - i))]);
+    }
+    std::vector<bool> is_held_out(n);
+    for (int64_t i = 0; i < held_out; ++i) is_held_out[order[i]] = true;
+    for (int64_t i = 0; i < n; ++i) {
+      (is_held_out[i] ? samples_[1] : train).push_back(all[begin + i]);
+    }
+  }
+  samples_[0] = std::move(train);
+}
+
+void ImageFolder::ComputeFingerprint() {
+  Fingerprint fingerprint;
+  for (const std::string& name : class_names_) fingerprint.Add(name);
+  for (const std::vector<Sample>& samples : samples_) {
+    fingerprint.Add(static_cast<int64_t>(samples.size()));
+    for (const Sample& sample : samples) {
+      fingerprint.Add(sample.label);
+      fingerprint.Add(sample.file);
+      fingerprint.Add(sample.size);
+    }
+  }
+  fingerprint_ = fingerprint.Hex();
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageFolder(const std::string& path,
+                                                               const vit::v1::DataConfig& config,
+                                                               const DataSetOptions& options) {
+  VIT_ASSIGN_OR_RETURN(const fs::path root, ResolveUnderRoots(path, options.data_roots));
+  auto folder = std::make_shared<ImageFolder>(
+      options, config.has_apply_orientation() ? config.apply_orientation() : true);
+  VIT_RETURN_IF_ERROR(folder->ListAll(root, config.has_validation_fraction()
+                                                ? config.validation_fraction()
+                                                : kDefaultValidationFraction));
+  return folder;
+}
+
+}  // namespace vit

@@ -1,0 +1,218 @@
+// Sizes and orientations from the headers of the four formats, without decoding.
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/bounded_reader.h"
+#include "core/base/status.h"
+#include "core/data/image.h"
+
+namespace vit {
+namespace {
+
+absl::Status Bad(absl::string_view format, absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat(format, ": ", why));
+}
+
+// Tag 0x0112 of the first directory of a TIFF structure. Damage in it costs the orientation only,
+// never the picture.
+int TiffOrientation(absl::string_view tiff) {
+  BoundedReader reader(tiff);
+  const absl::string_view order = reader.Bytes(2);
+  const bool big_endian = order == "MM";
+  if (!big_endian && order != "II") return 1;
+  const auto u16 = [&] { return big_endian ? reader.U16Be() : reader.U16Le(); };
+  const auto u32 = [&] { return big_endian ? reader.U32Be() : reader.U32Le(); };
+  if (u16() != 42) return 1;
+  reader.Seek(u32());
+  const int entries = u16();
+  for (int i = 0; i < entries && reader.ok(); ++i) {
+    const uint16_t tag = u16();
+    const uint16_t type = u16();
+    const uint32_t count = u32();
+    const uint16_t value = u16();
+    reader.Skip(2);
+    constexpr uint16_t kOrientation = 0x0112;
+    constexpr uint16_t kShort = 3;
+    if (tag == kOrientation && type == kShort && count == 1 && reader.ok()) {
+      return value >= 1 && value <= 8 ? value : 1;
+    }
+  }
+  return 1;
+}
+
+int ExifOrientation(absl::string_view exif) {
+  constexpr absl::string_view kPrefix("Exif\0\0", 6);
+  return TiffOrientation(absl::StartsWith(exif, kPrefix) ? exif.substr(kPrefix.size()) : exif);
+}
+
+absl::StatusOr<ImageHeader> ReadJpegHeader(absl::string_view bytes) {
+  ImageHeader header{ImageFormat::kJpeg};
+  BoundedReader reader(bytes);
+  reader.Skip(2);
+  while (reader.ok()) {
+    if (reader.U8() != 0xFF) break;
+    uint8_t marker = reader.U8();
+    while (marker == 0xFF) marker = reader.U8();  // fill bytes
+    constexpr uint8_t kEoi = 0xD9;
+    constexpr uint8_t kSos = 0xDA;
+    if (marker == kSos || marker == kEoi || !reader.ok()) break;
+    if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) continue;  // without content
+    const uint16_t length = reader.U16Be();
+    if (length < 2) return Bad("JPEG", "a segment's length is below 2");
+    const absl::string_view content = reader.Bytes(length - 2);
+    constexpr uint8_t kApp1 = 0xE1;
+    const bool is_frame =
+        marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+    if (marker == kApp1 && absl::StartsWith(content, absl::string_view("Exif\0", 5)) &&
+        content.size() > 6) {
+      header.orientation = TiffOrientation(content.substr(6));
+    } else if (is_frame && header.width == 0) {
+      BoundedReader frame(content);
+      frame.Skip(1);  // precision
+      header.height = frame.U16Be();
+      header.width = frame.U16Be();
+      if (!frame.ok()) break;
+      if (header.width == 0 || header.height == 0) return Bad("JPEG", "width or height is 0");
+    }
+  }
+  if (header.width == 0) {
+    return Bad("JPEG", "no frame header found: the file is truncated or damaged");
+  }
+  return header;
+}
+
+absl::StatusOr<ImageHeader> ReadPngHeader(absl::string_view bytes) {
+  ImageHeader header{ImageFormat::kPng};
+  BoundedReader reader(bytes);
+  reader.Skip(8);
+  const uint32_t length = reader.U32Be();
+  const absl::string_view type = reader.Bytes(4);
+  const uint32_t width = reader.U32Be();
+  const uint32_t height = reader.U32Be();
+  reader.Skip(5 + 4);  // the rest of IHDR, its checksum
+  if (!reader.ok()) return Bad("PNG", "the header is truncated");
+  if (type != "IHDR" || length != 13) return Bad("PNG", "the first chunk is no image header");
+  if (width == 0 || height == 0) return Bad("PNG", "width or height is 0");
+  if (width > INT32_MAX || height > INT32_MAX) return Bad("PNG", "width or height passes 2^31 - 1");
+  header.width = static_cast<int>(width);
+  header.height = static_cast<int>(height);
+  while (reader.ok() && reader.remaining() > 0) {
+    const uint32_t size = reader.U32Be();
+    const absl::string_view name = reader.Bytes(4);
+    const absl::string_view content = reader.Bytes(size);
+    reader.Skip(4);
+    if (reader.ok() && name == "eXIf") header.orientation = ExifOrientation(content);
+  }
+  return header;
+}
+
+// Width and height of a VP8 or VP8L bitstream; false where `content` is none.
+bool ReadWebpFrameSize(absl::string_view name, absl::string_view content, int* width, int* height) {
+  BoundedReader reader(content);
+  if (name == "VP8 ") {
+    reader.Skip(3);  // frame tag
+    if (reader.Bytes(3) != "\x9d\x01\x2a") return false;
+    *width = reader.U16Le() & 0x3FFF;
+    *height = reader.U16Le() & 0x3FFF;
+    return reader.ok() && *width > 0 && *height > 0;
+  }
+  if (reader.U8() != 0x2F) return false;
+  const uint32_t bits = reader.U32Le();
+  *width = static_cast<int>(bits & 0x3FFF) + 1;
+  *height = static_cast<int>(bits >> 14 & 0x3FFF) + 1;
+  return reader.ok();
+}
+
+absl::StatusOr<ImageHeader> ReadWebpHeader(absl::string_view bytes) {
+  ImageHeader header{ImageFormat::kWebp};
+  BoundedReader reader(bytes);
+  reader.Skip(12);
+  bool extended = false;
+  bool has_frame = false;
+  while (reader.ok() && reader.remaining() > 0) {
+    const absl::string_view name = reader.Bytes(4);
+    const uint32_t size = reader.U32Le();
+    if (!reader.ok()) break;
+    // The last chunk may be cut short: sizes stand at its start, and DecodeImage finds the
+    // truncation.
+    const absl::string_view content = reader.Bytes(std::min<size_t>(size, reader.remaining()));
+    reader.Skip(std::min<size_t>(size % 2, reader.remaining()));
+    if (name == "VP8X") {
+      BoundedReader canvas(content);
+      constexpr uint8_t kAnimation = 0x02;
+      if (canvas.U8() & kAnimation) return Bad("WebP", "an animation, not a picture");
+      canvas.Skip(3);
+      header.width = static_cast<int>(canvas.U24Le()) + 1;
+      header.height = static_cast<int>(canvas.U24Le()) + 1;
+      if (!canvas.ok()) return Bad("WebP", "the header is truncated");
+      extended = true;
+    } else if ((name == "VP8 " || name == "VP8L") && !has_frame) {
+      int width = 0;
+      int height = 0;
+      if (!ReadWebpFrameSize(name, content, &width, &height)) {
+        return Bad("WebP", "the picture's header is truncated or damaged");
+      }
+      if (extended && (width != header.width || height != header.height)) {
+        return Bad("WebP", absl::StrCat("the canvas is ", header.width, "x", header.height,
+                                        " but the picture in it ", width, "x", height));
+      }
+      header.width = width;
+      header.height = height;
+      has_frame = true;
+    } else if (name == "EXIF") {
+      header.orientation = ExifOrientation(content);
+    }
+  }
+  if (header.width == 0) return Bad("WebP", "no picture found: the file is truncated or damaged");
+  return header;
+}
+
+absl::StatusOr<ImageHeader> ReadBmpHeader(absl::string_view bytes) {
+  ImageHeader header{ImageFormat::kBmp};
+  BoundedReader reader(bytes);
+  reader.Skip(14);
+  const uint32_t size = reader.U32Le();
+  constexpr uint32_t kCoreHeader = 12;
+  int64_t width;
+  int64_t height;
+  if (size == kCoreHeader) {
+    width = reader.U16Le();
+    height = reader.U16Le();
+  } else {
+    width = static_cast<int32_t>(reader.U32Le());
+    height = static_cast<int32_t>(reader.U32Le());
+    if (height < 0) height = -height;  // rows from the top
+  }
+  if (!reader.ok()) return Bad("BMP", "the header is truncated");
+  if (size != kCoreHeader && size < 40) {
+    return Bad("BMP", absl::StrCat("unknown header of ", size, " bytes"));
+  }
+  if (width <= 0 || height <= 0 || height > INT32_MAX) {
+    return Bad("BMP", "width or height is out of range");
+  }
+  header.width = static_cast<int>(width);
+  header.height = static_cast<int>(height);
+  return header;
+}
+
+}  // namespace
+
+absl::StatusOr<ImageHeader> ReadImageHeader(absl::string_view bytes) {
+  if (bytes.empty()) return absl::InvalidArgumentError("the image is empty (0 bytes)");
+  if (absl::StartsWith(bytes, "\xFF\xD8\xFF")) return ReadJpegHeader(bytes);
+  if (absl::StartsWith(bytes, "\x89PNG\r\n\x1A\n")) return ReadPngHeader(bytes);
+  if (absl::StartsWith(bytes, "RIFF") && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP") {
+    return ReadWebpHeader(bytes);
+  }
+  if (absl::StartsWith(bytes, "BM")) return ReadBmpHeader(bytes);
+  std::string start;
+  for (const char c : bytes.substr(0, 8)) {
+    absl::StrAppendFormat(&start, "%s%02x", start.empty() ? "" : " ", static_cast<uint8_t>(c));
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("not a JPEG, PNG, WebP or BMP image (it starts with bytes ", start, ")"));
+}
+
+}  // namespace vit

@@ -1,0 +1,152 @@
+#include "core/data/jpeg.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+// After stdio.h, which it needs and does not include.
+#include <jerror.h>
+#include <jpeglib.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace vit {
+namespace {
+
+// libjpeg reports errors by a callback that must not return: it jumps back to the function of this
+// file that called libjpeg. Those functions hold nothing that has a destructor.
+struct Decoder {
+  jpeg_decompress_struct info;  // first: libjpeg hands its address back
+  jpeg_error_mgr errors;
+  jpeg_progress_mgr progress;
+  jmp_buf on_error;
+  char message[JMSG_LENGTH_MAX];
+};
+
+Decoder* DecoderOf(j_common_ptr info) { return reinterpret_cast<Decoder*>(info); }
+
+[[noreturn]] void Fail(j_common_ptr info) {
+  info->err->format_message(info, DecoderOf(info)->message);
+  longjmp(DecoderOf(info)->on_error, 1);
+}
+
+// libjpeg fills up what a truncated or damaged file lacks and calls it a warning. Only oddities
+// that change no pixel pass.
+void OnMessage(j_common_ptr info, int level) {
+  if (level >= 0) return;  // a trace
+  switch (info->err->msg_code) {
+    case JWRN_ADOBE_XFORM:
+    case JWRN_BOGUS_PROGRESSION:
+    case JWRN_EXTRANEOUS_DATA:
+    case JWRN_JFIF_MAJOR:
+    case JWRN_TOO_MUCH_DATA:
+      return;
+    default:
+      Fail(info);
+  }
+}
+
+// A small progressive file can ask for any number of passes over a large picture.
+void OnProgress(j_common_ptr info) {
+  constexpr int kMaxScans = 200;
+  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMaxScans) {
+    snprintf(DecoderOf(info)->message, sizeof(DecoderOf(info)->message), "more than %d scans",
+             kMaxScans);
+    longjmp(DecoderOf(info)->on_error, 1);
+  }
+}
+
+void Ignore(j_common_ptr) {}
+
+// Reads the header and starts the decoder. False leaves a message.
+bool Start(Decoder* decoder, const unsigned char* data, size_t size, int scale_denominator) {
+  jpeg_decompress_struct* info = &decoder->info;
+  info->err = jpeg_std_error(&decoder->errors);
+  decoder->errors.error_exit = Fail;
+  decoder->errors.emit_message = OnMessage;
+  decoder->errors.output_message = Ignore;
+  if (setjmp(decoder->on_error)) return false;
+  jpeg_create_decompress(info);
+  decoder->progress = {};
+  decoder->progress.progress_monitor = OnProgress;
+  info->progress = &decoder->progress;
+  jpeg_mem_src(info, data, size);
+  jpeg_read_header(info, TRUE);
+  info->scale_num = 1;
+  info->scale_denom = scale_denominator;
+  // libjpeg turns every other colour space into one of these two.
+  const bool cmyk = info->jpeg_color_space == JCS_CMYK || info->jpeg_color_space == JCS_YCCK;
+  info->out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
+  jpeg_start_decompress(info);
+  return true;
+}
+
+// CMYK as Pillow reads it: inks stored inverted, as Adobe does.
+void CmykRowToRgb(const uint8_t* cmyk, int width, uint8_t* rgb) {
+  for (int x = 0; x < width; ++x, cmyk += 4, rgb += 3) {
+    for (int c = 0; c < 3; ++c) {
+      const unsigned product = (255 - cmyk[c]) * cmyk[3] + 128;
+      const int ink = static_cast<int>((product + (product >> 8)) >> 8);
+      rgb[c] = static_cast<uint8_t>(std::max(0, cmyk[3] - ink));
+    }
+  }
+}
+
+// Decodes all rows into `rgb`; `row` has room for one row of four channels.
+bool ReadRows(Decoder* decoder, uint8_t* rgb, uint8_t* row) {
+  jpeg_decompress_struct* info = &decoder->info;
+  if (setjmp(decoder->on_error)) return false;
+  const size_t stride = size_t{3} * info->output_width;
+  const bool cmyk = info->out_color_space == JCS_CMYK;
+  while (info->output_scanline < info->output_height) {
+    uint8_t* out = rgb + info->output_scanline * stride;
+    uint8_t* target = cmyk ? row : out;
+    jpeg_read_scanlines(info, &target, 1);
+    if (cmyk) CmykRowToRgb(row, static_cast<int>(info->output_width), out);
+  }
+  jpeg_finish_decompress(info);
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<Image> DecodeJpeg(absl::string_view bytes, const ImageHeader& header,
+                                 int min_short_side) {
+  int scale = 1;
+  if (min_short_side > 0) {
+    const int short_side = std::min(header.width, header.height);
+    while (scale < 8 && short_side / (2 * scale) >= min_short_side) scale *= 2;
+  }
+  auto decoder = std::make_unique<Decoder>();
+  // jpeg_destroy works on a decoder that was never created as long as it is zero.
+  *decoder = {};
+  struct Destroyer {
+    ~Destroyer() { jpeg_destroy_decompress(info); }
+    jpeg_decompress_struct* info;
+  } destroyer{&decoder->info};
+  const auto failed = [&] {
+    return absl::InvalidArgumentError(absl::StrCat("JPEG: ", decoder->message));
+  };
+  if (!Start(decoder.get(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
+             scale)) {
+    return failed();
+  }
+  const jpeg_decompress_struct& info = decoder->info;
+  // The header check has seen these numbers; what the decoder found must be the same picture.
+  if (info.image_width != static_cast<unsigned>(header.width) ||
+      info.image_height != static_cast<unsigned>(header.height)) {
+    return absl::InvalidArgumentError("JPEG: two frame headers contradict each other");
+  }
+  Image image;
+  image.width = static_cast<int>(info.output_width);
+  image.height = static_cast<int>(info.output_height);
+  image.rgb.resize(size_t{3} * image.width * image.height);
+  std::vector<uint8_t> row(info.out_color_space == JCS_CMYK ? size_t{4} * image.width : 0);
+  if (!ReadRows(decoder.get(), image.rgb.data(), row.data())) return failed();
+  return image;
+}
+
+}  // namespace vit

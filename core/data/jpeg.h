@@ -1,0 +1,19 @@
+// JPEG through libjpeg(-turbo); used by DecodeImage alone.
+#ifndef VIT_CORE_DATA_JPEG_H_
+#define VIT_CORE_DATA_JPEG_H_
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "core/data/image.h"
+
+namespace vit {
+
+// Decodes a JPEG as stored, whatever its EXIF orientation. `header` is the file's; `min_short_side`
+// as in DecodeOptions. INVALID_ARGUMENT where the data is damaged or ends early, even where libjpeg
+// would make up the rest.
+absl::StatusOr<Image> DecodeJpeg(absl::string_view bytes, const ImageHeader& header,
+                                 int min_short_side);
+
+}  // namespace vit
+
+#endif  // VIT_CORE_DATA_JPEG_H_

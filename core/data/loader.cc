@@ -1,0 +1,128 @@
+#include "core/data/loader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/random.h"
+#include "core/base/status.h"
+#include "core/data/batch_maker.h"
+
+namespace vit {
+
+class TrainLoader::Impl {
+ public:
+  Impl(SampleReader* reader, const Options& options)
+      : reader_(reader),
+        options_(options),
+        size_(reader->data().size(DataSplit::kTrain)),
+        next_step_(options.first_step),
+        maker_(MakerOptions()) {}
+
+  absl::StatusOr<Batch> Next(std::stop_token stop) {
+    VIT_ASSIGN_OR_RETURN(std::optional<Batch> batch, maker_.Next(std::move(stop)));
+    VIT_RETURN_IF_ERROR(reader_->CheckBadFraction());
+    if (!batch.has_value()) {
+      return absl::InvalidArgumentError("the training split has fewer pictures than one batch");
+    }
+    return *std::move(batch);
+  }
+
+ private:
+  BatchMaker::Options MakerOptions() {
+    BatchMaker::Options options;
+    options.image_size = reader_->image_size();
+    options.threads = options_.threads;
+    options.prefetch_batches = options_.prefetch_batches;
+    options.next_plan = [this] { return NextPlan(); };
+    options.label = [this](int64_t index) {
+      return reader_->data().label(DataSplit::kTrain, index);
+    };
+    options.read = [this](const BatchMaker::Plan& plan, int64_t index, uint8_t* out) {
+      return reader_->ReadTrain(options_.seed, plan.epoch, index, out);
+    };
+    return options;
+  }
+
+  std::optional<BatchMaker::Plan> NextPlan() {
+    const int64_t steps_per_epoch = size_ / options_.batch_size;
+    if (steps_per_epoch == 0) return std::nullopt;
+    const int64_t step = next_step_++;
+    const int64_t epoch = step / steps_per_epoch;
+    if (epoch != order_epoch_) {
+      order_ = ShuffledIndices(options_.seed, epoch, size_);
+      order_epoch_ = epoch;
+    }
+    const auto first = order_.begin() + step % steps_per_epoch * options_.batch_size;
+    return BatchMaker::Plan{step, epoch, {first, first + options_.batch_size}};
+  }
+
+  SampleReader* const reader_;
+  const Options options_;
+  const int64_t size_;
+  // Touched by next_plan alone, one thread at a time.
+  int64_t next_step_;
+  int64_t order_epoch_ = -1;
+  std::vector<int64_t> order_;
+  BatchMaker maker_;  // last: its threads use all the others
+};
+
+TrainLoader::TrainLoader(SampleReader* reader, const Options& options)
+    : impl_(std::make_unique<Impl>(reader, options)) {}
+TrainLoader::~TrainLoader() = default;
+absl::StatusOr<Batch> TrainLoader::Next(std::stop_token stop) {
+  return impl_->Next(std::move(stop));
+}
+
+class EvalLoader::Impl {
+ public:
+  Impl(SampleReader* reader, const Options& options)
+      : reader_(reader),
+        options_(options),
+        size_(reader->data().size(options.split)),
+        maker_(MakerOptions()) {}
+
+  absl::StatusOr<Batch> Next(std::stop_token stop) {
+    VIT_ASSIGN_OR_RETURN(std::optional<Batch> batch, maker_.Next(std::move(stop)));
+    return batch.has_value() ? *std::move(batch) : Batch{};
+  }
+
+ private:
+  BatchMaker::Options MakerOptions() {
+    BatchMaker::Options options;
+    options.image_size = reader_->image_size();
+    options.threads = options_.threads;
+    options.prefetch_batches = options_.prefetch_batches;
+    options.next_plan = [this] { return NextPlan(); };
+    options.label = [this](int64_t index) { return reader_->data().label(options_.split, index); };
+    options.read = [this](const BatchMaker::Plan&, int64_t index, uint8_t* out) {
+      return reader_->ReadEval(options_.split, index, out);
+    };
+    return options;
+  }
+
+  std::optional<BatchMaker::Plan> NextPlan() {
+    if (next_index_ >= size_) return std::nullopt;
+    BatchMaker::Plan plan;
+    plan.step = next_step_++;
+    const int64_t end = std::min(next_index_ + options_.batch_size, size_);
+    while (next_index_ < end) plan.indices.push_back(next_index_++);
+    return plan;
+  }
+
+  SampleReader* const reader_;
+  const Options options_;
+  const int64_t size_;
+  // Touched by next_plan alone, one thread at a time.
+  int64_t next_step_ = 0;
+  int64_t next_index_ = 0;
+  BatchMaker maker_;  // last: its threads use all the others
+};
+
+EvalLoader::EvalLoader(SampleReader* reader, const Options& options)
+    : impl_(std::make_unique<Impl>(reader, options)) {}
+EvalLoader::~EvalLoader() = default;
+absl::StatusOr<Batch> EvalLoader::Next(std::stop_token stop) {
+  return impl_->Next(std::move(stop));
+}
+
+}  // namespace vit

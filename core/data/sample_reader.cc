@@ -1,0 +1,198 @@
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "core/base/mutex.h"
+#include "core/base/random.h"
+#include "core/base/status.h"
+#include "core/data/loader.h"
+#include "core/data/transform.h"
+
+namespace vit {
+namespace {
+
+// Training cuts may be small parts of a picture, so that decoding keeps about the detail of
+// ImageNet's own pictures: their short side is some twice the usual input.
+constexpr int kTrainDetail = 2;
+
+constexpr size_t kNamesKept = 10;
+
+}  // namespace
+
+class SampleReader::Impl {
+ public:
+  Impl(std::shared_ptr<const DataSet> data, const vit::v1::DataConfig& config, int image_size,
+       BadImageCallback on_bad_image);
+  ~Impl();
+
+  bool ReadTrain(uint64_t seed, int64_t epoch, int64_t index, uint8_t* out);
+  bool ReadEval(DataSplit split, int64_t index, uint8_t* out);
+  absl::Status CheckBadFraction() const;
+
+  int64_t bad_train_images() const { return bad_train_images_.load(); }
+  const DataSet& data() const { return *data_; }
+  int image_size() const { return image_size_; }
+
+ private:
+  // What is known of one picture: nothing, that it is unreadable (&kBad), or its pixels.
+  using Slot = std::atomic<const Image*>;
+
+  std::vector<Slot>& slots(DataSplit split) { return slots_[split == DataSplit::kTrain ? 0 : 1]; }
+  int min_short_side(DataSplit split) const {
+    return split == DataSplit::kTrain ? kTrainDetail * image_size_ : 0;
+  }
+  absl::Span<uint8_t> OutputSpan(uint8_t* out) const {
+    return {out, size_t{3} * image_size_ * image_size_};
+  }
+
+  // The decoded picture, from the cache or put into `scratch`; null where it cannot be read.
+  const Image* Get(DataSplit split, int64_t index, Image* scratch);
+  // Takes a place in the cache for `image`, if there is room; else leaves it alone.
+  const Image* Keep(Slot* slot, Image* image);
+  void ReportBad(DataSplit split, int64_t index, const absl::Status& why);
+
+  static const Image kBad;
+
+  const std::shared_ptr<const DataSet> data_;
+  const vit::v1::DataConfig config_;
+  const int image_size_;
+  const BadImageCallback on_bad_image_;
+  const bool cache_;
+  std::vector<Slot> slots_[2];  // training, validation
+  std::atomic<int64_t> cached_bytes_ = 0;
+  std::atomic<int64_t> bad_train_images_ = 0;
+  mutable Mutex mu_;
+  std::vector<std::string> first_bad_ VIT_GUARDED_BY(mu_);
+};
+
+const Image SampleReader::Impl::kBad;
+
+SampleReader::Impl::Impl(std::shared_ptr<const DataSet> data, const vit::v1::DataConfig& config,
+                         int image_size, BadImageCallback on_bad_image)
+    : data_(std::move(data)),
+      config_(config),
+      image_size_(image_size),
+      on_bad_image_(std::move(on_bad_image)),
+      cache_(config.cache() != vit::v1::CACHE_MODE_OFF),
+      slots_{std::vector<Slot>(data_->size(DataSplit::kTrain)),
+             std::vector<Slot>(data_->size(DataSplit::kValidation))} {}
+
+SampleReader::Impl::~Impl() {
+  for (const std::vector<Slot>& slots : slots_) {
+    for (const Slot& slot : slots) {
+      const Image* image = slot.load();
+      if (image != &kBad) delete image;
+    }
+  }
+}
+
+const Image* SampleReader::Impl::Get(DataSplit split, int64_t index, Image* scratch) {
+  Slot& slot = slots(split)[index];
+  const Image* known = slot.load(std::memory_order_acquire);
+  if (known == &kBad) return nullptr;
+  if (known != nullptr) return known;
+  absl::StatusOr<Image> loaded =
+      CatchExceptions("read", [&] { return data_->Load(split, index, min_short_side(split)); });
+  if (!loaded.ok()) {
+    const Image* expected = nullptr;
+    if (slot.compare_exchange_strong(expected, &kBad)) ReportBad(split, index, loaded.status());
+    return nullptr;
+  }
+  *scratch = *std::move(loaded);
+  return cache_ ? Keep(&slot, scratch) : scratch;
+}
+
+const Image* SampleReader::Impl::Keep(Slot* slot, Image* image) {
+  const int64_t bytes = static_cast<int64_t>(image->rgb.size() + sizeof(Image));
+  if (cached_bytes_.fetch_add(bytes) + bytes > config_.max_cache_bytes()) {
+    cached_bytes_.fetch_sub(bytes);
+    return image;
+  }
+  auto kept = std::make_unique<const Image>(std::move(*image));
+  const Image* expected = nullptr;
+  if (slot->compare_exchange_strong(expected, kept.get(), std::memory_order_acq_rel)) {
+    return kept.release();
+  }
+  // Another thread was first with the same picture.
+  cached_bytes_.fetch_sub(bytes);
+  return expected;
+}
+
+void SampleReader::Impl::ReportBad(DataSplit split, int64_t index, const absl::Status& why) {
+  const std::string name = data_->name(split, index);
+  {
+    MutexLock lock(&mu_);
+    if (split == DataSplit::kTrain) {
+      if (first_bad_.size() < kNamesKept) {
+        first_bad_.push_back(absl::StrCat(name, " (", why.message(), ")"));
+      }
+      ++bad_train_images_;
+    }
+  }
+  if (on_bad_image_) on_bad_image_(name, why);
+}
+
+bool SampleReader::Impl::ReadTrain(uint64_t seed, int64_t epoch, int64_t index, uint8_t* out) {
+  Image scratch;
+  const Image* image = Get(DataSplit::kTrain, index, &scratch);
+  if (image == nullptr) return false;
+  CounterRandom random(seed, RandomPurpose::kAugment, epoch, index);
+  TrainTransformImage(*image, image_size_, config_, &random, OutputSpan(out));
+  return true;
+}
+
+bool SampleReader::Impl::ReadEval(DataSplit split, int64_t index, uint8_t* out) {
+  Image scratch;
+  const Image* image;
+  if (split == DataSplit::kTrain && data_->native_size() == 0) {
+    // What is kept of a training picture may be smaller than evaluation's.
+    absl::StatusOr<Image> loaded =
+        CatchExceptions("read", [&] { return data_->Load(split, index, /*min_short_side=*/0); });
+    if (!loaded.ok()) return false;
+    scratch = *std::move(loaded);
+    image = &scratch;
+  } else {
+    image = Get(split, index, &scratch);
+    if (image == nullptr) return false;
+  }
+  EvalTransformImage(*image, image_size_, config_.eval().crop_pct(), config_.interpolation(),
+                     OutputSpan(out));
+  return true;
+}
+
+absl::Status SampleReader::Impl::CheckBadFraction() const {
+  const int64_t size = data_->size(DataSplit::kTrain);
+  const double most = config_.max_bad_fraction() * static_cast<double>(size);
+  if (static_cast<double>(bad_train_images_.load()) <= most) return absl::OkStatus();
+  MutexLock lock(&mu_);
+  const int64_t bad = bad_train_images_.load();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "data %s: %d of the %d training pictures cannot be read, more than data.max_bad_fraction "
+      "(%g) "
+      "admits; repair or remove them, or raise it. The first: %s",
+      config_.source(), bad, size, config_.max_bad_fraction(), absl::StrJoin(first_bad_, "; ")));
+}
+
+SampleReader::SampleReader(std::shared_ptr<const DataSet> data, const vit::v1::DataConfig& config,
+                           int image_size, BadImageCallback on_bad_image)
+    : impl_(std::make_unique<Impl>(std::move(data), config, image_size, std::move(on_bad_image))) {}
+SampleReader::~SampleReader() = default;
+
+bool SampleReader::ReadTrain(uint64_t seed, int64_t epoch, int64_t index, uint8_t* out) {
+  return impl_->ReadTrain(seed, epoch, index, out);
+}
+bool SampleReader::ReadEval(DataSplit split, int64_t index, uint8_t* out) {
+  return impl_->ReadEval(split, index, out);
+}
+int64_t SampleReader::bad_train_images() const { return impl_->bad_train_images(); }
+absl::Status SampleReader::CheckBadFraction() const { return impl_->CheckBadFraction(); }
+const DataSet& SampleReader::data() const { return impl_->data(); }
+int SampleReader::image_size() const { return impl_->image_size(); }
+
+}  // namespace vit
