@@ -13,7 +13,9 @@ if(MOLD)
   add_link_options(-fuse-ld=mold)
 endif()
 
-add_compile_options(-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
+# -pthread everywhere, as some libraries' targets ask for it and every file must match the precompiled header's flags.
+# -fPIC for programs too, so that they can use the libraries' precompiled header.
+add_compile_options(-fPIC -pthread -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
 # The release build keeps line tables, so that a backtrace or a profile names its source.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")

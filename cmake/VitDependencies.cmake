@@ -42,7 +42,7 @@ add_library(vit_torch INTERFACE)
 # -idirafter: the wheel carries other versions of google/protobuf and fmt, which must never win over Debian's.
 target_compile_options(vit_torch INTERFACE
   "SHELL:-idirafter ${LIBTORCH}/include" "SHELL:-idirafter ${LIBTORCH}/include/torch/csrc/api/include")
-target_link_libraries(vit_torch INTERFACE ${LIBTORCH}/lib/libtorch_cpu.so ${LIBTORCH}/lib/libc10.so)
+target_link_libraries(vit_torch INTERFACE ${LIBTORCH}/lib/libtorch_cpu.so ${LIBTORCH}/lib/libc10.so Threads::Threads)
 if(EXISTS ${LIBTORCH}/lib/libtorch_cuda.so)
   # Nothing refers to these by symbol; they register themselves when loaded.
   target_link_libraries(vit_torch INTERFACE

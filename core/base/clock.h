@@ -19,8 +19,9 @@ class Clock {
 
   virtual absl::Time Now() = 0;
 
-  // Waits on `cv`, with `mu` held, until it is notified or `deadline` has come, and returns whether it has come. May
-  // return early, as CondVar::Wait may. absl::InfiniteFuture() waits without a limit.
+  // Waits on `cv`, with `mu` held, until it is notified or `deadline` has come, and returns whether
+  // it has come. May return early, as CondVar::Wait may. absl::InfiniteFuture() waits without a
+  // limit.
   virtual bool WaitUntil(CondVar* cv, Mutex* mu, absl::Time deadline) VIT_REQUIRES(mu) = 0;
 
  protected:

@@ -15,7 +15,8 @@ namespace vit {
 
 absl::StatusOr<ComputeBudget> ComputeBudget::Create(int threads) {
   if (threads < 0 || threads > 4096) {
-    return absl::InvalidArgumentError(absl::StrCat("threads is ", threads, "; expected 0 (all) to 4096"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("threads is ", threads, "; expected 0 (all) to 4096"));
   }
   if (threads == 0) {
     cpu_set_t set;
@@ -31,7 +32,8 @@ std::thread ComputeBudget::StartThread(const std::string& name, int intra_op_thr
     pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
     // Linux keeps niceness by thread; a refusal only costs speed.
     if (niceness != 0) setpriority(PRIO_PROCESS, gettid(), niceness);
-    // The first call settles LibTorch's own per-thread initialisation, which would otherwise undo the second.
+    // The first call settles LibTorch's own per-thread initialisation, which would otherwise undo
+    // the second.
     at::get_num_threads();
     at::set_num_threads(intra_op_threads);
     body();

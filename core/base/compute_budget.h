@@ -10,15 +10,16 @@
 
 namespace vit {
 
-// How many threads each kind of work may use. LibTorch keeps an OpenMP team for every thread that computes, so threads
-// that compute are made here alone and their number is fixed. Immutable; copy freely.
+// How many threads each kind of work may use. LibTorch keeps an OpenMP team for every thread that
+// computes, so threads that compute are made here alone and their number is fixed. Immutable; copy
+// freely.
 class ComputeBudget {
  public:
   // One thread of each kind.
   ComputeBudget() = default;
 
-  // `threads`: the compute threads of the process; 0 is one for each processor this process may use. INVALID_ARGUMENT
-  // below 0 or above 4096. Also turns off OpenCV's own threads.
+  // `threads`: the compute threads of the process; 0 is one for each processor this process may
+  // use. INVALID_ARGUMENT below 0 or above 4096. Also turns off OpenCV's own threads.
   static absl::StatusOr<ComputeBudget> Create(int threads);
 
   // LibTorch's threads for a training step.
@@ -30,8 +31,8 @@ class ComputeBudget {
   // Threads that load training data, where the spec names no number.
   int loader_threads() const { return threads_; }
 
-  // Starts a thread in which LibTorch uses `intra_op_threads` threads. `name` (15 characters at most) is what top -H
-  // shows. `niceness` above 0 yields the processor to other threads.
+  // Starts a thread in which LibTorch uses `intra_op_threads` threads. `name` (15 characters at
+  // most) is what top -H shows. `niceness` above 0 yields the processor to other threads.
   static std::thread StartThread(const std::string& name, int intra_op_threads,
                                  std::function<void()> body, int niceness = 0);
 

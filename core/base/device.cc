@@ -42,20 +42,25 @@ absl::StatusOr<Device> Device::Parse(absl::string_view text) {
   int index = 0;
   absl::string_view rest = text;
   if (absl::ConsumePrefix(&rest, "cuda") &&
-      (rest.empty() || (absl::ConsumePrefix(&rest, ":") && absl::SimpleAtoi(rest, &index) && index >= 0))) {
+      (rest.empty() ||
+       (absl::ConsumePrefix(&rest, ":") && absl::SimpleAtoi(rest, &index) && index >= 0))) {
     if (index < CudaDeviceCount()) return Device(Kind::kCuda, index);
 #ifdef VIT_WITH_CUDA
     return absl::FailedPreconditionError(
         absl::StrCat("device ", text, ": this machine shows ", CudaDeviceCount(), " CUDA devices"));
 #else
     return absl::FailedPreconditionError(absl::StrCat(
-        "device ", text, ": this build has no CUDA; build it with scripts/bootstrap --cuda, or use --device cpu"));
+        "device ", text,
+        ": this build has no CUDA; build it with scripts/bootstrap --cuda, or use --device cpu"));
 #endif
   }
-  return absl::InvalidArgumentError(absl::StrCat("device '", text, "': expected auto, cpu, cuda or cuda:N"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("device '", text, "': expected auto, cpu, cuda or cuda:N"));
 }
 
-std::string Device::name() const { return kind_ == Kind::kCpu ? "cpu" : absl::StrCat("cuda:", index_); }
+std::string Device::name() const {
+  return kind_ == Kind::kCpu ? "cpu" : absl::StrCat("cuda:", index_);
+}
 
 std::string Device::model_name() const {
 #ifdef VIT_WITH_CUDA
@@ -79,8 +84,11 @@ Device::Memory Device::memory() const {
 #ifdef VIT_WITH_CUDA
   if (kind_ == Kind::kCuda) {
     const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(index_);
-    memory.used_bytes = stats.reserved_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)].current;
-    memory.total_bytes = static_cast<int64_t>(at::cuda::getDeviceProperties(index_)->totalGlobalMem);
+    memory.used_bytes =
+        stats.reserved_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)]
+            .current;
+    memory.total_bytes =
+        static_cast<int64_t>(at::cuda::getDeviceProperties(index_)->totalGlobalMem);
     return memory;
   }
 #endif

@@ -1,5 +1,5 @@
-// The compute device. The one place that knows CUDA from CPU; no LibTorch type shows here (core/base/torch_device.h has
-// the conversion for the rooms that compute).
+// The compute device. The one place that knows CUDA from CPU; no LibTorch type shows here
+// (core/base/torch_device.h has the conversion for the rooms that compute).
 #ifndef VIT_CORE_BASE_DEVICE_H_
 #define VIT_CORE_BASE_DEVICE_H_
 
@@ -17,15 +17,17 @@ class Device {
 
   static Device Cpu() { return Device(Kind::kCpu, 0); }
 
-  // "auto" (the first CUDA device where there is one, else the CPU), "cpu", "cuda" or "cuda:N". INVALID_ARGUMENT for
-  // anything else; FAILED_PRECONDITION where the machine or this build has no such device.
+  // "auto" (the first CUDA device where there is one, else the CPU), "cpu", "cuda" or "cuda:N".
+  // INVALID_ARGUMENT for anything else; FAILED_PRECONDITION where the machine or this build has no
+  // such device.
   static absl::StatusOr<Device> Parse(absl::string_view text);
 
   Kind kind() const { return kind_; }
   int index() const { return index_; }
   // "cpu", "cuda:0".
   std::string name() const;
-  // The processor's own name, such as "Intel(R) Xeon(R) Processor @ 2.80GHz": part of what makes a run repeatable.
+  // The processor's own name, such as "Intel(R) Xeon(R) Processor @ 2.80GHz": part of what makes a
+  // run repeatable.
   std::string model_name() const;
   // Whether matrix products in bfloat16 are faster than in float32 here.
   bool has_fast_bfloat16() const;

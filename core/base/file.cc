@@ -42,7 +42,8 @@ absl::StatusOr<std::string> ReadFile(const fs::path& path, int64_t max_bytes) {
   Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
   struct stat info;
-  if (fstat(fd.get(), &info) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("stat ", path.string()));
+  if (fstat(fd.get(), &info) != 0)
+    return absl::ErrnoToStatus(errno, absl::StrCat("stat ", path.string()));
   if (!S_ISREG(info.st_mode)) {
     return absl::InvalidArgumentError(absl::StrCat(path.string(), " is not a regular file"));
   }
@@ -90,7 +91,8 @@ absl::Status FileWriter::SyncAndClose() {
   const int fd = std::exchange(fd_, -1);
   const bool synced = fsync(fd) == 0;
   const int sync_error = errno;
-  if (close(fd) != 0 && synced) return absl::ErrnoToStatus(errno, absl::StrCat("close ", path_.string()));
+  if (close(fd) != 0 && synced)
+    return absl::ErrnoToStatus(errno, absl::StrCat("close ", path_.string()));
   if (!synced) return absl::ErrnoToStatus(sync_error, absl::StrCat("fsync ", path_.string()));
   return absl::OkStatus();
 }
@@ -98,7 +100,8 @@ absl::Status FileWriter::SyncAndClose() {
 absl::Status SyncDirectory(const fs::path& path) {
   Fd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
-  if (fsync(fd.get()) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("fsync ", path.string()));
+  if (fsync(fd.get()) != 0)
+    return absl::ErrnoToStatus(errno, absl::StrCat("fsync ", path.string()));
   return absl::OkStatus();
 }
 
@@ -156,7 +159,8 @@ absl::Status WriteDirectoryAtomically(
   return SyncDirectory(path.parent_path());
 }
 
-absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path, absl::Span<const std::string> roots) {
+absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path,
+                                           absl::Span<const std::string> roots) {
   const fs::path given{std::string(path)};
   if (!given.is_absolute()) {
     return absl::InvalidArgumentError(
@@ -166,7 +170,8 @@ absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path, absl::Span<co
       roots.empty() ? "none is set; start vitd with --data-root DIR" : absl::StrJoin(roots, ", ");
   const absl::Status outside = absl::PermissionDeniedError(
       absl::StrCat("path '", path, "' is not under a data root (", allowed, ")"));
-  // A path that is outside as written is refused before the file system is asked, so that nothing outside can be probed.
+  // A path that is outside as written is refused before the file system is asked, so that nothing
+  // outside can be probed.
   const auto inside = [](const fs::path& inner, const fs::path& outer) {
     const fs::path relative = inner.lexically_relative(outer);
     return !relative.empty() && *relative.begin() != "..";
@@ -185,7 +190,8 @@ absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path, absl::Span<co
     if (!code && inside(resolved, resolved_root)) return resolved;
   }
   return absl::PermissionDeniedError(absl::StrCat("path '", path, "' leads to '", resolved.string(),
-                                                  "', which is not under a data root (", allowed, ")"));
+                                                  "', which is not under a data root (", allowed,
+                                                  ")"));
 }
 
 absl::StatusOr<FileLock> FileLock::Acquire(const fs::path& path) {
@@ -195,7 +201,8 @@ absl::StatusOr<FileLock> FileLock::Acquire(const fs::path& path) {
     const int error = errno;
     close(fd);
     if (error == EWOULDBLOCK) {
-      return absl::FailedPreconditionError(absl::StrCat(path.string(), " is held by another process"));
+      return absl::FailedPreconditionError(
+          absl::StrCat(path.string(), " is held by another process"));
     }
     return absl::ErrnoToStatus(error, absl::StrCat("lock ", path.string()));
   }

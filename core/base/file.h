@@ -39,9 +39,10 @@ class FileWriter {
 // Creates or replaces `path`: written beside it, fsynced, renamed, its folder fsynced.
 absl::Status WriteFileAtomically(const std::filesystem::path& path, absl::string_view content);
 
-// Creates or replaces the folder `path`, filled by `fill`, which gets the folder to write into. Files in it must have
-// been fsynced by `fill` (FileWriter does). It is made aside as `path` + ".tmp", fsynced, then renamed. On an error
-// nothing is left of it, and an earlier `path` is as it was.
+// Creates or replaces the folder `path`, filled by `fill`, which gets the folder to write into.
+// Files in it must have been fsynced by `fill` (FileWriter does). It is made aside as `path` +
+// ".tmp", fsynced, then renamed. On an error nothing is left of it, and an earlier `path` is as it
+// was.
 absl::Status WriteDirectoryAtomically(
     const std::filesystem::path& path,
     const std::function<absl::Status(const std::filesystem::path& directory)>& fill);
@@ -51,12 +52,13 @@ absl::Status SyncDirectory(const std::filesystem::path& path);
 // mkdir -p.
 absl::Status CreateDirectories(const std::filesystem::path& path);
 
-// rm -rf; OK where there is nothing. Renames the tree aside first, so that a crash never leaves half of it under its name.
+// rm -rf; OK where there is nothing. Renames the tree aside first, so that a crash never leaves
+// half of it under its name.
 absl::Status RemoveTree(const std::filesystem::path& path);
 
-// `path` with every symbolic link resolved, if it is inside one of `roots` (themselves resolved). INVALID_ARGUMENT for a
-// relative path, NOT_FOUND where nothing is there, PERMISSION_DENIED outside the roots; the message names the roots.
-// Without roots, every path is outside.
+// `path` with every symbolic link resolved, if it is inside one of `roots` (themselves resolved).
+// INVALID_ARGUMENT for a relative path, NOT_FOUND where nothing is there, PERMISSION_DENIED outside
+// the roots; the message names the roots. Without roots, every path is outside.
 absl::StatusOr<std::filesystem::path> ResolveUnderRoots(absl::string_view path,
                                                         absl::Span<const std::string> roots);
 

@@ -1,5 +1,5 @@
-// std::mutex and std::condition_variable with clang's thread-safety attributes. (abseil's Mutex is not instrumented in
-// Debian's build, so ThreadSanitizer reports false races through it.)
+// std::mutex and std::condition_variable with clang's thread-safety attributes. (abseil's Mutex is
+// not instrumented in Debian's build, so ThreadSanitizer reports false races through it.)
 #ifndef VIT_CORE_BASE_MUTEX_H_
 #define VIT_CORE_BASE_MUTEX_H_
 
@@ -44,7 +44,8 @@ class VIT_SCOPED_CAPABILITY MutexLock {
   Mutex* const mu_;
 };
 
-// Waits may return without a notification: always wait in a loop on the condition. Timed waits are Clock's.
+// Waits may return without a notification: always wait in a loop on the condition. Timed waits are
+// Clock's.
 class CondVar {
  public:
   void Wait(Mutex* mu) VIT_REQUIRES(mu) {

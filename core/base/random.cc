@@ -21,7 +21,8 @@ std::array<uint32_t, 4> Philox4x32(uint64_t key, std::array<uint32_t, 4> counter
   return counter;
 }
 
-// Counter layout: word 0 the position, word 1 the low half of b, word 2 the purpose and b's high 16 bits, word 3 a.
+// Counter layout: word 0 the position, word 1 the low half of b, word 2 the purpose and b's high 16
+// bits, word 3 a.
 CounterRandom::CounterRandom(uint64_t seed, RandomPurpose purpose, uint64_t a, uint64_t b)
     : key_(seed),
       counter_{0, static_cast<uint32_t>(b),

@@ -1,5 +1,6 @@
-// Random numbers by counter: every value is a function of a key and a position, so that neither order nor thread count
-// changes it. Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
+// Random numbers by counter: every value is a function of a key and a position, so that neither
+// order nor thread count changes it. Philox4x32-10 of Salmon et al., "Parallel random numbers: as
+// easy as 1, 2, 3" (SC 2011).
 #ifndef VIT_CORE_BASE_RANDOM_H_
 #define VIT_CORE_BASE_RANDOM_H_
 
@@ -22,8 +23,8 @@ enum class RandomPurpose : uint32_t {
   kShapes = 6,
 };
 
-// A sequence of random numbers that is a function of (seed, purpose, a, b), for instance (seed, kAugment, epoch, sample).
-// Cheap to make. Not thread-safe; make one where it is used.
+// A sequence of random numbers that is a function of (seed, purpose, a, b), for instance (seed,
+// kAugment, epoch, sample). Cheap to make. Not thread-safe; make one where it is used.
 class CounterRandom {
  public:
   // `a` < 2^32, `b` < 2^48.

@@ -1,4 +1,5 @@
-// Helpers for absl::Status: early returns, added context, and the boundary at which exceptions become statuses.
+// Helpers for absl::Status: early returns, added context, and the boundary at which exceptions
+// become statuses.
 #ifndef VIT_CORE_BASE_STATUS_H_
 #define VIT_CORE_BASE_STATUS_H_
 
@@ -14,12 +15,13 @@ namespace vit {
 // `status` with "context: " in front of its message; OK stays OK.
 absl::Status Annotate(const absl::Status& status, absl::string_view context);
 
-// The status for an exception caught at core's edge: running out of memory, on the host or the device, is
-// RESOURCE_EXHAUSTED, everything else INTERNAL. LibTorch's C++ backtraces are cut off. `what` names the operation.
+// The status for an exception caught at core's edge: running out of memory, on the host or the
+// device, is RESOURCE_EXHAUSTED, everything else INTERNAL. LibTorch's C++ backtraces are cut off.
+// `what` names the operation.
 absl::Status StatusFromException(const std::exception& e, absl::string_view what);
 
-// Runs `fn`, which returns absl::Status or absl::StatusOr<T>, and turns an exception into a status. LibTorch, OpenCV and
-// the standard library throw; nothing outside core/ may see that.
+// Runs `fn`, which returns absl::Status or absl::StatusOr<T>, and turns an exception into a status.
+// LibTorch, OpenCV and the standard library throw; nothing outside core/ may see that.
 template <typename Fn>
 auto CatchExceptions(absl::string_view what, Fn&& fn) -> decltype(fn()) {
   try {
@@ -41,10 +43,10 @@ absl::Status ToStatus(absl::StatusOr<T> s) {
 
 }  // namespace vit
 
-#define VIT_RETURN_IF_ERROR(expr)                                              \
-  do {                                                                         \
+#define VIT_RETURN_IF_ERROR(expr)                                                     \
+  do {                                                                                \
     if (auto vit_status = ::vit::status_internal::ToStatus((expr)); !vit_status.ok()) \
-      return vit_status;                                                       \
+      return vit_status;                                                              \
   } while (false)
 
 #define VIT_STATUS_CONCAT_INNER(a, b) a##b

@@ -22,7 +22,8 @@ struct TrainingEnvironment {
   ComputeBudget budget;
   std::vector<std::string> data_roots;
   ImageLimits image_limits;
-  // Folder of the checkpoint that "run:ID" in TrainingSpec.init means: the run's best, else its last.
+  // Folder of the checkpoint that "run:ID" in TrainingSpec.init means: the run's best, else its
+  // last.
   std::function<absl::StatusOr<std::string>(const std::string& run)> find_checkpoint;
 };
 
@@ -36,11 +37,13 @@ struct ResolvedSpec {
   int64_t total_steps = 0;
 };
 
-// Merges `preset` (empty for none) and `spec`, fills in defaults, and checks everything that can be checked without
-// allocating the model: INVALID_ARGUMENT names the field, NOT_FOUND the preset (with the nearest name), data or init,
-// PERMISSION_DENIED a path outside the data roots. An effective spec resolves to itself. Reads the source's listing,
-// which can take seconds for a large folder.
-absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset, const vit::v1::TrainingSpec& spec,
+// Merges `preset` (empty for none) and `spec`, fills in defaults, and checks everything that can be
+// checked without allocating the model: INVALID_ARGUMENT names the field, NOT_FOUND the preset
+// (with the nearest name), data or init, PERMISSION_DENIED a path outside the data roots. An
+// effective spec resolves to itself. Reads the source's listing, which can take seconds for a large
+// folder.
+absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset,
+                                         const vit::v1::TrainingSpec& spec,
                                          const TrainingEnvironment& environment);
 
 // Every preset, compiled in, sorted by name.

@@ -17,8 +17,8 @@
 
 namespace vit {
 
-// What the trainer tells; it knows none of its observers. Called on the training thread unless said otherwise; must
-// return quickly and never throw.
+// What the trainer tells; it knows none of its observers. Called on the training thread unless said
+// otherwise; must return quickly and never throw.
 class TrainObserver {
  public:
   struct Step {
@@ -30,23 +30,33 @@ class TrainObserver {
   };
   virtual ~TrainObserver() = default;
 
-  // "preparing data", "training", "evaluating", "writing checkpoint"; `progress` is 0..1 within the phase.
+  // "preparing data", "training", "evaluating", "writing checkpoint"; `progress` is 0..1 within the
+  // phase.
   virtual void OnPhase(const std::string& phase, double progress) = 0;
   virtual void OnStep(const Step& step) = 0;
   // A new entry of the history.
   virtual void OnMetrics(const vit::v1::MetricPoint& point) = 0;
-  // The checkpoint of `step` is written and about to appear under its name. Returns once the history up to `step` is on
-  // disk, so that a run that goes on from there lacks nothing; an error fails this checkpoint. Every OnMetrics up to
-  // `step` comes before. On the checkpoint writer's thread.
+  // The checkpoint of `step` is written and about to appear under its name. Returns once the
+  // history up to `step` is on disk, so that a run that goes on from there lacks nothing; an error
+  // fails this checkpoint. Every OnMetrics up to `step` comes before. On the checkpoint writer's
+  // thread.
   virtual absl::Status BeforeCheckpoint(int64_t step) { return absl::OkStatus(); }
+  // A checkpoint of `step` is written and about to get its name. Everything that OnMetrics told up
+  // to `step` must be durable when this returns, as a resume from it tells none of that again; on
+  // an error the checkpoint is dropped. On the checkpoint writer's thread.
+  virtual absl::Status OnBeforeCheckpoint(int64_t step) = 0;
   // A checkpoint is on disk, whole. Called on the checkpoint writer's thread.
-  virtual void OnCheckpoint(const vit::v1::CheckpointInfo& checkpoint, absl::Duration write_time) = 0;
-  // A checkpoint could not be written; training goes on and the previous one stays. On the checkpoint writer's thread.
+  virtual void OnCheckpoint(const vit::v1::CheckpointInfo& checkpoint,
+                            absl::Duration write_time) = 0;
+  // A checkpoint could not be written; training goes on and the previous one stays. On the
+  // checkpoint writer's thread.
   virtual void OnCheckpointFailed(int64_t step, const absl::Status& why) = 0;
-  // On a loader thread, once for each picture. `bad_train_images`: distinct unreadable training pictures so far.
-  virtual void OnBadImage(const std::string& name, const absl::Status& why, int64_t bad_train_images) = 0;
-  // Where the run starts or continues, before the first step. `note` says that a resume is inexact and why; else empty.
-  // The history after `step` is to be dropped.
+  // On a loader thread, once for each picture. `bad_train_images`: distinct unreadable training
+  // pictures so far.
+  virtual void OnBadImage(const std::string& name, const absl::Status& why,
+                          int64_t bad_train_images) = 0;
+  // Where the run starts or continues, before the first step. `note` says that a resume is inexact
+  // and why; else empty. The history after `step` is to be dropped.
   virtual void OnStart(int64_t step, const std::string& note) = 0;
 };
 
@@ -57,23 +67,26 @@ struct TrainerOptions {
   std::filesystem::path directory;
   TrainObserver* observer = nullptr;
   Clock* clock = Clock::Real();
-  // Whether the checkpoint of this step is being served and must stay. Called on the checkpoint writer's thread.
+  // Whether the checkpoint of this step is being served and must stay. Called on the checkpoint
+  // writer's thread.
   std::function<bool(int64_t step)> is_served = [](int64_t) { return false; };
 };
 
 enum class TrainOutcome { kFinished, kStopped };
 
-// Runs the training on the calling thread, which must be one that ComputeBudget::StartThread made with the spec's
-// compute_threads: from the last checkpoint in options.directory where there is one, else from the beginning. A request
-// on `stop` ends it soon, after a checkpoint: kStopped. Blocks until the last checkpoint is on disk.
+// Runs the training on the calling thread, which must be one that ComputeBudget::StartThread made
+// with the spec's compute_threads: from the last checkpoint in options.directory where there is
+// one, else from the beginning. A request on `stop` ends it soon, after a checkpoint: kStopped.
+// Blocks until the last checkpoint is on disk.
 //
-// FAILED_PRECONDITION where the data's fingerprint differs from the checkpoint's; INTERNAL where the loss is no longer
-// finite (names the step and learning rate); RESOURCE_EXHAUSTED out of memory, or where the last checkpoint could not be
-// written; INVALID_ARGUMENT where too many pictures are bad. The last good checkpoint stays.
+// FAILED_PRECONDITION where the data's fingerprint differs from the checkpoint's; INTERNAL where
+// the loss is no longer finite (names the step and learning rate); RESOURCE_EXHAUSTED out of
+// memory, or where the last checkpoint could not be written; INVALID_ARGUMENT where too many
+// pictures are bad. The last good checkpoint stays.
 absl::StatusOr<TrainOutcome> Train(const TrainerOptions& options, std::stop_token stop);
 
-// The checkpoints in a run's folder whose checksums hold, by ascending step. A damaged or half-written one is skipped and
-// described in `damaged`, where given.
+// The complete checkpoints in a run's folder, by ascending step. Cheap: checksums are verified when
+// one is loaded. One that cannot be understood is skipped and described in `damaged`, where given.
 std::vector<vit::v1::CheckpointInfo> ListCheckpoints(const std::filesystem::path& run_directory,
                                                      std::vector<std::string>* damaged = nullptr);
 

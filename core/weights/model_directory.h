@@ -1,4 +1,5 @@
-// A model directory: model.safetensors (timm's names), config.json (timm loads it through local-dir:), labels.txt.
+// A model directory: model.safetensors (timm's names), config.json (timm loads it through
+// local-dir:), labels.txt.
 #ifndef VIT_CORE_WEIGHTS_MODEL_DIRECTORY_H_
 #define VIT_CORE_WEIGHTS_MODEL_DIRECTORY_H_
 
@@ -22,7 +23,8 @@ struct ModelDescription {
 };
 
 // Writes config.json and labels.txt into `directory`, fsynced. model.safetensors is the caller's.
-absl::Status WriteModelDescription(const std::filesystem::path& directory, const ModelDescription& description);
+absl::Status WriteModelDescription(const std::filesystem::path& directory,
+                                   const ModelDescription& description);
 
 // NOT_FOUND for a missing file, DATA_LOSS for one that cannot be understood; names the file.
 absl::StatusOr<ModelDescription> ReadModelDescription(const std::filesystem::path& directory);

@@ -1,0 +1,30 @@
+// Bytes to the model's input. Only for the rooms that compute.
+#ifndef VIT_CORE_MODEL_NORMALIZE_H_
+#define VIT_CORE_MODEL_NORMALIZE_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "vit/v1/data.pb.h"
+
+namespace vit {
+
+// (byte / 255 - mean) / std for each channel. Immutable.
+class Normalizer {
+ public:
+  // `config`: mean and std set, three values each.
+  Normalizer(const vit::v1::DataConfig& config, c10::Device device);
+
+  // `pixels`: [count, 3, size, size] bytes on the host, read before this returns. Result: float32
+  // on the device.
+  at::Tensor operator()(const uint8_t* pixels, int64_t count, int64_t size) const;
+
+ private:
+  c10::Device device_;
+  at::Tensor scale_, shift_;  // [1, 3, 1, 1]
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_MODEL_NORMALIZE_H_

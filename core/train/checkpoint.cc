@@ -1,0 +1,219 @@
+#include "core/train/checkpoint.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "core/base/file.h"
+#include "core/base/status.h"
+#include "core/train/trainer.h"
+#include "core/weights/safetensors.h"
+#include "proto/spec_text.h"
+
+namespace vit {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr int kStateVersion = 1;
+constexpr char kSums[] = "SHA256SUMS";
+constexpr int64_t kMaxStateBytes = 1 << 20;
+
+absl::StatusOr<std::string> Sha256(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", path.string()));
+  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
+                                                                        &EVP_MD_CTX_free);
+  EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
+  std::vector<char> buffer(1 << 20);
+  while (file) {
+    file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
+    EVP_DigestUpdate(context.get(), buffer.data(), file.gcount());
+  }
+  if (file.bad()) return absl::DataLossError(absl::StrCat("cannot read ", path.string()));
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  EVP_DigestFinal_ex(context.get(), digest, &size);
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
+}
+
+absl::Status WriteFsynced(const fs::path& path, absl::string_view content) {
+  VIT_ASSIGN_OR_RETURN(FileWriter writer, FileWriter::Create(path));
+  VIT_RETURN_IF_ERROR(writer.Append(content));
+  return writer.SyncAndClose();
+}
+
+Json StateToJson(const TrainState& state) {
+  Json json = {
+      {"version", kStateVersion},
+      {"step", state.step},
+      {"evaluation_due", state.evaluation_due},
+      {"since_last_point",
+       {{"loss_sum", state.loss_sum}, {"correct", state.correct}, {"samples", state.samples}}},
+      {"data_fingerprint", state.data_fingerprint},
+      {"device_model", state.device_model},
+      {"torch_version", state.torch_version},
+      {"compute_threads", state.compute_threads},
+      {"time", absl::FormatTime(state.time, absl::UTCTimeZone())}};
+  if (state.accuracy) json["accuracy"] = *state.accuracy;
+  if (state.loss) json["loss"] = *state.loss;
+  if (state.best_step) {
+    json["best"] = {
+        {"step", *state.best_step}, {"accuracy", state.best_accuracy}, {"loss", state.best_loss}};
+  }
+  return json;
+}
+
+// Throws nlohmann's exceptions for missing or mistyped members.
+TrainState StateFromJson(const Json& json) {
+  TrainState state;
+  state.step = json.at("step").get<int64_t>();
+  state.evaluation_due = json.at("evaluation_due").get<bool>();
+  const Json& sums = json.at("since_last_point");
+  state.loss_sum = sums.at("loss_sum").get<double>();
+  state.correct = sums.at("correct").get<int64_t>();
+  state.samples = sums.at("samples").get<int64_t>();
+  state.data_fingerprint = json.at("data_fingerprint").get<std::string>();
+  state.device_model = json.at("device_model").get<std::string>();
+  state.torch_version = json.at("torch_version").get<std::string>();
+  state.compute_threads = json.at("compute_threads").get<int>();
+  std::string error;
+  absl::ParseTime(absl::RFC3339_full, json.at("time").get<std::string>(), &state.time, &error);
+  if (json.contains("accuracy")) state.accuracy = json["accuracy"].get<double>();
+  if (json.contains("loss")) state.loss = json["loss"].get<double>();
+  if (json.contains("best")) {
+    state.best_step = json["best"].at("step").get<int64_t>();
+    state.best_accuracy = json["best"].at("accuracy").get<double>();
+    state.best_loss = json["best"].at("loss").get<double>();
+  }
+  return state;
+}
+
+// The steps that have a folder of their name.
+std::vector<int64_t> CheckpointSteps(const fs::path& run_directory) {
+  std::vector<int64_t> steps;
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(run_directory / "checkpoints", code)) {
+    const std::string name = entry.path().filename().string();
+    int64_t step;
+    if (absl::StartsWith(name, "step-") && absl::SimpleAtoi(name.substr(5), &step) &&
+        entry.path() == CheckpointPath(run_directory, step)) {
+      steps.push_back(step);
+    }
+  }
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+}  // namespace
+
+fs::path CheckpointPath(const fs::path& run_directory, int64_t step) {
+  return run_directory / "checkpoints" / absl::StrFormat("step-%09d", step);
+}
+
+absl::Status WriteCheckpoint(const fs::path& run_directory, const Checkpoint& checkpoint,
+                             const std::function<absl::Status()>& before_rename) {
+  VIT_RETURN_IF_ERROR(CreateDirectories(run_directory / "checkpoints"));
+  return WriteDirectoryAtomically(
+      CheckpointPath(run_directory, checkpoint.state.step),
+      [&](const fs::path& directory) -> absl::Status {
+        VIT_RETURN_IF_ERROR(
+            WriteSafetensors(directory / "model.safetensors", checkpoint.weights,
+                             {{"format", "pt"}, {"step", absl::StrCat(checkpoint.state.step)}}));
+        VIT_RETURN_IF_ERROR(
+            WriteSafetensors(directory / "optimizer.safetensors", checkpoint.optimizer, {}));
+        VIT_RETURN_IF_ERROR(WriteModelDescription(directory, checkpoint.description));
+        VIT_RETURN_IF_ERROR(
+            WriteFsynced(directory / "spec.textproto", MessageToText(checkpoint.spec)));
+        VIT_RETURN_IF_ERROR(
+            WriteFsynced(directory / "state.json", StateToJson(checkpoint.state).dump(2) + "\n"));
+        std::string sums;
+        for (const char* name : {"config.json", "labels.txt", "model.safetensors",
+                                 "optimizer.safetensors", "spec.textproto", "state.json"}) {
+          VIT_ASSIGN_OR_RETURN(const std::string digest, Sha256(directory / name));
+          absl::StrAppend(&sums, digest, "  ", name, "\n");
+        }
+        VIT_RETURN_IF_ERROR(WriteFsynced(directory / kSums, sums));
+        return before_rename();
+      });
+}
+
+absl::Status VerifyCheckpoint(const fs::path& directory) {
+  VIT_ASSIGN_OR_RETURN(const std::string sums, ReadFile(directory / kSums, kMaxStateBytes));
+  for (absl::string_view line : absl::StrSplit(sums, '\n', absl::SkipEmpty())) {
+    const std::pair<std::string, std::string> parts =
+        absl::StrSplit(line, absl::MaxSplits("  ", 1));
+    VIT_ASSIGN_OR_RETURN(const std::string digest, Sha256(directory / parts.second));
+    if (digest != parts.first) {
+      return absl::DataLossError(absl::StrCat((directory / parts.second).string(),
+                                              " does not have its checksum of ", kSums,
+                                              ": it was changed or damaged after it was written"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<TrainState> ReadTrainState(const fs::path& directory) {
+  VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(directory / "state.json", kMaxStateBytes));
+  try {
+    const Json json = Json::parse(text);
+    if (json.at("version").get<int>() > kStateVersion) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(directory.string(), " was written by a newer vitd"));
+    }
+    return StateFromJson(json);
+  } catch (const Json::exception& e) {
+    return absl::DataLossError(absl::StrCat((directory / "state.json").string(), ": ", e.what()));
+  }
+}
+
+std::vector<vit::v1::CheckpointInfo> ListCheckpoints(const fs::path& run_directory,
+                                                     std::vector<std::string>* damaged) {
+  std::vector<vit::v1::CheckpointInfo> checkpoints;
+  std::optional<int64_t> best;
+  for (const int64_t step : CheckpointSteps(run_directory)) {
+    const absl::StatusOr<TrainState> state = ReadTrainState(CheckpointPath(run_directory, step));
+    if (!state.ok()) {
+      if (damaged != nullptr) damaged->push_back(std::string(state.status().message()));
+      continue;
+    }
+    vit::v1::CheckpointInfo info;
+    info.set_step(state->step);
+    if (state->accuracy) info.set_accuracy(*state->accuracy);
+    if (state->loss) info.set_loss(*state->loss);
+    const absl::Duration since_epoch = state->time - absl::UnixEpoch();
+    info.mutable_time()->set_seconds(absl::ToInt64Seconds(since_epoch));
+    info.mutable_time()->set_nanos(
+        static_cast<int32_t>(absl::ToInt64Nanoseconds(since_epoch % absl::Seconds(1))));
+    best = state->best_step;  // the newest knows
+    checkpoints.push_back(std::move(info));
+  }
+  for (vit::v1::CheckpointInfo& info : checkpoints) info.set_best(best == info.step());
+  return checkpoints;
+}
+
+absl::Status RemoveOldCheckpoints(const fs::path& run_directory, int keep_last,
+                                  const std::function<bool(int64_t step)>& keep) {
+  const std::vector<vit::v1::CheckpointInfo> checkpoints = ListCheckpoints(run_directory);
+  const int old = std::max(0, static_cast<int>(checkpoints.size()) - keep_last);
+  for (int i = 0; i < old; ++i) {
+    if (checkpoints[i].best() || keep(checkpoints[i].step())) continue;
+    VIT_RETURN_IF_ERROR(RemoveTree(CheckpointPath(run_directory, checkpoints[i].step())));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace vit

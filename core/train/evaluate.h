@@ -1,0 +1,48 @@
+// A pass over the validation split. Only for the rooms that compute.
+#ifndef VIT_CORE_TRAIN_EVALUATE_H_
+#define VIT_CORE_TRAIN_EVALUATE_H_
+
+#include <functional>
+#include <stop_token>
+
+#include "absl/status/statusor.h"
+#include "core/data/loader.h"
+#include "core/model/normalize.h"
+#include "core/model/vision_transformer.h"
+
+namespace vit {
+
+struct EvaluationResult {
+  double loss = 0;      // mean cross entropy, without label smoothing
+  double accuracy = 0;  // 0..1
+  int64_t samples = 0;
+};
+
+struct EvaluationOptions {
+  int batch_size = 128;
+  int loader_threads = 1;
+  bool bfloat16 = false;
+  std::function<void(double progress)> on_progress = [](double) {};
+};
+
+// Evaluates `model`, which is in evaluation mode meanwhile and in training mode afterwards.
+// CANCELLED once `stop` is requested; INVALID_ARGUMENT where no picture can be read.
+absl::StatusOr<EvaluationResult> Evaluate(VisionTransformerImpl& model, SampleReader* reader,
+                                          const Normalizer& normalize,
+                                          const EvaluationOptions& options, std::stop_token stop);
+
+// While it lives, matrix products on this thread are computed in bfloat16 where `enabled`.
+class AutocastGuard {
+ public:
+  AutocastGuard(bool enabled, c10::DeviceType device);
+  ~AutocastGuard();
+  AutocastGuard(const AutocastGuard&) = delete;
+
+ private:
+  const bool enabled_;
+  const c10::DeviceType device_;
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_TRAIN_EVALUATE_H_

@@ -1,0 +1,86 @@
+#include "core/train/initial_weights.h"
+
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "core/base/file.h"
+#include "core/base/status.h"
+#include "core/model/vision_transformer.h"
+#include "core/train/trainer.h"
+#include "core/weights/load_weights.h"
+#include "core/weights/safetensors.h"
+
+namespace vit {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The file that `spec.init` names: an absolute path under the data roots, or run:ID@STEP.
+absl::StatusOr<fs::path> InitPath(const vit::v1::TrainingSpec& spec,
+                                  const TrainingEnvironment& environment) {
+  absl::string_view init = spec.init();
+  if (!absl::ConsumePrefix(&init, "run:")) {
+    if (!absl::EndsWith(init, ".safetensors")) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("init '", init,
+                       "' is neither a .safetensors file nor run:ID; other formats are not read"));
+    }
+    absl::StatusOr<fs::path> path = ResolveUnderRoots(init, environment.data_roots);
+    if (!path.ok()) return Annotate(path.status(), "init");
+    return path;
+  }
+  const std::pair<std::string, std::string> parts = absl::StrSplit(init, absl::MaxSplits('@', 1));
+  int64_t step;
+  if (!absl::SimpleAtoi(parts.second, &step)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("init '", spec.init(), "': '", parts.second, "' is not a step"));
+  }
+  if (!environment.find_checkpoint)
+    return absl::InvalidArgumentError("init: there are no runs to start from here");
+  absl::StatusOr<std::string> served = environment.find_checkpoint(parts.first);
+  if (!served.ok()) return Annotate(served.status(), absl::StrCat("init ", spec.init()));
+  const fs::path path =
+      CheckpointPath(fs::path(*served).parent_path().parent_path(), step) / "model.safetensors";
+  if (!fs::exists(path)) {
+    return absl::NotFoundError(absl::StrCat("init ", spec.init(),
+                                            ": the run has no checkpoint of step ", step,
+                                            " any more; run:", parts.first, " is its best one"));
+  }
+  return path;
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> CheckpointStep(const fs::path& directory) {
+  const std::string name = directory.filename().string();
+  int64_t step;
+  if (!absl::StartsWith(name, "step-") || !absl::SimpleAtoi(name.substr(5), &step)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(directory.string(), " is not a checkpoint folder"));
+  }
+  return step;
+}
+
+absl::StatusOr<std::string> CopyInitialWeights(const vit::v1::TrainingSpec& spec,
+                                               const TrainingEnvironment& environment,
+                                               torch::nn::Module& module) {
+  VIT_ASSIGN_OR_RETURN(const fs::path path, InitPath(spec, environment));
+  VIT_ASSIGN_OR_RETURN(const Safetensors weights, ReadSafetensors(path));
+  absl::StatusOr<std::string> note = LoadInitialWeights(weights.tensors, module);
+  if (!note.ok()) return Annotate(note.status(), absl::StrCat("init ", spec.init()));
+  return note;
+}
+
+absl::Status CheckInitialWeights(const vit::v1::TrainingSpec& spec,
+                                 const TrainingEnvironment& environment) {
+  return CatchExceptions("init", [&]() -> absl::Status {
+    VisionTransformer model(spec.model());
+    return CopyInitialWeights(spec, environment, *model).status();
+  });
+}
+
+}  // namespace vit

@@ -1,0 +1,34 @@
+// The weights that TrainingSpec.init names.
+#ifndef VIT_CORE_TRAIN_INITIAL_WEIGHTS_H_
+#define VIT_CORE_TRAIN_INITIAL_WEIGHTS_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/train/resolve_spec.h"
+
+namespace torch::nn {
+class Module;
+}
+
+namespace vit {
+
+// The step of a checkpoint folder, step-000001000. INVALID_ARGUMENT for another name.
+absl::StatusOr<int64_t> CheckpointStep(const std::filesystem::path& directory);
+
+// Whether the weights of `spec.init` (effective) exist, may be read and fit the model; statuses as
+// ResolveSpec's.
+absl::Status CheckInitialWeights(const vit::v1::TrainingSpec& spec,
+                                 const TrainingEnvironment& environment);
+
+// Copies them into `module`. Returns a note on what was left out, such as another head.
+absl::StatusOr<std::string> CopyInitialWeights(const vit::v1::TrainingSpec& spec,
+                                               const TrainingEnvironment& environment,
+                                               torch::nn::Module& module);
+
+}  // namespace vit
+
+#endif  // VIT_CORE_TRAIN_INITIAL_WEIGHTS_H_

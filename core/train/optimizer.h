@@ -1,0 +1,65 @@
+// Parameters in flat storage and the optimizers that update them. Only for the rooms that compute.
+#ifndef VIT_CORE_TRAIN_OPTIMIZER_H_
+#define VIT_CORE_TRAIN_OPTIMIZER_H_
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "vit/v1/training.pb.h"
+
+namespace vit {
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+// Parameters that share a weight decay, moved into one flat tensor so that an update is one pass
+// over memory. The module's parameters and their gradients become views of it; every view starts at
+// a multiple of 64 bytes.
+struct ParameterGroup {
+  struct Member {
+    std::string name;
+    int64_t offset;  // elements
+    std::vector<int64_t> shape;
+  };
+  std::vector<Member> members;
+  at::Tensor values, gradients;  // [elements], float32
+  double weight_decay = 0;
+
+  // The part of `flat` (shaped as `values`) that is `member`.
+  static at::Tensor View(const at::Tensor& flat, const Member& member);
+};
+
+// Moves the parameters of `module`, which must be on their device already, into two groups: with
+// weight decay (see HasWeightDecay) and without.
+std::vector<ParameterGroup> FlattenParameters(torch::nn::Module& module, double weight_decay);
+
+// One update rule and its state. Not thread-safe.
+class Optimizer {
+ public:
+  // `config`: effective. The groups must outlive the optimizer.
+  static std::unique_ptr<Optimizer> Create(const vit::v1::OptimizerConfig& config,
+                                           std::vector<ParameterGroup>* groups);
+  virtual ~Optimizer() = default;
+
+  // Updates the values from the gradients divided by `grad_scale` (a float32 scalar on the device).
+  // Where `found_inf` (the same) is not 0, nothing changes. Neither is read on the host.
+  virtual void Step(double learning_rate, const at::Tensor& grad_scale,
+                    const at::Tensor& found_inf) = 0;
+
+  // The state by name: "exp_avg.<parameter>" and so on, views of the live state in a fixed order.
+  virtual NamedTensors State() const = 0;
+
+  // Copies the state back. INVALID_ARGUMENT names a tensor that is missing or of another shape.
+  absl::Status LoadState(const std::map<std::string, at::Tensor>& state);
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_TRAIN_OPTIMIZER_H_

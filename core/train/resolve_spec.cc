@@ -1,0 +1,325 @@
+#include "core/train/resolve_spec.h"
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <random>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "core/base/file.h"
+#include "core/base/status.h"
+#include "core/data/data_config.h"
+#include "core/model/model_config.h"
+#include "core/train/initial_weights.h"
+#include "core/train/memory_estimate.h"
+#include "core/train/schedule.h"
+#include "core/train/trainer.h"
+#include "proto/spec_text.h"
+
+namespace vit {
+namespace {
+
+using ::vit::v1::TrainingSpec;
+
+absl::Status BadField(absl::string_view field, double value, absl::string_view expected) {
+  return absl::InvalidArgumentError(absl::StrCat(field, " is ", value, "; expected ", expected));
+}
+
+absl::StatusOr<TrainingSpec> FindPreset(const std::string& name) {
+  std::vector<std::string> names;
+  for (const vit::v1::Preset& preset : AllPresets()) {
+    if (preset.name() == name) return preset.spec();
+    names.push_back(preset.name());
+  }
+  const std::string nearest = NearestName(name, names);
+  return absl::NotFoundError(absl::StrCat("no preset '", name, "'",
+                                          nearest.empty()
+                                              ? "; vitctl presets lists them"
+                                              : absl::StrCat("; did you mean '", nearest, "'?")));
+}
+
+// Merges `spec` over `base`. Of fields that exclude each other, what `spec` sets replaces what
+// `base` set.
+void MergeSpec(const TrainingSpec& spec, TrainingSpec* base) {
+  if (spec.has_max_steps()) base->clear_epochs();
+  if (spec.has_epochs()) base->clear_max_steps();
+  const auto& schedule = spec.schedule();
+  if (schedule.has_warmup_steps() || schedule.has_warmup_epochs() ||
+      schedule.has_warmup_fraction()) {
+    base->mutable_schedule()->clear_warmup_steps();
+    base->mutable_schedule()->clear_warmup_epochs();
+    base->mutable_schedule()->clear_warmup_fraction();
+  }
+  MergeByPresence(spec, base);
+}
+
+template <typename M, typename V>
+void Fill(bool set, M* message, void (M::*setter)(V), std::type_identity_t<V> value) {
+  if (!set) (message->*setter)(value);
+}
+
+void FillOptimizer(vit::v1::OptimizerConfig* o) {
+  using O = vit::v1::OptimizerConfig;
+  Fill(o->has_type(), o, &O::set_type, vit::v1::OPTIMIZER_TYPE_ADAMW);
+  Fill(o->has_learning_rate(), o, &O::set_learning_rate, 1e-3);
+  Fill(o->has_weight_decay(), o, &O::set_weight_decay, 0.05);
+  if (o->type() == vit::v1::OPTIMIZER_TYPE_ADAMW) {
+    Fill(o->has_beta1(), o, &O::set_beta1, 0.9);
+    Fill(o->has_beta2(), o, &O::set_beta2, 0.999);
+    Fill(o->has_eps(), o, &O::set_eps, 1e-8);
+  } else {
+    Fill(o->has_momentum(), o, &O::set_momentum, 0.9);
+    Fill(o->has_nesterov(), o, &O::set_nesterov, false);
+  }
+}
+
+void FillDefaults(const TrainingEnvironment& environment, TrainingSpec* s) {
+  using S = TrainingSpec;
+  FillOptimizer(s->mutable_optimizer());
+  auto* schedule = s->mutable_schedule();
+  Fill(schedule->has_type(), schedule, &vit::v1::ScheduleConfig::set_type,
+       vit::v1::SCHEDULE_TYPE_COSINE);
+  Fill(schedule->has_min_learning_rate(), schedule, &vit::v1::ScheduleConfig::set_min_learning_rate,
+       0);
+  if (!schedule->has_warmup_steps() && !schedule->has_warmup_epochs()) {
+    Fill(schedule->has_warmup_fraction(), schedule, &vit::v1::ScheduleConfig::set_warmup_fraction,
+         0.05);
+  }
+  Fill(s->has_batch_size(), s, &S::set_batch_size, 128);
+  Fill(s->has_accumulation_steps(), s, &S::set_accumulation_steps, 1);
+  if (!s->has_max_steps()) Fill(s->has_epochs(), s, &S::set_epochs, 10);
+  Fill(s->has_label_smoothing(), s, &S::set_label_smoothing, 0);
+  Fill(s->has_clip_grad_norm(), s, &S::set_clip_grad_norm, 1);
+  Fill(s->has_precision(), s, &S::set_precision,
+       environment.device.has_fast_bfloat16() ? vit::v1::PRECISION_BFLOAT16
+                                              : vit::v1::PRECISION_FLOAT32);
+  if (!s->has_seed()) {
+    std::random_device device;
+    s->set_seed(uint64_t{device()} << 32 | device());
+  }
+  Fill(s->has_deterministic(), s, &S::set_deterministic, false);
+  auto* evaluation = s->mutable_evaluation();
+  Fill(evaluation->has_every_steps(), evaluation, &vit::v1::EvaluationConfig::set_every_steps, 0);
+  Fill(evaluation->has_batch_size(), evaluation, &vit::v1::EvaluationConfig::set_batch_size,
+       s->batch_size());
+  Fill(evaluation->has_best(), evaluation, &vit::v1::EvaluationConfig::set_best,
+       vit::v1::BEST_METRIC_ACCURACY);
+  auto* checkpoint = s->mutable_checkpoint();
+  Fill(checkpoint->has_every_steps(), checkpoint, &vit::v1::CheckpointConfig::set_every_steps, 500);
+  Fill(checkpoint->has_keep_last(), checkpoint, &vit::v1::CheckpointConfig::set_keep_last, 2);
+  Fill(s->has_compute_threads(), s, &S::set_compute_threads, environment.budget.training_threads());
+  Fill(s->has_log_every_steps(), s, &S::set_log_every_steps, 20);
+}
+
+absl::Status ValidateOptimizer(const vit::v1::OptimizerConfig& o) {
+  if (!(o.learning_rate() > 0 && std::isfinite(o.learning_rate()))) {
+    return BadField("optimizer.learning_rate", o.learning_rate(), "a number above 0");
+  }
+  if (!(o.weight_decay() >= 0 && std::isfinite(o.weight_decay()))) {
+    return BadField("optimizer.weight_decay", o.weight_decay(), "at least 0");
+  }
+  const bool adamw = o.type() == vit::v1::OPTIMIZER_TYPE_ADAMW;
+  if (adamw && (o.has_momentum() || o.has_nesterov())) {
+    return absl::InvalidArgumentError(
+        "optimizer.momentum and optimizer.nesterov belong to sgd; optimizer.type is adamw (its "
+        "mean is optimizer.beta1)");
+  }
+  if (!adamw && (o.has_beta1() || o.has_beta2() || o.has_eps())) {
+    return absl::InvalidArgumentError(
+        "optimizer.beta1, beta2 and eps belong to adamw; optimizer.type is sgd (its mean is "
+        "optimizer.momentum)");
+  }
+  if (adamw) {
+    if (!(o.beta1() >= 0 && o.beta1() < 1))
+      return BadField("optimizer.beta1", o.beta1(), "at least 0 and below 1");
+    if (!(o.beta2() >= 0 && o.beta2() < 1))
+      return BadField("optimizer.beta2", o.beta2(), "at least 0 and below 1");
+    if (!(o.eps() > 0 && std::isfinite(o.eps())))
+      return BadField("optimizer.eps", o.eps(), "a number above 0");
+  } else {
+    if (!(o.momentum() >= 0 && o.momentum() < 1)) {
+      return BadField("optimizer.momentum", o.momentum(), "at least 0 and below 1");
+    }
+    if (o.nesterov() && o.momentum() == 0) {
+      return absl::InvalidArgumentError("optimizer.nesterov needs optimizer.momentum above 0");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Fields that exclude each other, in what one person wrote.
+absl::Status ValidateExclusive(const TrainingSpec& spec) {
+  if (spec.has_epochs() && spec.has_max_steps()) {
+    return absl::InvalidArgumentError(
+        "epochs and max_steps are both set; set the one that gives the run's length");
+  }
+  const auto& schedule = spec.schedule();
+  if (schedule.has_warmup_steps() + schedule.has_warmup_epochs() + schedule.has_warmup_fraction() >
+      1) {
+    return absl::InvalidArgumentError(
+        "schedule sets more than one of warmup_steps, warmup_epochs and warmup_fraction; set one");
+  }
+  return absl::OkStatus();
+}
+
+// Checks an effective spec, apart from model and data, which have their own.
+absl::Status ValidateSpec(const TrainingSpec& s) {
+  VIT_RETURN_IF_ERROR(ValidateExclusive(s));
+  VIT_RETURN_IF_ERROR(ValidateOptimizer(s.optimizer()));
+  const auto at_least = [](absl::string_view field, int64_t value, int64_t low, int64_t high) {
+    return value >= low && value <= high
+               ? absl::OkStatus()
+               : BadField(field, static_cast<double>(value), absl::StrCat(low, " to ", high));
+  };
+  constexpr int64_t kMaxSteps = 1'000'000'000;
+  VIT_RETURN_IF_ERROR(at_least("batch_size", s.batch_size(), 1, 1 << 20));
+  VIT_RETURN_IF_ERROR(at_least("accumulation_steps", s.accumulation_steps(), 1, s.batch_size()));
+  if (s.batch_size() % s.accumulation_steps() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("accumulation_steps ", s.accumulation_steps(),
+                                                   " does not divide batch_size ", s.batch_size()));
+  }
+  if (s.has_max_steps()) VIT_RETURN_IF_ERROR(at_least("max_steps", s.max_steps(), 1, kMaxSteps));
+  if (s.has_epochs() && !(s.epochs() > 0 && s.epochs() <= 1e6))
+    return BadField("epochs", s.epochs(), "above 0, at most 1000000");
+  if (!(s.label_smoothing() >= 0 && s.label_smoothing() < 1)) {
+    return BadField("label_smoothing", s.label_smoothing(), "at least 0 and below 1");
+  }
+  if (!(s.clip_grad_norm() >= 0 && std::isfinite(s.clip_grad_norm()))) {
+    return BadField("clip_grad_norm", s.clip_grad_norm(), "at least 0 (0 does not clip)");
+  }
+  const auto& schedule = s.schedule();
+  if (schedule.has_warmup_fraction() &&
+      !(schedule.warmup_fraction() >= 0 && schedule.warmup_fraction() <= 1)) {
+    return BadField("schedule.warmup_fraction", schedule.warmup_fraction(), "0 to 1");
+  }
+  if (schedule.has_warmup_epochs() &&
+      !(schedule.warmup_epochs() >= 0 && schedule.warmup_epochs() <= 1e6)) {
+    return BadField("schedule.warmup_epochs", schedule.warmup_epochs(), "at least 0");
+  }
+  if (schedule.has_warmup_steps()) {
+    VIT_RETURN_IF_ERROR(at_least("schedule.warmup_steps", schedule.warmup_steps(), 0, kMaxSteps));
+  }
+  if (!(schedule.min_learning_rate() >= 0 &&
+        schedule.min_learning_rate() <= s.optimizer().learning_rate())) {
+    return BadField("schedule.min_learning_rate", schedule.min_learning_rate(),
+                    "0 to optimizer.learning_rate");
+  }
+  VIT_RETURN_IF_ERROR(
+      at_least("evaluation.every_steps", s.evaluation().every_steps(), 0, kMaxSteps));
+  VIT_RETURN_IF_ERROR(at_least("evaluation.batch_size", s.evaluation().batch_size(), 1, 1 << 20));
+  VIT_RETURN_IF_ERROR(
+      at_least("checkpoint.every_steps", s.checkpoint().every_steps(), 0, kMaxSteps));
+  VIT_RETURN_IF_ERROR(at_least("checkpoint.keep_last", s.checkpoint().keep_last(), 1, 1'000'000));
+  VIT_RETURN_IF_ERROR(at_least("compute_threads", s.compute_threads(), 1, 4096));
+  return at_least("log_every_steps", s.log_every_steps(), 1, kMaxSteps);
+}
+
+// Length and warmup against the data's size.
+absl::Status ResolveLength(ResolvedSpec* resolved) {
+  const TrainingSpec& spec = resolved->spec;
+  const int64_t size = resolved->data->size(DataSplit::kTrain);
+  if (spec.batch_size() > size) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "batch_size ", spec.batch_size(), " exceeds the ", size, " training pictures of ",
+        spec.data().source(), "; set batch_size to ", size, " or less"));
+  }
+  resolved->steps_per_epoch = size / spec.batch_size();
+  resolved->total_steps =
+      spec.has_max_steps()
+          ? spec.max_steps()
+          : std::max<int64_t>(
+                1, std::llround(spec.epochs() * static_cast<double>(resolved->steps_per_epoch)));
+  const int64_t warmup =
+      WarmupSteps(spec.schedule(), resolved->steps_per_epoch, resolved->total_steps);
+  if (warmup > resolved->total_steps) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("schedule: a warmup of ", warmup, " steps is longer than the run of ",
+                     resolved->total_steps, " steps (", resolved->steps_per_epoch,
+                     " steps an epoch); shorten the warmup or lengthen the run"));
+  }
+  return absl::OkStatus();
+}
+
+// Pins "run:ID" to the checkpoint that it means now, as "run:ID@STEP", so that the run can be
+// repeated.
+absl::Status ResolveInit(const TrainingEnvironment& environment, TrainingSpec* spec) {
+  if (!spec->has_init()) return absl::OkStatus();
+  if (spec->init().empty()) {
+    spec->clear_init();
+    return absl::OkStatus();
+  }
+  absl::string_view run = spec->init();
+  if (absl::ConsumePrefix(&run, "run:") && !absl::StrContains(run, '@')) {
+    if (!environment.find_checkpoint)
+      return absl::InvalidArgumentError("init: there are no runs to start from here");
+    absl::StatusOr<std::string> directory = environment.find_checkpoint(std::string(run));
+    if (!directory.ok()) return Annotate(directory.status(), absl::StrCat("init ", spec->init()));
+    VIT_ASSIGN_OR_RETURN(const int64_t step, CheckpointStep(*directory));
+    spec->set_init(absl::StrCat(
+        "run:", std::filesystem::path(*directory).parent_path().parent_path().filename().string(),
+        "@", step));
+  }
+  return CheckInitialWeights(*spec, environment);
+}
+
+// The decoded pictures that a SampleReader would keep.
+int64_t DecodedBytes(const TrainingSpec& spec, const DataSet& data) {
+  if (spec.data().cache() != vit::v1::CACHE_MODE_AUTO) return 0;
+  const int64_t side = data.native_size() > 0 ? data.native_size() : spec.model().image_size();
+  const int64_t bytes =
+      3 * side * side * (data.size(DataSplit::kTrain) + data.size(DataSplit::kValidation));
+  return bytes <= spec.data().max_cache_bytes() ? bytes : 0;
+}
+
+}  // namespace
+
+absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset, const TrainingSpec& spec,
+                                         const TrainingEnvironment& environment) {
+  ResolvedSpec resolved;
+  TrainingSpec& effective = resolved.spec;
+  VIT_RETURN_IF_ERROR(ValidateExclusive(spec));
+  if (!preset.empty()) {
+    VIT_ASSIGN_OR_RETURN(effective, FindPreset(preset));
+  }
+  MergeSpec(spec, &effective);
+
+  if (effective.data().source().empty()) {
+    return absl::InvalidArgumentError(
+        "data.source is not set; name the pictures with --data, such as folder:/data/pets, "
+        "cifar10:/data/cifar or shapes:");
+  }
+  VIT_RETURN_IF_ERROR(ValidateDataConfig(effective.data()));
+  vit::v1::ModelConfig* model = effective.mutable_model();
+  // What the data needs of the model is its input size; the class count goes the other way.
+  vit::v1::ModelConfig provisional = *model;
+  FillModelConfigDefaults(2, &provisional);
+  VIT_RETURN_IF_ERROR(ValidateModelConfig(provisional));
+  VIT_ASSIGN_OR_RETURN(resolved.data,
+                       DataSet::Open(effective.data(), {.data_roots = environment.data_roots,
+                                                        .limits = environment.image_limits,
+                                                        .image_size = provisional.image_size()}));
+  const int classes = static_cast<int>(resolved.data->class_names().size());
+  FillModelConfigDefaults(classes, model);
+  VIT_RETURN_IF_ERROR(ValidateModelConfig(*model));
+  if (model->num_classes() != classes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model.num_classes is ", model->num_classes(), ", but ", effective.data().source(), " has ",
+        classes, " classes; leave model.num_classes out, or set it to ", classes));
+  }
+  FillDataConfigDefaults(*resolved.data, model->image_size(), environment.budget.loader_threads(),
+                         effective.mutable_data());
+  FillDefaults(environment, &effective);
+  VIT_RETURN_IF_ERROR(ValidateSpec(effective));
+  VIT_RETURN_IF_ERROR(ResolveLength(&resolved));
+  VIT_RETURN_IF_ERROR(ResolveInit(environment, &effective));
+  resolved.parameter_count = ParameterCount(*model);
+  resolved.estimated_memory_bytes =
+      EstimateTrainingMemory(effective, DecodedBytes(effective, *resolved.data));
+  return resolved;
+}
+
+}  // namespace vit

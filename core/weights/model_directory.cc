@@ -1,0 +1,128 @@
+#include "core/weights/model_directory.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "core/base/file.h"
+#include "core/base/status.h"
+
+namespace vit {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kMaxDescriptionBytes = int64_t{64} << 20;
+
+std::string InterpolationName(vit::v1::Interpolation interpolation) {
+  return interpolation == vit::v1::INTERPOLATION_BILINEAR ? "bilinear" : "bicubic";
+}
+
+// A message as JSON under its proto field names.
+Json ToJson(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string text;
+  (void)google::protobuf::util::MessageToJsonString(message, &text, options);
+  return Json::parse(text);
+}
+
+absl::Status FromJson(const Json& json, google::protobuf::Message* message) {
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;  // files of other versions load
+  const auto status = google::protobuf::util::JsonStringToMessage(json.dump(), message, options);
+  if (status.ok()) return absl::OkStatus();
+  return absl::DataLossError(std::string(status.message().data(), status.message().size()));
+}
+
+// What timm.create_model('local-dir:...') reads: the architecture it names is built with
+// model_args.
+Json TimmConfig(const ModelDescription& description) {
+  const auto& model = description.model;
+  const auto& data = description.preprocessing;
+  const bool avg = model.global_pool() == vit::v1::GLOBAL_POOL_AVG;
+  return Json{
+      {"architecture", "vit_base_patch16_224"},
+      {"num_classes", model.num_classes()},
+      {"num_features", model.embed_dim()},
+      {"global_pool", avg ? "avg" : "token"},
+      {"model_args",
+       {{"img_size", model.image_size()},
+        {"patch_size", model.patch_size()},
+        {"embed_dim", model.embed_dim()},
+        {"depth", model.depth()},
+        {"num_heads", model.num_heads()},
+        {"mlp_ratio", model.mlp_ratio()},
+        {"qkv_bias", model.qkv_bias()},
+        {"class_token", model.class_token()},
+        {"global_pool", avg ? "avg" : "token"}}},
+      {"label_names", description.labels},
+      {"pretrained_cfg",
+       {{"num_classes", model.num_classes()},
+        {"input_size", {3, model.image_size(), model.image_size()}},
+        {"interpolation", InterpolationName(data.interpolation())},
+        {"crop_pct", data.eval().crop_pct()},
+        {"crop_mode", "center"},
+        {"mean", std::vector<double>(data.mean().begin(), data.mean().end())},
+        {"std", std::vector<double>(data.std().begin(), data.std().end())},
+        {"first_conv", "patch_embed.proj"},
+        {"classifier", "head"}}},
+  };
+}
+
+absl::Status WriteFsynced(const std::filesystem::path& path, const std::string& content) {
+  VIT_ASSIGN_OR_RETURN(FileWriter writer, FileWriter::Create(path));
+  VIT_RETURN_IF_ERROR(writer.Append(content));
+  return writer.SyncAndClose();
+}
+
+}  // namespace
+
+absl::Status WriteModelDescription(const std::filesystem::path& directory,
+                                   const ModelDescription& description) {
+  vit::v1::DataConfig preprocessing;
+  *preprocessing.mutable_mean() = description.preprocessing.mean();
+  *preprocessing.mutable_std() = description.preprocessing.std();
+  preprocessing.set_interpolation(description.preprocessing.interpolation());
+  preprocessing.mutable_eval()->set_crop_pct(description.preprocessing.eval().crop_pct());
+  preprocessing.set_apply_orientation(description.preprocessing.apply_orientation());
+  return CatchExceptions("write config.json", [&]() -> absl::Status {
+    Json config = TimmConfig(description);
+    config["vitd"] = {{"model", ToJson(description.model)},
+                      {"preprocessing", ToJson(preprocessing)}};
+    VIT_RETURN_IF_ERROR(WriteFsynced(directory / "config.json", config.dump(2) + "\n"));
+    return WriteFsynced(directory / "labels.txt", absl::StrJoin(description.labels, "\n") + "\n");
+  });
+}
+
+absl::StatusOr<ModelDescription> ReadModelDescription(const std::filesystem::path& directory) {
+  const std::filesystem::path config_path = directory / "config.json";
+  VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(config_path, kMaxDescriptionBytes));
+  VIT_ASSIGN_OR_RETURN(const std::string labels,
+                       ReadFile(directory / "labels.txt", kMaxDescriptionBytes));
+  const Json config = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!config.is_object() || !config.contains("vitd") || !config["vitd"].contains("model") ||
+      !config["vitd"].contains("preprocessing")) {
+    return absl::DataLossError(
+        absl::StrCat(config_path.string(), " has no vitd.model and vitd.preprocessing"));
+  }
+  ModelDescription description;
+  VIT_RETURN_IF_ERROR(
+      Annotate(FromJson(config["vitd"]["model"], &description.model), config_path.string()));
+  VIT_RETURN_IF_ERROR(Annotate(
+      FromJson(config["vitd"]["preprocessing"], &description.preprocessing), config_path.string()));
+  description.labels = absl::StrSplit(labels, '\n');
+  if (!description.labels.empty() && description.labels.back().empty())
+    description.labels.pop_back();
+  if (static_cast<int>(description.labels.size()) != description.model.num_classes()) {
+    return absl::DataLossError(absl::StrCat((directory / "labels.txt").string(), " has ",
+                                            description.labels.size(), " labels for ",
+                                            description.model.num_classes(), " classes"));
+  }
+  return description;
+}
+
+}  // namespace vit

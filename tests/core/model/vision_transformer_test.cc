@@ -1,0 +1,186 @@
+#include "core/model/vision_transformer.h"
+
+#include <ATen/autocast_mode.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "core/model/model_config.h"
+#include "core/weights/load_weights.h"
+#include "core/weights/safetensors.h"
+
+namespace vit {
+namespace {
+
+const std::filesystem::path kParity = std::filesystem::path(VIT_SOURCE_DIR) / "tests/data/parity";
+
+// The config behind the reference cases: 32 x 32, patch 4, 32 wide, 2 deep, 4 heads, 10 classes.
+vit::v1::ModelConfig CaseConfig(const std::string& name) {
+  vit::v1::ModelConfig config;
+  config.set_image_size(32);
+  config.set_patch_size(4);
+  config.set_embed_dim(32);
+  config.set_depth(2);
+  config.set_num_heads(4);
+  if (name == "timm_avg_fc_norm") config.set_global_pool(vit::v1::GLOBAL_POOL_AVG);
+  FillModelConfigDefaults(10, &config);
+  return config;
+}
+
+double RelativeError(const at::Tensor& actual, const at::Tensor& expected) {
+  return ((actual - expected).abs().max() / expected.abs().max().clamp_min(1e-12)).item<double>();
+}
+
+class ParityTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    auto weights = ReadSafetensors(kParity / GetParam() / "model.safetensors");
+    auto expected = ReadSafetensors(kParity / GetParam() / "expected.safetensors");
+    ASSERT_TRUE(weights.ok()) << weights.status();
+    ASSERT_TRUE(expected.ok()) << expected.status();
+    expected_ = expected->tensors;
+    ASSERT_TRUE(LoadWeights(weights->tensors, *model_).ok());
+    model_->eval();
+  }
+  VisionTransformer model_{CaseConfig(GetParam())};
+  std::map<std::string, at::Tensor> expected_;
+};
+
+TEST_P(ParityTest, LogitsLossAndGradientsEqualTimms) {
+  const at::Tensor logits = model_->forward(expected_.at("input"));
+  EXPECT_LT(RelativeError(logits, expected_.at("logits")), 1e-5);
+  const at::Tensor loss = at::cross_entropy_loss(logits, expected_.at("labels"));
+  EXPECT_LT(RelativeError(loss, expected_.at("loss")), 1e-5);
+  loss.backward();
+  int compared = 0;
+  for (const auto& parameter : model_->named_parameters()) {
+    at::Tensor actual = parameter.value().grad();
+    at::Tensor expected = expected_.at("grad." + parameter.key());
+    if (parameter.key().ends_with("qkv.bias")) {
+      // The key third is zero but for rounding.
+      const int64_t third = actual.size(0) / 3;
+      EXPECT_LT(actual.slice(0, third, 2 * third).abs().max().item<double>(), 1e-6);
+      actual = at::cat({actual.slice(0, 0, third), actual.slice(0, 2 * third)});
+      expected = at::cat({expected.slice(0, 0, third), expected.slice(0, 2 * third)});
+    }
+    EXPECT_LT(RelativeError(actual, expected), 1e-4) << parameter.key();
+    ++compared;
+  }
+  EXPECT_EQ(compared, 32);
+}
+
+TEST_P(ParityTest, BFloat16StaysNearFloat32) {
+  torch::NoGradGuard no_grad;
+  const at::Tensor exact = model_->forward(expected_.at("input"));
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  const at::Tensor rounded = model_->forward(expected_.at("input"));
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+  at::autocast::clear_cache();
+  const double error = RelativeError(rounded.to(at::kFloat), exact);
+  RecordProperty("bf16_relative_error", std::to_string(error));
+  // bfloat16 has 8 bits of mantissa: one rounding is 0.4 %, and a dozen follow each other here.
+  EXPECT_LT(error, 0.03);
+  EXPECT_GT(error, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, ParityTest, ::testing::Values("timm_cls", "timm_avg_fc_norm"),
+                         [](const auto& info) { return info.param; });
+
+TEST(VisionTransformerTest, FeaturesEqualTimms) {
+  VisionTransformer model(CaseConfig("timm_cls"));
+  auto weights = ReadSafetensors(kParity / "timm_cls/model.safetensors");
+  auto features = ReadSafetensors(kParity / "timm_cls/features.safetensors");
+  auto expected = ReadSafetensors(kParity / "timm_cls/expected.safetensors");
+  ASSERT_TRUE(weights.ok() && features.ok() && expected.ok());
+  ASSERT_TRUE(LoadWeights(weights->tensors, *model).ok());
+  model->eval();
+  torch::NoGradGuard no_grad;
+  EXPECT_LT(RelativeError(model->ForwardFeatures(expected->tensors.at("input")),
+                          features->tensors.at("tokens")),
+            1e-5);
+}
+
+TEST(VisionTransformerTest, InitialisationIsAFunctionOfTheSeed) {
+  VisionTransformer a(CaseConfig("timm_cls")), b(CaseConfig("timm_cls")), c(CaseConfig("timm_cls"));
+  a->Initialize(7);
+  at::set_num_threads(1);
+  b->Initialize(7);
+  c->Initialize(8);
+  EXPECT_TRUE(at::equal(a->named_parameters()["blocks.1.mlp.fc1.weight"],
+                        b->named_parameters()["blocks.1.mlp.fc1.weight"]));
+  EXPECT_FALSE(at::equal(a->named_parameters()["blocks.1.mlp.fc1.weight"],
+                         c->named_parameters()["blocks.1.mlp.fc1.weight"]));
+}
+
+TEST(VisionTransformerTest, InitialisationHasTimmsDistributions) {
+  vit::v1::ModelConfig config = CaseConfig("timm_cls");
+  config.set_embed_dim(256);
+  VisionTransformer model(config);
+  model->Initialize(1);
+  torch::NoGradGuard no_grad;
+  const auto parameters = model->named_parameters();
+  EXPECT_NEAR(parameters["blocks.0.attn.qkv.weight"].std().item<double>(), 0.02, 2e-4);
+  EXPECT_NEAR(parameters["blocks.0.attn.qkv.weight"].mean().item<double>(), 0, 2e-4);
+  EXPECT_NEAR(parameters["pos_embed"].std().item<double>(), 0.02, 1e-3);
+  EXPECT_LT(parameters["cls_token"].abs().max().item<double>(), 1e-5);
+  const double bound = 1 / std::sqrt(48.0);
+  EXPECT_LE(parameters["patch_embed.proj.weight"].abs().max().item<double>(), bound);
+  EXPECT_NEAR(parameters["patch_embed.proj.weight"].std().item<double>(), bound / std::sqrt(3.0),
+              2e-3);
+  EXPECT_EQ(parameters["blocks.0.norm1.weight"].min().item<double>(), 1);
+  EXPECT_EQ(parameters["blocks.0.mlp.fc1.bias"].abs().max().item<double>(), 0);
+}
+
+TEST(VisionTransformerTest, DropsOnlyWhileTraining) {
+  vit::v1::ModelConfig config = CaseConfig("timm_cls");
+  for (auto setter :
+       {&vit::v1::ModelConfig::set_drop_rate, &vit::v1::ModelConfig::set_pos_drop_rate,
+        &vit::v1::ModelConfig::set_proj_drop_rate, &vit::v1::ModelConfig::set_attn_drop_rate,
+        &vit::v1::ModelConfig::set_drop_path_rate}) {
+    vit::v1::ModelConfig one = config;
+    (one.*setter)(0.5);
+    VisionTransformer model(one);
+    model->Initialize(3);
+    torch::NoGradGuard no_grad;
+    // The head's tiny weights would hide small changes.
+    model->named_parameters()["head.weight"].normal_();
+    const at::Tensor images = at::randn({2, 3, 32, 32});
+    model->eval();
+    EXPECT_TRUE(at::equal(model->forward(images), model->forward(images)));
+    model->train();
+    EXPECT_FALSE(at::equal(model->forward(images), model->forward(images)));
+    torch::manual_seed(5);
+    const at::Tensor first = model->forward(images);
+    torch::manual_seed(5);
+    EXPECT_TRUE(at::equal(first, model->forward(images)));
+  }
+}
+
+TEST(VisionTransformerTest, DropPathKeepsTheMeanAndSkipsWholeSamples) {
+  vit::v1::ModelConfig config = CaseConfig("timm_cls");
+  config.set_depth(2);
+  config.set_drop_path_rate(0.25);
+  Block block(config, 0.25);
+  torch::NoGradGuard no_grad;
+  for (auto& parameter : block->parameters()) parameter.normal_(0, 0.2);
+  block->named_parameters()["mlp.fc2.weight"].zero_();
+  block->named_parameters()["mlp.fc2.bias"].zero_();  // only the attention branch is left
+  const at::Tensor x = at::randn({1, 5, 32}).expand({4000, 5, 32}).contiguous();
+  block->eval();
+  const at::Tensor branch = block->forward(x)[0] - x[0];
+  block->train();
+  torch::manual_seed(11);
+  const at::Tensor scale =
+      ((block->forward(x) - x) / branch).flatten(1);  // [4000, 5 * 32], 0 or 1 / 0.75
+  const at::Tensor kept = scale.select(1, 0) > 0.5;
+  EXPECT_NEAR(kept.to(at::kFloat).mean().item<double>(), 0.75, 0.03);
+  EXPECT_TRUE(
+      at::allclose(scale, (kept.to(at::kFloat) / 0.75).unsqueeze(1).expand_as(scale), 1e-2, 1e-2));
+}
+
+}  // namespace
+}  // namespace vit
