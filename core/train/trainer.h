@@ -36,11 +36,6 @@ class TrainObserver {
   virtual void OnStep(const Step& step) = 0;
   // A new entry of the history.
   virtual void OnMetrics(const vit::v1::MetricPoint& point) = 0;
-  // The checkpoint of `step` is written and about to appear under its name. Returns once the
-  // history up to `step` is on disk, so that a run that goes on from there lacks nothing; an error
-  // fails this checkpoint. Every OnMetrics up to `step` comes before. On the checkpoint writer's
-  // thread.
-  virtual absl::Status BeforeCheckpoint(int64_t step) { return absl::OkStatus(); }
   // A checkpoint of `step` is written and about to get its name. Everything that OnMetrics told up
   // to `step` must be durable when this returns, as a resume from it tells none of that again; on
   // an error the checkpoint is dropped. On the checkpoint writer's thread.
