@@ -1,4 +1,5 @@
-// Training runs: validated, stored, queued, run one at a time in a worker thread, followed by anyone who asks.
+// Training runs: validated, stored, queued, run one at a time in a worker thread, followed by
+// anyone who asks.
 #ifndef VIT_CORE_RUNS_RUN_MANAGER_H_
 #define VIT_CORE_RUNS_RUN_MANAGER_H_
 
@@ -6,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -19,17 +21,22 @@
 
 namespace vit {
 
-// What happens to runs, for metrics and logs. Called with no lock held, from any thread, in order for each run.
+// What happens to runs, for metrics and logs. Called with no lock held, one call at a time, in the
+// order in which things happened; the runs that exist already are told first. Must return quickly
+// and may call the manager, but for Shutdown.
 class RunListener {
  public:
   virtual ~RunListener() = default;
-  virtual void OnRunChanged(const vit::v1::Run& run) = 0;  // its state, phase, or another field of interest
+  virtual void OnRunChanged(
+      const vit::v1::Run& run) = 0;  // its state, phase, or another field of interest
   virtual void OnStep(const std::string& run, const TrainObserver::Step& step) = 0;
   virtual void OnMetrics(const vit::v1::Run& run, const vit::v1::MetricPoint& point) = 0;
   virtual void OnCheckpoint(const std::string& run, const vit::v1::CheckpointInfo& checkpoint,
                             absl::Duration write_time) = 0;
-  virtual void OnCheckpointFailed(const std::string& run, int64_t step, const absl::Status& why) = 0;
-  virtual void OnBadImage(const std::string& run, const std::string& name, const absl::Status& why) = 0;
+  virtual void OnCheckpointFailed(const std::string& run, int64_t step,
+                                  const absl::Status& why) = 0;
+  virtual void OnBadImage(const std::string& run, const std::string& name,
+                          const absl::Status& why) = 0;
   virtual void OnRunDeleted(const std::string& run) = 0;
 };
 
@@ -41,8 +48,8 @@ struct CheckpointLease {
   std::shared_ptr<void> lease;
 };
 
-// Owns the runs of one state directory and the thread that trains. Thread-safe; no call but Shutdown waits for the
-// trainer. The rules of states are those of docs/ and training.proto.
+// Owns the runs of one state directory and the thread that trains. Thread-safe; no call but
+// Shutdown waits for the trainer. The rules of states are those of docs/ and training.proto.
 class RunManager {
  public:
   struct Options {
@@ -50,14 +57,28 @@ class RunManager {
     TrainingEnvironment environment;  // find_checkpoint is set by the manager
     int max_queued_runs = 100;        // waiting; beyond it Start returns RESOURCE_EXHAUSTED
     bool resume_interrupted = true;
-    // Threads that load training data, whatever a run's spec says; changes speed only. 0: the spec's.
+    // Threads that load training data, whatever a run's spec says; changes speed only. 0: the
+    // spec's.
     int loader_threads = 0;
     RunListener* listener = nullptr;  // may be null; must outlive the manager
     Clock* clock = Clock::Real();
+
+    // What the manager drives; replaced only where its own life cycle is tested.
+    std::function<absl::StatusOr<ResolvedSpec>(const std::string& preset,
+                                               const vit::v1::TrainingSpec& spec,
+                                               const TrainingEnvironment& environment)>
+        resolve = ResolveSpec;
+    std::function<absl::StatusOr<TrainOutcome>(const TrainerOptions& options, std::stop_token stop)>
+        train = Train;
+    std::function<std::vector<vit::v1::CheckpointInfo>(const std::filesystem::path& run_directory)>
+        list_checkpoints = [](const std::filesystem::path& run_directory) {
+          return ListCheckpoints(run_directory);
+        };
   };
 
-  // Opens runs.db (newer versions are refused: FAILED_PRECONDITION), reconciles it with the checkpoint directories, and
-  // starts the worker, interrupted runs first. The caller holds the state directory's lock.
+  // Opens runs.db (newer versions are refused: FAILED_PRECONDITION), reconciles it with the
+  // checkpoint directories, and starts the worker, interrupted runs first. The caller holds the
+  // state directory's lock.
   static absl::StatusOr<std::unique_ptr<RunManager>> Create(Options options);
   // Shutdown(absl::InfinitePast()) where it has not been called.
   virtual ~RunManager() = default;
@@ -65,26 +86,30 @@ class RunManager {
   virtual absl::StatusOr<vit::v1::StartTrainingResponse> Start(
       const vit::v1::StartTrainingRequest& request) = 0;
 
-  // `run`: an id, a unique prefix of one, a unique name, or "" for the latest. NOT_FOUND says which runs there are.
+  // `run`: an id, a unique prefix of one, a unique name, or "" for the latest. NOT_FOUND says which
+  // runs there are.
   virtual absl::StatusOr<vit::v1::StatusResponse> GetStatus(const std::string& run) = 0;
-  virtual absl::StatusOr<vit::v1::ListRunsResponse> List(const vit::v1::ListRunsRequest& request) = 0;
+  virtual absl::StatusOr<vit::v1::ListRunsResponse> List(
+      const vit::v1::ListRunsRequest& request) = 0;
   virtual absl::StatusOr<vit::v1::Run> Stop(const std::string& run) = 0;
   virtual absl::StatusOr<vit::v1::Run> Resume(const vit::v1::ResumeRunRequest& request) = 0;
   virtual absl::Status Delete(const std::string& run) = 0;
   virtual absl::StatusOr<vit::v1::GetHistoryResponse> GetHistory(
       const vit::v1::GetHistoryRequest& request) = 0;
 
-  // Follows a run: `on_change` is called, with no lock held and from any thread, whenever something about it changed
-  // (the caller then asks again), until the returned handle goes; destroying the handle waits for a call in progress.
+  // Follows a run: `on_change` is called, with no lock held and from any thread, whenever something
+  // about it changed (the caller then asks again), until the returned handle goes; destroying the
+  // handle waits for a call in progress.
   virtual absl::StatusOr<std::shared_ptr<void>> Subscribe(const std::string& run,
                                                           std::function<void()> on_change) = 0;
 
-  // The checkpoint to serve for `run` (as above, "" is the most recently started run that has one): its best, else its
-  // last. UNAVAILABLE where there is none yet. Cheap.
+  // The checkpoint to serve for `run` (as above, "" is the most recently started run that has one):
+  // its best, else its last. UNAVAILABLE where there is none yet. Cheap.
   virtual absl::StatusOr<CheckpointLease> FindServable(const std::string& run) = 0;
 
-  // Takes no new work; asks the running run to write a checkpoint and stop, waits for it until `deadline`, and leaves it
-  // INTERRUPTED so that the next start goes on with it. Queued runs stay queued.
+  // Takes no new work; asks the running run to write a checkpoint and stop, waits for it until
+  // `deadline`, and leaves it INTERRUPTED so that the next start goes on with it. Queued runs stay
+  // queued.
   virtual void Shutdown(absl::Time deadline) = 0;
 };
 

@@ -1,0 +1,365 @@
+#include "core/runs/run_manager.h"
+
+#include <atomic>
+#include <limits>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/file.h"
+#include "core/base/status.h"
+#include "core/data/dataset.h"
+#include "core/runs/checkpoint_leases.h"
+#include "core/runs/event_dispatcher.h"
+#include "core/runs/history_buffer.h"
+#include "core/runs/run_files.h"
+#include "core/runs/run_ledger.h"
+#include "core/runs/run_recorder.h"
+#include "core/runs/run_store.h"
+#include "core/runs/run_worker.h"
+#include "core/runs/subscriptions.h"
+
+namespace vit {
+
+using vit::v1::Run;
+
+namespace {
+
+constexpr int kDefaultPageSize = 100;
+constexpr int kMaxPageSize = 1000;
+constexpr absl::string_view kRunPrefix = "run:";
+
+vit::v1::StartTrainingResponse MakeStartResponse(const RunRecord& record) {
+  vit::v1::StartTrainingResponse response;
+  if (!record.run.id().empty()) *response.mutable_run() = record.run;
+  *response.mutable_effective_spec() = record.spec;
+  response.set_parameter_count(record.run.parameter_count());
+  response.set_estimated_memory_bytes(record.estimated_memory_bytes);
+  response.set_train_size(record.train_size);
+  response.set_validation_size(record.validation_size);
+  response.set_total_steps(record.run.total_steps());
+  return response;
+}
+
+RunRecord MakeRecord(const vit::v1::StartTrainingRequest& request, const ResolvedSpec& resolved) {
+  RunRecord record;
+  record.spec = resolved.spec;
+  record.request_id = request.request_id();
+  record.steps_per_epoch = resolved.steps_per_epoch;
+  record.estimated_memory_bytes = resolved.estimated_memory_bytes;
+  Run& run = record.run;
+  run.set_name(request.name());
+  run.set_preset(request.preset());
+  run.set_data_source(resolved.spec.data().source());
+  run.set_total_steps(resolved.total_steps);
+  run.set_parameter_count(resolved.parameter_count);
+  run.set_class_count(resolved.spec.model().num_classes());
+  if (resolved.spec.has_epochs()) {
+    run.set_total_epochs(resolved.spec.epochs());
+  } else if (resolved.steps_per_epoch > 0) {
+    run.set_total_epochs(static_cast<double>(resolved.total_steps) /
+                         static_cast<double>(resolved.steps_per_epoch));
+  }
+  if (resolved.data != nullptr) {
+    record.data_fingerprint = resolved.data->fingerprint();
+    record.train_size = resolved.data->size(DataSplit::kTrain);
+    record.validation_size = resolved.data->size(DataSplit::kValidation);
+    run.set_class_count(static_cast<int32_t>(resolved.data->class_names().size()));
+  }
+  return record;
+}
+
+class RunManagerImpl : public RunManager {
+ public:
+  RunManagerImpl(Options options, std::unique_ptr<RunStore> store, std::vector<RunRecord> records)
+      : options_(WithFindCheckpoint(std::move(options))),
+        store_(std::move(store)),
+        history_(store_.get()),
+        subscriptions_(&dispatcher_),
+        ledger_({store_.get(), &dispatcher_, &subscriptions_, options_.listener,
+                 options_.max_queued_runs},
+                std::move(records)),
+        worker_({options_,
+                 {&ledger_, store_.get(), &history_, &dispatcher_, options_.listener,
+                  options_.clock, options_.list_checkpoints},
+                 &leases_}) {}
+
+  ~RunManagerImpl() override { Shutdown(absl::InfinitePast()); }
+
+  absl::StatusOr<vit::v1::StartTrainingResponse> Start(
+      const vit::v1::StartTrainingRequest& request) override {
+    VIT_RETURN_IF_ERROR(CheckAccepting());
+    VIT_RETURN_IF_ERROR(ValidateRunName(request.name()));
+    if (!request.validate_only()) {
+      if (!request.request_id().empty()) {
+        const std::optional<RunRecord> known = ledger_.FindRequest(request.request_id());
+        if (known.has_value()) return MakeStartResponse(*known);
+      }
+      VIT_RETURN_IF_ERROR(
+          ledger_.CheckRoom());  // asked again when it counts; this saves the work below
+    }
+    vit::v1::TrainingSpec spec = request.spec();
+    VIT_RETURN_IF_ERROR(PinInit(&spec));
+    VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved,
+                         options_.resolve(request.preset(), spec, options_.environment));
+    RunRecord record = MakeRecord(request, resolved);
+    if (request.validate_only()) return MakeStartResponse(record);
+    VIT_RETURN_IF_ERROR(CheckAccepting());
+    bool created = false;
+    absl::StatusOr<RunRecord> added = ledger_.Add(
+        std::move(record),
+        [this](const RunRecord& run) { return WriteSpecFile(Directory(run.run.id()), run.spec); },
+        [this](const RunRecord& run) { RemoveTree(Directory(run.run.id())).IgnoreError(); },
+        options_.clock->Now(), &created);
+    if (!added.ok()) {
+      return absl::IsResourceExhausted(added.status()) ? added.status()
+                                                       : Annotate(added.status(), "store the run");
+    }
+    return MakeStartResponse(*added);
+  }
+
+  absl::StatusOr<vit::v1::StatusResponse> GetStatus(const std::string& query) override {
+    VIT_ASSIGN_OR_RETURN(RunRecord record, Lookup(query));
+    vit::v1::StatusResponse response;
+    *response.mutable_run() = std::move(record.run);
+    *response.mutable_spec() = std::move(record.spec);
+    for (auto& checkpoint : record.checkpoints) *response.add_checkpoints() = std::move(checkpoint);
+    return response;
+  }
+
+  absl::StatusOr<vit::v1::ListRunsResponse> List(const vit::v1::ListRunsRequest& request) override {
+    if (request.page_size() < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("page_size is ", request.page_size(), "; expected 0 to ", kMaxPageSize));
+    }
+    int64_t before = std::numeric_limits<int64_t>::max();
+    if (!request.page_token().empty() && !absl::SimpleAtoi(request.page_token(), &before)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("page_token '", request.page_token(), "' is not from an earlier answer"));
+    }
+    std::set<vit::v1::RunState> states;
+    for (const int state : request.states()) states.insert(static_cast<vit::v1::RunState>(state));
+    const int page_size = request.page_size() == 0 ? kDefaultPageSize : request.page_size();
+    return ledger_.List(states, std::min(page_size, kMaxPageSize), before);
+  }
+
+  absl::StatusOr<Run> Stop(const std::string& query) override {
+    VIT_RETURN_IF_ERROR(CheckAccepting());
+    VIT_ASSIGN_OR_RETURN(const std::string id, ledger_.Find(query));
+    const absl::Time now = options_.clock->Now();
+    // Whatever the database says: on a full disk, runs must stop all the more.
+    VIT_ASSIGN_OR_RETURN(Run run, ledger_.Settle(id, [now](RunRecord* record) -> absl::Status {
+      Run& run = record->run;
+      if (run.state() == vit::v1::RUN_STATE_QUEUED) {
+        run.set_state(vit::v1::RUN_STATE_STOPPED);
+        *run.mutable_end_time() = ToTimestamp(now);
+      } else if (run.state() == vit::v1::RUN_STATE_RUNNING) {
+        run.set_state(vit::v1::RUN_STATE_STOPPING);
+      } else if (run.state() != vit::v1::RUN_STATE_STOPPING) {
+        return absl::FailedPreconditionError(absl::StrCat(
+            "run ", run.id(), " is not queued or running: it is ", StateName(run.state())));
+      }
+      return absl::OkStatus();
+    }));
+    if (run.state() == vit::v1::RUN_STATE_STOPPING) worker_.RequestStop(id);
+    return run;
+  }
+
+  absl::StatusOr<Run> Resume(const vit::v1::ResumeRunRequest& request) override {
+    VIT_RETURN_IF_ERROR(CheckAccepting());
+    if (request.loader_threads() < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("loader_threads is ", request.loader_threads(), "; expected 0 or more"));
+    }
+    VIT_ASSIGN_OR_RETURN(RunRecord record, Lookup(request.run()));
+    VIT_RETURN_IF_ERROR(CheckResumable(record));
+    vit::v1::TrainingSpec spec = record.spec;
+    if (request.loader_threads() > 0) {
+      spec.mutable_data()->set_loader_threads(request.loader_threads());
+    }
+    VIT_RETURN_IF_ERROR(CheckDataUnchanged(record, spec));
+    VIT_RETURN_IF_ERROR(CheckAccepting());
+    const std::string id = record.run.id();
+    if (request.loader_threads() > 0) VIT_RETURN_IF_ERROR(WriteSpecFile(Directory(id), spec));
+    return ledger_.Enqueue(id, [&](RunRecord* record) -> absl::Status {
+      VIT_RETURN_IF_ERROR(CheckResumable(*record));
+      record->spec = spec;
+      record->restarts = 0;
+      record->restart_step = -1;
+      record->run.clear_message();
+      record->run.clear_end_time();
+      return absl::OkStatus();
+    });
+  }
+
+  absl::Status Delete(const std::string& query) override {
+    VIT_RETURN_IF_ERROR(CheckAccepting());
+    VIT_ASSIGN_OR_RETURN(const std::string id, ledger_.Find(query));
+    VIT_RETURN_IF_ERROR(ledger_.Remove(
+        id,
+        [](RunRecord* record) -> absl::Status {
+          if (IsFinished(record->run.state())) return absl::OkStatus();
+          return absl::FailedPreconditionError(absl::StrCat(
+              "run ", record->run.id(), " is ", StateName(record->run.state()), "; stop it first"));
+        },
+        [&] {
+          history_.Forget(id);
+          return MarkDeleted(Directory(id));
+        }));
+    // Files of a checkpoint that is being served go when it no longer is.
+    return Annotate(leases_.RemoveWhenUnused(id, Directory(id)),
+                    absl::StrCat("run ", id, " is deleted, but some of its files are left"));
+  }
+
+  absl::StatusOr<vit::v1::GetHistoryResponse> GetHistory(
+      const vit::v1::GetHistoryRequest& request) override {
+    if (request.max_points() < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("max_points is ", request.max_points(), "; expected 0 (all) or more"));
+    }
+    if (!vit::v1::Split_IsValid(request.split())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("split ", static_cast<int>(request.split()), " is unknown"));
+    }
+    VIT_ASSIGN_OR_RETURN(RunRecord record, Lookup(request.run()));
+    // So that a follower who was told of a point finds it. What cannot be written now is not lost,
+    // only absent here.
+    history_.Flush().IgnoreError();
+    VIT_ASSIGN_OR_RETURN(const std::vector<vit::v1::MetricPoint> points,
+                         store_->History(record.run.id(), request.split(), request.after_step(),
+                                         request.max_points()));
+    vit::v1::GetHistoryResponse response;
+    *response.mutable_run() = std::move(record.run);
+    response.mutable_points()->Add(points.begin(), points.end());
+    return response;
+  }
+
+  absl::StatusOr<std::shared_ptr<void>> Subscribe(const std::string& query,
+                                                  std::function<void()> on_change) override {
+    VIT_ASSIGN_OR_RETURN(const std::string id, ledger_.Find(query));
+    return subscriptions_.Add(id, std::move(on_change));
+  }
+
+  absl::StatusOr<CheckpointLease> FindServable(const std::string& query) override {
+    VIT_ASSIGN_OR_RETURN(RunLedger::Servable found, ledger_.LeaseServable(query, &leases_));
+    CheckpointLease lease;
+    lease.directory = CheckpointPath(Directory(found.run), found.step);
+    lease.run = std::move(found.run);
+    lease.step = found.step;
+    lease.lease = std::move(found.lease);
+    return lease;
+  }
+
+  void Shutdown(absl::Time deadline) override {
+    shutting_down_ = true;
+    worker_.Shutdown(deadline);
+  }
+
+ private:
+  Options WithFindCheckpoint(Options options) {
+    options.environment.find_checkpoint =
+        [this](const std::string& run) -> absl::StatusOr<std::string> {
+      VIT_ASSIGN_OR_RETURN(const CheckpointLease lease, FindServable(run));
+      return lease.directory.string();
+    };
+    return options;
+  }
+
+  std::filesystem::path Directory(const std::string& id) const {
+    return RunDirectory(options_.state_dir, id);
+  }
+
+  absl::Status CheckAccepting() const {
+    if (!shutting_down_) return absl::OkStatus();
+    return absl::UnavailableError("the daemon is shutting down; try again once it is back");
+  }
+
+  absl::StatusOr<RunRecord> Lookup(const std::string& query) const {
+    VIT_ASSIGN_OR_RETURN(const std::string id, ledger_.Find(query));
+    std::optional<RunRecord> record = ledger_.Get(id);
+    if (!record.has_value()) return absl::NotFoundError(absl::StrCat("run ", id, " was deleted"));
+    return *std::move(record);
+  }
+
+  // "run:name" becomes "run:id", so that the effective specification means the same for ever.
+  absl::Status PinInit(vit::v1::TrainingSpec* spec) const {
+    if (!absl::StartsWith(spec->init(), kRunPrefix)) return absl::OkStatus();
+    const absl::StatusOr<std::string> id = ledger_.Find(spec->init().substr(kRunPrefix.size()));
+    if (!id.ok()) return Annotate(id.status(), absl::StrCat("init '", spec->init(), "'"));
+    spec->set_init(absl::StrCat(kRunPrefix, *id));
+    return absl::OkStatus();
+  }
+
+  static absl::Status CheckResumable(const RunRecord& record) {
+    const Run& run = record.run;
+    if (!IsFinished(run.state()) || run.state() == vit::v1::RUN_STATE_SUCCEEDED) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("run ", run.id(), " is ", StateName(run.state()),
+                       "; only a stopped, failed or interrupted run can be resumed"));
+    }
+    // Without a checkpoint it would begin again, which loses nothing only where it had not begun.
+    // (An interrupted one would begin again at the next start too.)
+    if (record.checkpoints.empty() && run.step() > 0 &&
+        run.state() != vit::v1::RUN_STATE_INTERRUPTED) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("run ", run.id(), " is ", StateName(run.state()), " at step ", run.step(),
+                       " and has no checkpoint to go on from; start a new run with its spec"));
+    }
+    return absl::OkStatus();
+  }
+
+  // What would otherwise fail only when the run's turn comes. Reads the data's listing.
+  absl::Status CheckDataUnchanged(const RunRecord& record, vit::v1::TrainingSpec spec) const {
+    if (!record.checkpoints.empty()) spec.clear_init();
+    VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved,
+                         options_.resolve("", spec, options_.environment));
+    if (record.checkpoints.empty() || record.data_fingerprint.empty() || resolved.data == nullptr ||
+        resolved.data->fingerprint() == record.data_fingerprint) {
+      return absl::OkStatus();
+    }
+    return absl::FailedPreconditionError(
+        absl::StrCat("the data of run ", record.run.id(), " (", record.run.data_source(),
+                     ") has changed since it began: it cannot go on as the same run; bring the "
+                     "data back, or start "
+                     "a new run with init run:",
+                     record.run.id()));
+  }
+
+  const Options options_;
+  std::atomic<bool> shutting_down_ = false;
+  const std::unique_ptr<RunStore> store_;
+  HistoryBuffer history_;
+  CheckpointLeases leases_;
+  EventDispatcher dispatcher_;
+  Subscriptions subscriptions_;
+  RunLedger ledger_;
+  RunWorker worker_;  // last: joins before anything it uses goes
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RunManager>> RunManager::Create(Options options) {
+  const auto open = [&]() -> absl::StatusOr<std::unique_ptr<RunManager>> {
+    VIT_RETURN_IF_ERROR(CreateDirectories(options.state_dir));
+    VIT_ASSIGN_OR_RETURN(std::unique_ptr<RunStore> store,
+                         RunStore::Open(options.state_dir / "runs.db"));
+    ReconcileOptions reconcile;
+    reconcile.state_dir = options.state_dir;
+    reconcile.resume_interrupted = options.resume_interrupted;
+    reconcile.list_checkpoints = options.list_checkpoints;
+    reconcile.now = options.clock->Now();
+    VIT_ASSIGN_OR_RETURN(std::vector<RunRecord> records, ReconcileRuns(reconcile, store.get()));
+    return std::unique_ptr<RunManager>(
+        new RunManagerImpl(options, std::move(store), std::move(records)));
+  };
+  absl::StatusOr<std::unique_ptr<RunManager>> manager = open();
+  if (!manager.ok()) {
+    return Annotate(manager.status(), absl::StrCat("state directory ", options.state_dir.string()));
+  }
+  return manager;
+}
+
+}  // namespace vit

@@ -1,0 +1,113 @@
+#include "core/runs/run_record.h"
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "proto/spec_text.h"
+
+namespace vit {
+
+using vit::v1::CheckpointInfo;
+
+std::string StateName(vit::v1::RunState state) {
+  const auto* value = vit::v1::RunState_descriptor()->FindValueByNumber(state);
+  return value == nullptr ? absl::StrCat("state ", static_cast<int>(state)) : ShortEnumName(value);
+}
+
+bool IsFinished(vit::v1::RunState state) {
+  return state == vit::v1::RUN_STATE_SUCCEEDED || state == vit::v1::RUN_STATE_FAILED ||
+         state == vit::v1::RUN_STATE_STOPPED || state == vit::v1::RUN_STATE_INTERRUPTED;
+}
+
+void SetCheckpoints(std::vector<CheckpointInfo> checkpoints, RunRecord* record) {
+  std::sort(checkpoints.begin(), checkpoints.end(),
+            [](const CheckpointInfo& a, const CheckpointInfo& b) { return a.step() < b.step(); });
+  record->run.clear_best_checkpoint();
+  record->run.clear_last_checkpoint();
+  bool best_seen = false;
+  for (auto checkpoint = checkpoints.rbegin(); checkpoint != checkpoints.rend(); ++checkpoint) {
+    if (best_seen) checkpoint->set_best(false);
+    if (!checkpoint->best()) continue;
+    best_seen = true;
+    *record->run.mutable_best_checkpoint() = *checkpoint;
+  }
+  if (!checkpoints.empty()) *record->run.mutable_last_checkpoint() = checkpoints.back();
+  record->checkpoints = std::move(checkpoints);
+}
+
+void AddCheckpoint(const CheckpointInfo& checkpoint, RunRecord* record) {
+  std::vector<CheckpointInfo> all = record->checkpoints;
+  all.erase(std::remove_if(all.begin(), all.end(),
+                           [&](const CheckpointInfo& c) { return c.step() == checkpoint.step(); }),
+            all.end());
+  all.push_back(checkpoint);
+  SetCheckpoints(std::move(all), record);
+}
+
+int64_t ServableStep(const RunRecord& record) {
+  if (record.run.has_best_checkpoint()) return record.run.best_checkpoint().step();
+  return record.checkpoints.empty() ? -1 : record.checkpoints.back().step();
+}
+
+std::string MakeRunId(absl::Time now) {
+  // No vowels, so that no word comes out; no l, which looks like 1.
+  constexpr absl::string_view kLetters = "bcdfghjkmnpqrstvwxyz";
+  std::random_device random;
+  std::uniform_int_distribution<size_t> letter(0, kLetters.size() - 1);
+  std::string id = absl::FormatTime("%Y%m%d-%H%M%S-", now, absl::UTCTimeZone());
+  for (int i = 0; i < 4; ++i) id += kLetters[letter(random)];
+  return id;
+}
+
+bool IsRunId(absl::string_view text) {
+  constexpr absl::string_view kForm = "00000000-000000-aaaa";
+  return text.size() == kForm.size() &&
+         std::equal(text.begin(), text.end(), kForm.begin(), [](char c, char form) {
+           return form == '0'   ? absl::ascii_isdigit(c)
+                  : form == 'a' ? absl::ascii_islower(c)
+                                : c == form;
+         });
+}
+
+absl::Status ValidateRunName(absl::string_view name) {
+  constexpr size_t kMaxBytes = 100;
+  if (name.size() > kMaxBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("name has ", name.size(), " bytes; at most ", kMaxBytes, " are allowed"));
+  }
+  if (std::any_of(name.begin(), name.end(), [](char c) { return absl::ascii_iscntrl(c); })) {
+    return absl::InvalidArgumentError("name has a control character; use printable text");
+  }
+  if (name != absl::StripAsciiWhitespace(name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("name '", name, "' begins or ends with a space"));
+  }
+  if (name == "latest") {
+    return absl::InvalidArgumentError(
+        "name 'latest' always means the most recently started run; choose another");
+  }
+  return absl::OkStatus();
+}
+
+google::protobuf::Timestamp ToTimestamp(absl::Time time) {
+  const int64_t nanos = absl::ToUnixNanos(time);
+  google::protobuf::Timestamp timestamp;
+  int64_t seconds = nanos / 1'000'000'000;
+  int64_t rest = nanos % 1'000'000'000;
+  if (rest < 0) {
+    rest += 1'000'000'000;
+    --seconds;
+  }
+  timestamp.set_seconds(seconds);
+  timestamp.set_nanos(static_cast<int32_t>(rest));
+  return timestamp;
+}
+
+absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp) {
+  return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
+}
+
+}  // namespace vit

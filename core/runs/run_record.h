@@ -1,0 +1,76 @@
+// What is kept of a run: the message that calls return, and what the manager needs besides.
+#ifndef VIT_CORE_RUNS_RUN_RECORD_H_
+#define VIT_CORE_RUNS_RUN_RECORD_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "google/protobuf/timestamp.pb.h"
+#include "vit/v1/training.pb.h"
+
+namespace vit {
+
+struct RunRecord {
+  // As calls return it, but for queue_position, which is computed when it is asked for.
+  vit::v1::Run run;
+  // The effective specification.
+  vit::v1::TrainingSpec spec;
+  // The client's, by which a repeated call is known; may be empty.
+  std::string request_id;
+  // DataSet::fingerprint() when the run was created.
+  std::string data_fingerprint;
+  // Order of creation, from 1; 0 until it is stored.
+  int64_t sequence = 0;
+  // Queued runs start in ascending order.
+  int64_t queue_order = 0;
+  // When it was last taken from the queue; InfinitePast where never. (run.start_time is the first
+  // such moment.)
+  absl::Time last_start = absl::InfinitePast();
+  // How often in a row the daemon found the run interrupted by a crash and went on with it without
+  // a checkpoint newer than that of step `restart_step` (-1: none).
+  int restarts = 0;
+  int64_t restart_step = -1;
+  int64_t steps_per_epoch = 0;
+  int64_t estimated_memory_bytes = 0;
+  int64_t train_size = 0;
+  int64_t validation_size = 0;
+  // On disk, by ascending step; at most one is `best`.
+  std::vector<vit::v1::CheckpointInfo> checkpoints;
+};
+
+// "running" for RUN_STATE_RUNNING.
+std::string StateName(vit::v1::RunState state);
+
+// SUCCEEDED, FAILED, STOPPED or INTERRUPTED: neither waiting nor at work.
+bool IsFinished(vit::v1::RunState state);
+
+// Replaces record->checkpoints, which may be in any order and have several marked best (each was at
+// its time): the one of the highest step stays so. Sets the run's best_checkpoint and
+// last_checkpoint.
+void SetCheckpoints(std::vector<vit::v1::CheckpointInfo> checkpoints, RunRecord* record);
+// Adds a new one, or replaces that of its step.
+void AddCheckpoint(const vit::v1::CheckpointInfo& checkpoint, RunRecord* record);
+
+// The step that FindServable gives out: of the best checkpoint, else of the last; -1 where there is
+// none.
+int64_t ServableStep(const RunRecord& record);
+
+// An id such as 20261121-034012-kfzq: sortable by time, lower case, safe in paths and URLs. The
+// letters are random.
+std::string MakeRunId(absl::Time now);
+bool IsRunId(absl::string_view text);
+
+// INVALID_ARGUMENT where `name` is longer than 100 bytes, has a control character or an outer
+// space, or is "latest", which means something else.
+absl::Status ValidateRunName(absl::string_view name);
+
+google::protobuf::Timestamp ToTimestamp(absl::Time time);
+absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
+
+}  // namespace vit
+
+#endif  // VIT_CORE_RUNS_RUN_RECORD_H_

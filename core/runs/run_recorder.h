@@ -1,0 +1,69 @@
+// Records what the trainer tells about one run.
+#ifndef VIT_CORE_RUNS_RUN_RECORDER_H_
+#define VIT_CORE_RUNS_RUN_RECORDER_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/base/clock.h"
+#include "core/base/mutex.h"
+#include "core/runs/event_dispatcher.h"
+#include "core/runs/history_buffer.h"
+#include "core/runs/progress_meter.h"
+#include "core/runs/run_ledger.h"
+#include "core/runs/run_store.h"
+#include "core/train/trainer.h"
+#include "vit/v1/training.pb.h"
+
+namespace vit {
+
+// Publishes progress to the ledger, history and checkpoints to the database, and everything to the
+// listener. What the training thread calls while it trains takes short locks and never waits for
+// the disk.
+class RunRecorder : public TrainObserver {
+ public:
+  struct Parts {
+    RunLedger* ledger = nullptr;
+    RunStore* store = nullptr;
+    HistoryBuffer* history = nullptr;
+    EventDispatcher* dispatcher = nullptr;
+    RunListener* listener = nullptr;  // may be null
+    Clock* clock = nullptr;
+    std::function<std::vector<vit::v1::CheckpointInfo>(const std::filesystem::path&)>
+        list_checkpoints;
+  };
+  // All parts must outlive the recorder.
+  RunRecorder(Parts parts, std::string run, std::filesystem::path directory,
+              int64_t steps_per_epoch);
+
+  void OnPhase(const std::string& phase, double progress) override;
+  void OnStep(const Step& step) override;
+  void OnMetrics(const vit::v1::MetricPoint& point) override;
+  absl::Status OnBeforeCheckpoint(int64_t step) override;
+  void OnCheckpoint(const vit::v1::CheckpointInfo& checkpoint, absl::Duration write_time) override;
+  void OnCheckpointFailed(int64_t step, const absl::Status& why) override;
+  void OnBadImage(const std::string& name, const absl::Status& why,
+                  int64_t bad_train_images) override;
+  void OnStart(int64_t step, const std::string& note) override;
+
+ private:
+  const Parts parts_;
+  const std::string run_;
+  const std::filesystem::path directory_;
+  const int64_t steps_per_epoch_;
+
+  // Of the training thread alone.
+  ProgressMeter meter_;
+  std::string phase_;
+
+  Mutex mu_;
+  // How the run was resumed, which its message says while nothing is more urgent.
+  std::string note_ VIT_GUARDED_BY(mu_);
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_RUNS_RUN_RECORDER_H_
