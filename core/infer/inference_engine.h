@@ -1,4 +1,5 @@
-// Answers Classify: decode, preprocess, batch, forward, top k. Images go in as bytes, scores come out as floats.
+// Answers Classify: decode, preprocess, batch, forward, top k. Images go in as bytes, scores come
+// out as floats.
 #ifndef VIT_CORE_INFER_INFERENCE_ENGINE_H_
 #define VIT_CORE_INFER_INFERENCE_ENGINE_H_
 
@@ -33,12 +34,13 @@ struct ServableCheckpoint {
 class CheckpointSource {
  public:
   virtual ~CheckpointSource() = default;
-  // `model`: "run:<id>", "latest" or "" (latest). NOT_FOUND for no such run, UNAVAILABLE while it has no checkpoint,
-  // INVALID_ARGUMENT for another form. Cheap: called for every request.
+  // `model`: "run:<id>", "latest" or "" (latest). NOT_FOUND for no such run, UNAVAILABLE while it
+  // has no checkpoint, INVALID_ARGUMENT for another form. Cheap: called for every request.
   virtual absl::StatusOr<ServableCheckpoint> FindCheckpoint(const std::string& model) = 0;
 };
 
-// What the engine tells, for metrics. Thread-safe; must return quickly. `model` is "run:<id>", `version` the step.
+// What the engine tells, for metrics. Thread-safe; must return quickly. `model` is "run:<id>",
+// `version` the step.
 class InferenceObserver {
  public:
   virtual ~InferenceObserver() = default;
@@ -52,11 +54,13 @@ class InferenceObserver {
   virtual void OnModelUnloaded(const std::string& model, int64_t version) = 0;
 };
 
-// Serves any number of models, loaded when first asked for and kept while among the `max_loaded_models` last used. When a
-// model's checkpoint changes, the new one is loaded and warmed up beside the old, then swapped in; requests in flight end
-// on the one they began with, and no call fails for it.
+// Serves any number of models, loaded when first asked for and kept while among the
+// `max_loaded_models` last used. When a model's checkpoint changes, the new one is loaded and
+// warmed up beside the old, then swapped in; requests in flight end on the one they began with, and
+// no call fails for it.
 //
-// Thread-safe. Destruction answers what is queued with UNAVAILABLE and waits for what is being computed.
+// Thread-safe. Destruction answers what is queued with UNAVAILABLE and waits for what is being
+// computed.
 class InferenceEngine {
  public:
   struct Options {
@@ -64,8 +68,11 @@ class InferenceEngine {
     ComputeBudget budget;
     ImageLimits limits;
     int max_batch_size = 32;
-    absl::Duration max_queue_delay = absl::Milliseconds(2);
-    int max_queue_size = 1024;       // pictures waiting; beyond it RESOURCE_EXHAUSTED
+    // How long the oldest picture may wait for company once the device is free. Batches form anyway
+    // while the one before is computed, so waiting only costs time unless the device is much faster
+    // with large ones.
+    absl::Duration max_queue_delay = absl::ZeroDuration();
+    int max_queue_size = 1024;  // pictures waiting; beyond it RESOURCE_EXHAUSTED
     int max_images_per_request = 256;
     int max_loaded_models = 4;
     InferenceObserver* observer = nullptr;  // may be null
@@ -76,9 +83,10 @@ class InferenceEngine {
                                                                  Options options);
   virtual ~InferenceEngine() = default;
 
-  // Answers `request`; `done` runs exactly once, on a thread of the engine or the caller's. `cancelled` is asked before
-  // work begins on a picture. Statuses as in inference.proto: a request whose only picture is bad fails as a whole, in a
-  // request with several an undecodable one fails alone.
+  // Answers `request`; `done` runs exactly once, on a thread of the engine or the caller's.
+  // `cancelled` is asked before work begins on a picture. Statuses as in inference.proto: a request
+  // whose only picture is bad fails as a whole, in a request with several an undecodable one fails
+  // alone.
   virtual void Classify(vit::v1::ClassifyRequest request, absl::Time deadline,
                         std::function<bool()> cancelled,
                         std::function<void(absl::StatusOr<vit::v1::ClassifyResponse>)> done) = 0;

@@ -1,24 +1,9 @@
 #include "core/train/evaluate.h"
 
-#include <ATen/autocast_mode.h>
-
 #include "core/base/status.h"
+#include "core/model/autocast.h"
 
 namespace vit {
-
-AutocastGuard::AutocastGuard(bool enabled, c10::DeviceType device)
-    : enabled_(enabled), device_(device) {
-  if (!enabled_) return;
-  at::autocast::set_autocast_enabled(device_, true);
-  at::autocast::set_autocast_dtype(device_, at::kBFloat16);
-}
-
-AutocastGuard::~AutocastGuard() {
-  if (!enabled_) return;
-  at::autocast::set_autocast_enabled(device_, false);
-  // The casts of the weights, which the next update makes stale.
-  at::autocast::clear_cache();
-}
 
 absl::StatusOr<EvaluationResult> Evaluate(VisionTransformerImpl& model, SampleReader* reader,
                                           const Normalizer& normalize,

@@ -31,18 +31,6 @@ absl::StatusOr<EvaluationResult> Evaluate(VisionTransformerImpl& model, SampleRe
                                           const Normalizer& normalize,
                                           const EvaluationOptions& options, std::stop_token stop);
 
-// While it lives, matrix products on this thread are computed in bfloat16 where `enabled`.
-class AutocastGuard {
- public:
-  AutocastGuard(bool enabled, c10::DeviceType device);
-  ~AutocastGuard();
-  AutocastGuard(const AutocastGuard&) = delete;
-
- private:
-  const bool enabled_;
-  const c10::DeviceType device_;
-};
-
 }  // namespace vit
 
 #endif  // VIT_CORE_TRAIN_EVALUATE_H_

@@ -13,7 +13,7 @@
 #include "core/base/status.h"
 #include "core/base/torch_device.h"
 #include "core/data/loader.h"
-#include "core/model/model_config.h"
+#include "core/model/autocast.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
 #include "core/train/checkpoint.h"
@@ -367,6 +367,7 @@ class TrainingRun {
                    .optimizer = optimizer_snapshot_,
                    .description = {.model = spec_.model(),
                                    .preprocessing = spec_.data(),
+                                   .precision = spec_.precision(),
                                    .labels = options_.resolved.data->class_names()},
                    .spec = spec_});
     last_checkpoint_step_ = state_.step;

@@ -92,7 +92,8 @@ absl::Status WriteModelDescription(const std::filesystem::path& directory,
   return CatchExceptions("write config.json", [&]() -> absl::Status {
     Json config = TimmConfig(description);
     config["vitd"] = {{"model", ToJson(description.model)},
-                      {"preprocessing", ToJson(preprocessing)}};
+                      {"preprocessing", ToJson(preprocessing)},
+                      {"precision", vit::v1::Precision_Name(description.precision)}};
     VIT_RETURN_IF_ERROR(WriteFsynced(directory / "config.json", config.dump(2) + "\n"));
     return WriteFsynced(directory / "labels.txt", absl::StrJoin(description.labels, "\n") + "\n");
   });
@@ -114,6 +115,10 @@ absl::StatusOr<ModelDescription> ReadModelDescription(const std::filesystem::pat
       Annotate(FromJson(config["vitd"]["model"], &description.model), config_path.string()));
   VIT_RETURN_IF_ERROR(Annotate(
       FromJson(config["vitd"]["preprocessing"], &description.preprocessing), config_path.string()));
+  if (config["vitd"].contains("precision") && config["vitd"]["precision"].is_string()) {
+    vit::v1::Precision_Parse(config["vitd"]["precision"].get<std::string>(),
+                             &description.precision);
+  }
   description.labels = absl::StrSplit(labels, '\n');
   if (!description.labels.empty() && description.labels.back().empty())
     description.labels.pop_back();

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "vit/v1/data.pb.h"
 #include "vit/v1/model.pb.h"
+#include "vit/v1/training.pb.h"
 
 namespace vit {
 
@@ -19,6 +20,8 @@ struct ModelDescription {
   vit::v1::ModelConfig model;  // effective
   // Preprocessing: mean, std, interpolation, eval.crop_pct and apply_orientation are set.
   vit::v1::DataConfig preprocessing;
+  // What it was evaluated in, and is served in.
+  vit::v1::Precision precision = vit::v1::PRECISION_FLOAT32;
   std::vector<std::string> labels;  // in the head's order
 };
 

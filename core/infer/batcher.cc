@@ -1,0 +1,120 @@
+#include "core/infer/batcher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/compute_budget.h"
+
+namespace vit {
+
+Batcher::Batcher(const Options& options) : options_(options) {
+  thread_ = ComputeBudget::StartThread("infer", options_.threads, [this] { Loop(); });
+}
+
+Batcher::~Batcher() {
+  std::deque<Queued> left;
+  {
+    MutexLock lock(&mu_);
+    closing_ = true;
+    left.swap(queue_);
+    changed_.NotifyAll();
+  }
+  for (Queued& queued : left) queued.item.done(absl::UnavailableError("vitd is shutting down"));
+  thread_.join();
+}
+
+void Batcher::Submit(Item item) {
+  {
+    MutexLock lock(&mu_);
+    if (!closing_) {
+      const std::string& model = item.model->name();
+      queue_.push_back({std::move(item), options_.clock->Now()});
+      TellDepth(model);
+      changed_.NotifyAll();
+      return;
+    }
+  }
+  item.done(absl::UnavailableError("vitd is shutting down"));
+}
+
+void Batcher::TellDepth(const std::string& model) {
+  if (options_.observer == nullptr) return;
+  options_.observer->OnQueueDepth(
+      model, static_cast<int>(std::count_if(queue_.begin(), queue_.end(), [&](const Queued& q) {
+        return q.item.model->name() == model;
+      })));
+}
+
+std::vector<Batcher::Queued> Batcher::NextBatch() {
+  MutexLock lock(&mu_);
+  while (true) {
+    if (closing_) return {};
+    if (queue_.empty()) {
+      changed_.Wait(&mu_);
+      continue;
+    }
+    const FrozenModel* const model = queue_.front().item.model.get();
+    const absl::Time close = queue_.front().arrival + options_.max_queue_delay;
+    const auto same = [&](const Queued& q) { return q.item.model.get() == model; };
+    if (std::count_if(queue_.begin(), queue_.end(), same) < options_.max_batch_size &&
+        options_.clock->Now() < close) {
+      options_.clock->WaitUntil(&changed_, &mu_, close);
+      continue;
+    }
+    std::vector<Queued> batch;
+    for (auto it = queue_.begin();
+         it != queue_.end() && static_cast<int>(batch.size()) < options_.max_batch_size;) {
+      if (same(*it)) {
+        batch.push_back(std::move(*it));
+        it = queue_.erase(it);
+      } else {
+        ++it;
+      }
+    }
+    TellDepth(model->name());
+    return batch;
+  }
+}
+
+void Batcher::Loop() {
+  while (true) {
+    std::vector<Queued> batch = NextBatch();
+    if (batch.empty()) return;
+    Compute(std::move(batch));
+  }
+}
+
+void Batcher::Compute(std::vector<Queued> batch) {
+  const absl::Time start = options_.clock->Now();
+  const std::shared_ptr<const FrozenModel> model = batch.front().item.model;
+  std::vector<Item*> live;
+  std::vector<const std::vector<uint8_t>*> images;
+  for (Queued& queued : batch) {
+    Item& item = queued.item;
+    if (item.cancelled()) {
+      item.done(absl::CancelledError("the caller has gone"));
+    } else if (item.deadline <= start) {
+      item.done(absl::DeadlineExceededError("the deadline passed in the queue"));
+    } else {
+      if (options_.observer != nullptr)
+        options_.observer->OnQueued(model->name(), start - queued.arrival);
+      live.push_back(&item);
+      images.push_back(&item.prepared);
+    }
+  }
+  if (live.empty()) return;
+  absl::StatusOr<std::vector<std::vector<float>>> rows = model->Classify(images);
+  if (options_.observer != nullptr) {
+    options_.observer->OnBatch(model->name(), static_cast<int>(live.size()),
+                               options_.clock->Now() - start);
+  }
+  for (size_t i = 0; i < live.size(); ++i) {
+    if (rows.ok()) {
+      live[i]->done(std::move((*rows)[i]));
+    } else {
+      live[i]->done(rows.status());
+    }
+  }
+}
+
+}  // namespace vit

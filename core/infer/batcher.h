@@ -1,0 +1,73 @@
+// Groups pictures into batches and computes them, one batch at a time.
+#ifndef VIT_CORE_INFER_BATCHER_H_
+#define VIT_CORE_INFER_BATCHER_H_
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/base/mutex.h"
+#include "core/infer/frozen_model.h"
+
+namespace vit {
+
+// A batch holds pictures of one model: that of the oldest picture. It closes when it holds
+// `max_batch_size` pictures or when its oldest has waited `max_queue_delay`, whichever comes first.
+// A picture whose deadline has passed or whose caller has gone while it waited is answered
+// (DEADLINE_EXCEEDED, CANCELLED) and never computed.
+//
+// Thread-safe. Destruction answers what is queued with UNAVAILABLE and waits for the batch in
+// flight.
+class Batcher {
+ public:
+  struct Options {
+    int max_batch_size = 32;
+    absl::Duration max_queue_delay = absl::ZeroDuration();
+    int threads = 1;  // LibTorch's, for one batch
+    InferenceObserver* observer = nullptr;
+    Clock* clock = Clock::Real();
+  };
+
+  struct Item {
+    std::shared_ptr<const FrozenModel> model;
+    std::vector<uint8_t> prepared;
+    absl::Time deadline;
+    std::function<bool()> cancelled;
+    // Runs once, on the batcher's thread, with the class probabilities.
+    std::function<void(absl::StatusOr<std::vector<float>>)> done;
+  };
+
+  explicit Batcher(const Options& options);
+  ~Batcher();
+
+  void Submit(Item item);
+
+ private:
+  struct Queued {
+    Item item;
+    absl::Time arrival;
+  };
+
+  void Loop();
+  // Waits for a batch and takes it out of the queue; empty once the batcher closes.
+  std::vector<Queued> NextBatch();
+  void Compute(std::vector<Queued> batch);
+  void TellDepth(const std::string& model) VIT_REQUIRES(mu_);
+
+  const Options options_;
+  Mutex mu_;
+  CondVar changed_;
+  std::deque<Queued> queue_ VIT_GUARDED_BY(mu_);
+  bool closing_ VIT_GUARDED_BY(mu_) = false;
+  std::thread thread_;  // last: joins before what it uses goes
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_INFER_BATCHER_H_

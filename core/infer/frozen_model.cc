@@ -1,0 +1,121 @@
+#include "core/infer/frozen_model.h"
+
+#include <torch/torch.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "core/base/torch_device.h"
+#include "core/data/transform.h"
+#include "core/model/autocast.h"
+#include "core/model/model_config.h"
+#include "core/model/normalize.h"
+#include "core/model/vision_transformer.h"
+#include "core/weights/load_weights.h"
+#include "core/weights/model_directory.h"
+#include "core/weights/safetensors.h"
+
+namespace vit {
+
+class FrozenModel::Impl {
+ public:
+  Impl(ModelDescription description, const Device& device)
+      : description_(std::move(description)),
+        device_(TorchDevice(device)),
+        normalize_(description_.preprocessing, device_),
+        model_(description_.model) {}
+
+  absl::Status LoadFrom(const std::filesystem::path& directory) {
+    VIT_ASSIGN_OR_RETURN(const Safetensors weights,
+                         ReadSafetensors(directory / "model.safetensors"));
+    VIT_RETURN_IF_ERROR(Annotate(LoadWeights(weights.tensors, *model_), directory.string()));
+    model_->to(device_);
+    model_->eval();
+    for (at::Tensor& parameter : model_->parameters()) parameter.set_requires_grad(false);
+    return absl::OkStatus();
+  }
+
+  // `images`: [count, 3, S, S] bytes. Result: [count, K] float32 on the host.
+  at::Tensor Probabilities(const std::vector<uint8_t>& images, int64_t count) const {
+    c10::InferenceMode inference;
+    AutocastGuard autocast(description_.precision == vit::v1::PRECISION_BFLOAT16, device_.type());
+    // The module's forward is not const, but in evaluation mode changes nothing.
+    auto& model = const_cast<VisionTransformerImpl&>(*model_);
+    return model.forward(normalize_(images.data(), count, image_size()))
+        .to(at::kFloat)
+        .softmax(1)
+        .cpu();
+  }
+
+  int64_t image_size() const { return description_.model.image_size(); }
+  const ModelDescription& description() const { return description_; }
+
+ private:
+  const ModelDescription description_;
+  const c10::Device device_;
+  const Normalizer normalize_;
+  VisionTransformer model_;
+};
+
+FrozenModel::FrozenModel(ServableCheckpoint checkpoint, std::unique_ptr<Impl> impl)
+    : checkpoint_(std::move(checkpoint)),
+      name_(absl::StrCat("run:", checkpoint_.run)),
+      impl_(std::move(impl)) {}
+
+FrozenModel::~FrozenModel() = default;
+
+absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(
+    const ServableCheckpoint& checkpoint, const Device& device) {
+  const std::string what = absl::StrCat("load run:", checkpoint.run, " step ", checkpoint.step);
+  return CatchExceptions(what, [&]() -> absl::StatusOr<std::shared_ptr<const FrozenModel>> {
+    VIT_ASSIGN_OR_RETURN(ModelDescription description, ReadModelDescription(checkpoint.directory));
+    if (absl::Status status = ValidateModelConfig(description.model); !status.ok()) {
+      return absl::DataLossError(
+          absl::StrCat((checkpoint.directory / "config.json").string(), ": ", status.message()));
+    }
+    auto impl = std::make_unique<Impl>(std::move(description), device);
+    VIT_RETURN_IF_ERROR(impl->LoadFrom(checkpoint.directory));
+    // The first pass through a model is the slowest; it happens here rather than in somebody's
+    // call.
+    impl->Probabilities(std::vector<uint8_t>(3 * impl->image_size() * impl->image_size()), 1);
+    return std::shared_ptr<const FrozenModel>(new FrozenModel(checkpoint, std::move(impl)));
+  });
+}
+
+absl::StatusOr<std::vector<uint8_t>> FrozenModel::Prepare(absl::string_view bytes,
+                                                          const ImageLimits& limits) const {
+  const vit::v1::DataConfig& preprocessing = impl_->description().preprocessing;
+  // In full size, as evaluation decodes.
+  VIT_ASSIGN_OR_RETURN(
+      const Image image,
+      DecodeImage(bytes,
+                  {.limits = limits, .apply_orientation = preprocessing.apply_orientation()}));
+  const int size = static_cast<int>(impl_->image_size());
+  std::vector<uint8_t> out(size_t{3} * size * size);
+  EvalTransformImage(image, size, preprocessing.eval().crop_pct(), preprocessing.interpolation(),
+                     absl::MakeSpan(out));
+  return out;
+}
+
+absl::StatusOr<std::vector<std::vector<float>>> FrozenModel::Classify(
+    absl::Span<const std::vector<uint8_t>* const> prepared) const {
+  return CatchExceptions("classify", [&]() -> absl::StatusOr<std::vector<std::vector<float>>> {
+    std::vector<uint8_t> images;
+    images.reserve(prepared.size() * prepared.front()->size());
+    for (const std::vector<uint8_t>* image : prepared)
+      images.insert(images.end(), image->begin(), image->end());
+    const at::Tensor probabilities =
+        impl_->Probabilities(images, static_cast<int64_t>(prepared.size()));
+    std::vector<std::vector<float>> rows;
+    for (int64_t i = 0; i < probabilities.size(0); ++i) {
+      const at::Tensor row = probabilities[i].contiguous();
+      rows.emplace_back(row.data_ptr<float>(), row.data_ptr<float>() + row.numel());
+    }
+    return rows;
+  });
+}
+
+const std::vector<std::string>& FrozenModel::labels() const { return impl_->description().labels; }
+
+}  // namespace vit

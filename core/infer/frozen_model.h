@@ -1,0 +1,54 @@
+// A trained model, ready to answer.
+#ifndef VIT_CORE_INFER_FROZEN_MODEL_H_
+#define VIT_CORE_INFER_FROZEN_MODEL_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "core/base/device.h"
+#include "core/data/image.h"
+#include "core/infer/inference_engine.h"
+
+namespace vit {
+
+// The weights of one checkpoint with their preprocessing and labels. Immutable and thread-safe once
+// loaded; keeps the checkpoint's files as long as it lives.
+class FrozenModel {
+ public:
+  // Reads the checkpoint's model directory and runs one picture through it. Statuses as those of
+  // ReadModelDescription, ReadSafetensors and LoadWeights; RESOURCE_EXHAUSTED out of memory.
+  static absl::StatusOr<std::shared_ptr<const FrozenModel>> Load(
+      const ServableCheckpoint& checkpoint, const Device& device);
+  ~FrozenModel();
+
+  // Decodes and preprocesses `bytes` to [3, image_size, image_size] bytes. Statuses as
+  // DecodeImage's.
+  absl::StatusOr<std::vector<uint8_t>> Prepare(absl::string_view bytes,
+                                               const ImageLimits& limits) const;
+
+  // Class probabilities of prepared pictures: [count][labels().size()], each row summing to 1.
+  absl::StatusOr<std::vector<std::vector<float>>> Classify(
+      absl::Span<const std::vector<uint8_t>* const> prepared) const;
+
+  const std::vector<std::string>& labels() const;
+  // As a request can name it: "run:<id>".
+  const std::string& name() const { return name_; }
+  const std::string& run() const { return checkpoint_.run; }
+  int64_t step() const { return checkpoint_.step; }
+
+ private:
+  class Impl;
+  FrozenModel(ServableCheckpoint checkpoint, std::unique_ptr<Impl> impl);
+  const ServableCheckpoint checkpoint_;
+  const std::string name_;
+  const std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_INFER_FROZEN_MODEL_H_

@@ -1,0 +1,128 @@
+#include "core/infer/model_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/compute_budget.h"
+
+namespace vit {
+namespace {
+
+// A checkpoint that could not be loaded is tried again after this time, so that a damaged one costs
+// little.
+constexpr absl::Duration kRetryDelay = absl::Seconds(10);
+
+}  // namespace
+
+ModelCache::ModelCache(const Options& options) : options_(options) {
+  thread_ = ComputeBudget::StartThread("model-load", options_.load_threads, [this] { Loop(); });
+}
+
+ModelCache::~ModelCache() {
+  std::vector<Callback> waiting;
+  {
+    MutexLock lock(&mu_);
+    closing_ = true;
+    changed_.NotifyAll();
+    for (auto& [run, entry] : entries_) {
+      std::move(entry.waiting.begin(), entry.waiting.end(), std::back_inserter(waiting));
+      entry.waiting.clear();
+    }
+  }
+  for (Callback& done : waiting) done(absl::UnavailableError("vitd is shutting down"));
+  thread_.join();
+}
+
+void ModelCache::Get(const ServableCheckpoint& wanted, Callback done) {
+  std::shared_ptr<const FrozenModel> model;
+  absl::Status refused;
+  {
+    MutexLock lock(&mu_);
+    Entry& entry = entries_[wanted.run];
+    entry.last_use = ++uses_;
+    const bool current = entry.current != nullptr && entry.current->step() == wanted.step;
+    const bool failed_lately =
+        entry.failed_step == wanted.step && options_.clock->Now() < entry.retry_time;
+    if (!current && entry.loading_step < 0 && !failed_lately && !closing_) {
+      entry.loading_step = wanted.step;
+      to_load_.push_back(wanted);
+      changed_.NotifyAll();
+    }
+    model = entry.current;
+    if (model == nullptr) {
+      if (closing_) {
+        refused = absl::UnavailableError("vitd is shutting down");
+      } else if (entry.loading_step >= 0) {
+        entry.waiting.push_back(std::move(done));
+        return;
+      } else {
+        refused = absl::UnavailableError(
+            "the model could not be loaded lately; try again in some seconds");
+      }
+    }
+  }
+  if (model != nullptr) {
+    done(std::move(model));
+  } else {
+    done(std::move(refused));
+  }
+}
+
+void ModelCache::Loop() {
+  while (true) {
+    ServableCheckpoint checkpoint;
+    {
+      MutexLock lock(&mu_);
+      while (to_load_.empty() && !closing_) changed_.Wait(&mu_);
+      if (closing_) return;
+      checkpoint = std::move(to_load_.front());
+      to_load_.pop_front();
+    }
+    Finish(checkpoint, FrozenModel::Load(checkpoint, options_.device));
+  }
+}
+
+void ModelCache::Finish(const ServableCheckpoint& checkpoint,
+                        absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded) {
+  std::vector<Callback> waiting;
+  std::vector<std::shared_ptr<const FrozenModel>> dropped;
+  {
+    MutexLock lock(&mu_);
+    Entry& entry = entries_[checkpoint.run];
+    entry.loading_step = -1;
+    waiting.swap(entry.waiting);
+    if (loaded.ok()) {
+      if (entry.current != nullptr) dropped.push_back(entry.current);
+      entry.current = *loaded;
+      for (auto& model : Evict()) dropped.push_back(std::move(model));
+    } else {
+      entry.failed_step = checkpoint.step;
+      entry.retry_time = options_.clock->Now() + kRetryDelay;
+    }
+  }
+  if (options_.observer != nullptr) {
+    if (loaded.ok()) options_.observer->OnModelLoaded((*loaded)->name(), (*loaded)->step());
+    for (const auto& model : dropped)
+      options_.observer->OnModelUnloaded(model->name(), model->step());
+  }
+  for (Callback& done : waiting) done(loaded);
+}
+
+std::vector<std::shared_ptr<const FrozenModel>> ModelCache::Evict() {
+  std::vector<std::shared_ptr<const FrozenModel>> evicted;
+  while (true) {
+    auto oldest = entries_.end();
+    int loaded = 0;
+    for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+      if (it->second.current == nullptr) continue;
+      ++loaded;
+      if (oldest == entries_.end() || it->second.last_use < oldest->second.last_use) oldest = it;
+    }
+    if (loaded <= options_.max_loaded_models) return evicted;
+    evicted.push_back(std::move(oldest->second.current));
+    oldest->second.current = nullptr;
+    if (oldest->second.loading_step < 0) entries_.erase(oldest);
+  }
+}
+
+}  // namespace vit
