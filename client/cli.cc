@@ -1,0 +1,143 @@
+#include "client/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/commands/commands.h"
+#include "client/text.h"
+#include "proto/spec_text.h"
+
+namespace vit {
+namespace {
+
+constexpr char kFooter[] = R"(Exit codes:
+  0 done   1 failed   2 wrong command line, spec or image   3 not found
+  4 server unreachable or not serving   5 deadline passed   6 the run failed
+  7 the run was stopped or interrupted   8 not possible in the run's state
+  9 not allowed   130 interrupted with Ctrl-C
+
+Environment: VITCTL_SERVER (for --server), NO_COLOR, COLUMNS.
+
+  vitctl start-run --data shapes: --preset shapes_demo --watch
+  vitctl classify cat.jpg
+)";
+
+void AddGlobalOptions(CLI::App& app, Session& session) {
+  app.add_option("--server", session.server, "Where vitd listens")
+      ->type_name("HOST:PORT")
+      ->envname("VITCTL_SERVER")
+      ->capture_default_str();
+  app.add_option("-o,--output", session.output, "table or json")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
+  app.add_option("--timeout", session.timeout, "Longest wait for an answer, such as 5s or 2m")
+      ->type_name("DURATION")
+      ->check(
+          [](const std::string& text) {
+            const auto parsed = ParseTimeout(text);
+            return parsed.ok() ? std::string() : std::string(parsed.status().message());
+          },
+          "", "");
+  app.set_version_flag("--version", absl::StrCat("vitctl ", VIT_VERSION), "Print the version");
+}
+
+std::vector<std::string> CommandNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (!command->get_group().empty()) names.push_back(command->get_name());
+  }
+  return names;
+}
+
+std::vector<std::string> OptionNames(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back(absl::StrCat("--", name));
+  }
+  return names;
+}
+
+const CLI::App* ParsedCommand(const CLI::App& app) {
+  const auto parsed = app.get_subcommands();
+  return parsed.empty() ? nullptr : parsed.front();
+}
+
+// What is wrong with the command line, with the nearest command or option where one is misspelt.
+std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error,
+                         const std::vector<std::string>& args) {
+  const CLI::App* command = ParsedCommand(app);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    const std::vector<std::string> extras = app.remaining(/*recurse=*/true);
+    const std::string extra = extras.empty() ? "" : extras.front();
+    std::vector<std::string> known = OptionNames(app);
+    if (command != nullptr) {
+      for (const std::string& name : OptionNames(*command)) known.push_back(name);
+    }
+    if (absl::StartsWith(extra, "-")) {
+      const std::string nearest = NearestName(extra.substr(0, extra.find('=')), known);
+      return absl::StrCat("unknown option ", extra,
+                          nearest.empty() ? "" : absl::StrCat("; did you mean ", nearest, "?"));
+    }
+    if (command != nullptr) return absl::StrCat("unexpected argument '", extra, "'");
+    const std::string nearest = NearestName(extra, CommandNames(app));
+    return absl::StrCat("unknown command '", extra, "'",
+                        nearest.empty()
+                            ? absl::StrCat("; commands: ", absl::StrJoin(CommandNames(app), ", "))
+                            : absl::StrCat("; did you mean ", nearest, "?"));
+  }
+  if (command == nullptr && args.empty()) return "no command given";
+  return error.what();
+}
+
+}  // namespace
+
+int RunVitctl(const std::vector<std::string>& args, Io io) {
+  Session session(std::move(io));
+  CLI::App app("Train and serve Vision Transformers on a vitd daemon.", "vitctl");
+  app.fallthrough();
+  app.require_subcommand(1);
+  app.footer(kFooter);
+  app.get_formatter()->column_width(30);
+  AddGlobalOptions(app, session);
+  AddStartRun(app, session);
+  AddStatus(app, session);
+  AddWatch(app, session);
+  AddRuns(app, session);
+  AddStop(app, session);
+  AddResume(app, session);
+  AddRm(app, session);
+  AddHistory(app, session);
+  AddPresets(app, session);
+  AddClassify(app, session);
+  AddHealth(app, session);
+  AddCompletion(app, session);
+
+  try {
+    app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+  } catch (const CLI::CallForHelp&) {
+    session.out() << app.help();
+    return kExitOk;
+  } catch (const CLI::CallForVersion& version) {
+    session.out() << version.what() << "\n";
+    return kExitOk;
+  } catch (const CLI::ParseError& error) {
+    const CLI::App* command = ParsedCommand(app);
+    return session.Fail(absl::InvalidArgumentError(
+        absl::StrCat(UsageMessage(app, error, args), "; see vitctl ",
+                     command == nullptr ? "" : absl::StrCat(command->get_name(), " "), "--help")));
+  }
+  const int exit_code = session.action();
+  session.out().flush();
+  if (!session.out() && exit_code == kExitOk) {
+    return session.Fail(absl::UnknownError("cannot write the output: is the disk full?"));
+  }
+  return exit_code;
+}
+
+}  // namespace vit

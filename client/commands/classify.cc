@@ -1,0 +1,236 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/commands/commands.h"
+#include "client/progress_view.h"
+#include "client/table.h"
+#include "client/text.h"
+
+namespace vit {
+namespace {
+
+// One request holds at most so much, unless a single picture is larger: far below the message
+// limit, and small enough that answers come as the files are read.
+constexpr size_t kBatchBytes = 16 << 20;
+constexpr int kBatchImages = 64;
+
+struct ClassifyOptions {
+  std::vector<std::string> files;
+  std::string model;
+  int top_k = 5;
+};
+
+// The answer for one file: classes, or an error of the file's own.
+struct FileResult {
+  std::string file;
+  absl::Status status;
+  std::vector<vit::v1::ClassScore> classes;
+  vit::v1::ModelIdentity model;
+};
+
+absl::StatusOr<std::string> ReadImage(const std::string& file, std::istream& in) {
+  if (file == "-") {
+    std::string bytes((std::istreambuf_iterator<char>(in)), {});
+    if (bytes.empty()) return absl::InvalidArgumentError("standard input is empty");
+    return bytes;
+  }
+  std::error_code error;
+  if (std::filesystem::is_directory(file, error))
+    return absl::InvalidArgumentError("is a directory");
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) {
+    return errno == ENOENT ? absl::NotFoundError("no such file")
+                           : absl::UnknownError(std::strerror(errno));
+  }
+  return std::string((std::istreambuf_iterator<char>(stream)), {});
+}
+
+// Gathers pictures into requests and collects the answers in the order of the files.
+class Classifier {
+ public:
+  Classifier(VitClient& client, const ClassifyOptions& options)
+      : client_(client), options_(options) {
+    Reset();
+  }
+
+  // Only an error that is not one file's own, such as a server that is gone, ends it early.
+  absl::Status Run(std::istream& in) {
+    for (const std::string& file : options_.files) {
+      results_.push_back({.file = file});
+      auto bytes = ReadImage(file, in);
+      if (!bytes.ok()) {
+        results_.back().status = bytes.status();
+        continue;
+      }
+      if (request_.images_size() > 0 &&
+          (bytes_ + bytes->size() > kBatchBytes || request_.images_size() >= kBatchImages)) {
+        if (absl::Status status = Send(); !status.ok()) return status;
+      }
+      bytes_ += bytes->size();
+      request_.add_images()->swap(*bytes);
+      places_.push_back(results_.size() - 1);
+    }
+    return request_.images_size() > 0 ? Send() : absl::OkStatus();
+  }
+
+  const std::vector<FileResult>& results() const { return results_; }
+
+ private:
+  void Reset() {
+    request_.Clear();
+    request_.set_model(options_.model);
+    request_.set_top_k(options_.top_k);
+    places_.clear();
+    bytes_ = 0;
+  }
+
+  absl::Status Send() {
+    auto response = client_.Classify(request_);
+    if (!response.ok()) {
+      // With a single picture in the request, the server answers its error as the call's.
+      const bool own =
+          request_.images_size() == 1 && (absl::IsInvalidArgument(response.status()) ||
+                                          absl::IsResourceExhausted(response.status()));
+      if (!own) return response.status();
+      results_[places_[0]].status = response.status();
+      Reset();
+      return absl::OkStatus();
+    }
+    if (response->results_size() != request_.images_size()) {
+      return absl::InternalError(absl::StrCat("the server answered ", response->results_size(),
+                                              " of ", request_.images_size(), " pictures"));
+    }
+    for (int i = 0; i < response->results_size(); ++i) {
+      FileResult& result = results_[places_[i]];
+      const vit::v1::ImageResult& answer = response->results(i);
+      result.status = absl::Status(static_cast<absl::StatusCode>(answer.code()), answer.error());
+      result.classes.assign(answer.classes().begin(), answer.classes().end());
+      result.model = response->model();
+    }
+    Reset();
+    return absl::OkStatus();
+  }
+
+  VitClient& client_;
+  const ClassifyOptions& options_;
+  vit::v1::ClassifyRequest request_;
+  std::vector<size_t> places_;  // in results_, for each picture of request_
+  size_t bytes_ = 0;
+  std::vector<FileResult> results_;
+};
+
+void PrintJson(const Session& session, const std::vector<FileResult>& results) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const FileResult& result : results) {
+    nlohmann::ordered_json entry = {{"file", result.file}};
+    if (result.status.ok()) {
+      entry["classes"] = nlohmann::ordered_json::array();
+      for (const vit::v1::ClassScore& score : result.classes) {
+        entry["classes"].push_back({{"index", score.index()},
+                                    {"label", score.label()},
+                                    {"probability", score.probability()}});
+      }
+      entry["model"] = {{"model", result.model.model()},
+                        {"run", result.model.run()},
+                        {"step", result.model.step()}};
+    } else {
+      entry["error"] = {{"code", absl::StatusCodeToString(result.status.code())},
+                        {"message", std::string(result.status.message())}};
+    }
+    all.push_back(std::move(entry));
+  }
+  const nlohmann::ordered_json document = {{"results", std::move(all)}};
+  session.out() << document.dump(1, ' ', false, nlohmann::json::error_handler_t::replace) << "\n";
+}
+
+void PrintTable(const Session& session, const std::vector<FileResult>& results) {
+  const Terminal& terminal = session.terminal();
+  using Align = Table::Align;
+  Table table({{"FILE", Align::kLeft, 0, 12},
+               {"CLASS", Align::kLeft, 0, 12},
+               {"PROBABILITY", Align::kRight},
+               {"", Align::kLeft, 1}});
+  bool any = false;
+  std::string model;
+  for (const FileResult& result : results) {
+    if (!result.status.ok()) continue;
+    any = true;
+    bool first = true;
+    for (const vit::v1::ClassScore& score : result.classes) {
+      const std::string label =
+          score.label().empty() ? absl::StrCat("class ", score.index()) : Printable(score.label());
+      table.AddRow(
+          {first ? Printable(result.file) : "",
+           Table::Cell(label, first ? Style::kBold : Style::kPlain),
+           FormatPercent(score.probability()),
+           terminal.out_is_tty
+               ? Table::Cell(ProgressBar(score.probability(), 20, terminal.utf8), Style::kCyan)
+               : Table::Cell("")});
+      first = false;
+    }
+    model = absl::StrCat(result.model.model(), ", step ", FormatCount(result.model.step()));
+  }
+  if (!any) return;
+  session.out() << table.Render(terminal.columns(), terminal.color, terminal.utf8) << std::flush;
+  if (terminal.out_is_tty)
+    session.out() << Paint(absl::StrCat("by ", model), Style::kDim, terminal.color) << "\n";
+}
+
+int Classify(Session& session, const ClassifyOptions& options) {
+  auto client = session.Client(absl::Minutes(2));
+  if (!client.ok()) return session.Fail(client.status());
+  Classifier classifier(**client, options);
+  if (absl::Status status = classifier.Run(*session.io().in); !status.ok())
+    return session.Fail(status);
+  if (session.json()) {
+    PrintJson(session, classifier.results());
+  } else {
+    PrintTable(session, classifier.results());
+  }
+  // One file: its own code says what happened. Several: some failed.
+  int exit_code = kExitOk;
+  for (const FileResult& result : classifier.results()) {
+    if (result.status.ok()) continue;
+    exit_code = options.files.size() == 1 ? ExitCodeOf(result.status) : kExitFailure;
+    if (!session.json()) {
+      session.err() << "vitctl: " << Printable(result.file) << ": " << result.status.message()
+                    << std::endl;
+    }
+  }
+  return exit_code;
+}
+
+}  // namespace
+
+void AddClassify(CLI::App& app, Session& session) {
+  auto options = std::make_shared<ClassifyOptions>();
+  CLI::App* command = app.add_subcommand("classify", "Name what pictures show");
+  command
+      ->add_option("FILE", options->files, "Pictures (JPEG, PNG, WebP, BMP); - is standard input")
+      ->type_name("PATH")
+      ->required();
+  command->add_option("--model", options->model, "run:ID, or latest (the default)")
+      ->type_name("MODEL");
+  command->add_option("--top-k", options->top_k, "Classes to name for each picture")
+      ->type_name("K")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  command->footer(
+      R"(A picture that cannot be read is reported, and the others are still answered: exit code 1.
+)");
+  command->callback([&session, options] {
+    session.action = [&session, options] { return Classify(session, *options); };
+  });
+}
+
+}  // namespace vit

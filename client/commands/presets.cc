@@ -1,0 +1,59 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/commands/commands.h"
+#include "client/table.h"
+#include "client/text.h"
+#include "proto/spec_text.h"
+
+namespace vit {
+namespace {
+
+int ShowPresets(Session& session, const std::string& name) {
+  auto client = session.Client();
+  if (!client.ok()) return session.Fail(client.status());
+  vit::v1::ListPresetsRequest request;
+  request.set_name(name);
+  auto response = (*client)->ListPresets(request);
+  if (!response.ok()) return session.Fail(response.status());
+  if (session.json()) {
+    session.PrintJson(*response);
+    return kExitOk;
+  }
+  if (!name.empty()) {
+    // A file that --spec reads.
+    for (const vit::v1::Preset& preset : response->presets()) {
+      session.out() << "# " << preset.name() << ": " << preset.description() << "\n# "
+                    << FormatLarge(preset.parameter_count()) << " parameters\n"
+                    << MessageToText(preset.spec());
+    }
+    return kExitOk;
+  }
+  using Align = Table::Align;
+  Table table({{"PRESET"},
+               {"PARAMETERS", Align::kRight},
+               {"DATA", Align::kLeft, 1},
+               {"DESCRIPTION", Align::kLeft, 0, 12}});
+  for (const vit::v1::Preset& preset : response->presets()) {
+    table.AddRow({Table::Cell(preset.name(), Style::kBold), FormatLarge(preset.parameter_count()),
+                  Printable(preset.spec().data().source()), Printable(preset.description())});
+  }
+  const Terminal& terminal = session.terminal();
+  session.out() << table.Render(terminal.columns(), terminal.color, terminal.utf8);
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddPresets(CLI::App& app, Session& session) {
+  auto name = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("presets", "List presets, or print what one sets");
+  command->add_option("NAME", *name, "Print this one, as a file for --spec")->type_name("PRESET");
+  command->callback([&session, name] {
+    session.action = [&session, name] { return ShowPresets(session, *name); };
+  });
+}
+
+}  // namespace vit

@@ -1,0 +1,73 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/commands/commands.h"
+#include "client/follow.h"
+#include "client/run_text.h"
+#include "client/text.h"
+
+namespace vit {
+namespace {
+
+struct ResumeOptions {
+  std::string run;
+  int loader_threads = 0;
+  bool watch = false;
+};
+
+int ResumeRun(Session& session, const ResumeOptions& options) {
+  auto client = session.Client(absl::Minutes(2));
+  if (!client.ok()) return session.Fail(client.status());
+  vit::v1::ResumeRunRequest request;
+  request.set_run(options.run);
+  request.set_loader_threads(options.loader_threads);
+  auto response = (*client)->ResumeRun(request);
+  if (!response.ok()) return session.Fail(response.status());
+  const vit::v1::Run& run = response->run();
+  if (session.json()) {
+    if (options.watch) {
+      session.out() << ToJson(*response, /*pretty=*/false) << std::endl;
+    } else {
+      session.PrintJson(*response);
+    }
+  } else {
+    session.out() << "run " << RunTitle(run) << " goes on from step "
+                  << FormatCount(run.has_last_checkpoint() ? run.last_checkpoint().step()
+                                                           : run.step());
+    if (run.queue_position() > 1)
+      session.out() << ", place " << run.queue_position() << " in the queue";
+    session.out() << "\n";
+    if (!options.watch) {
+      session.out() << "follow it with: " << session.CommandLine(absl::StrCat("watch ", run.id()))
+                    << "\n";
+    }
+    session.out().flush();
+  }
+  if (!options.watch) return kExitOk;
+  FollowOptions follow;
+  follow.timeout = session.given_timeout();
+  return FollowRun(session, **client, run.id(), follow);
+}
+
+}  // namespace
+
+void AddResume(CLI::App& app, Session& session) {
+  auto options = std::make_shared<ResumeOptions>();
+  CLI::App* command = app.add_subcommand("resume", "Go on with a run from its last checkpoint");
+  command->add_option("RUN", options->run, "Id, start of an id, or name")
+      ->type_name("RUN")
+      ->required();
+  command
+      ->add_option("--loader-threads", options->loader_threads,
+                   "Threads that load data from now on")
+      ->type_name("N")
+      ->check(CLI::Range(1, 1024));
+  command->add_flag("--watch", options->watch, "Follow the run to its end");
+  command->callback([&session, options] {
+    session.action = [&session, options] { return ResumeRun(session, *options); };
+  });
+}
+
+}  // namespace vit

@@ -1,0 +1,140 @@
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "client/commands/commands.h"
+#include "client/follow.h"
+#include "client/run_text.h"
+#include "client/spec_options.h"
+#include "client/table.h"
+#include "client/text.h"
+#include "proto/spec_text.h"
+
+namespace vit {
+namespace {
+
+struct StartRunOptions {
+  SpecOptions spec;
+  std::string preset;
+  std::string name;
+  bool watch = false;
+  bool validate_only = false;
+};
+
+std::vector<std::pair<std::string, Table::Cell>> Summary(
+    const vit::v1::StartTrainingResponse& response) {
+  const vit::v1::TrainingSpec& spec = response.effective_spec();
+  const vit::v1::ModelConfig& model = spec.model();
+  return {
+      {"model", absl::StrCat(FormatLarge(response.parameter_count()), " parameters: width ",
+                             model.embed_dim(), ", depth ", model.depth(), ", ", model.num_heads(),
+                             " heads, ", model.image_size(), " px, patch ", model.patch_size(),
+                             ", ", model.num_classes(), " classes")},
+      {"data", absl::StrCat(Printable(spec.data().source()), ": ",
+                            FormatCount(response.train_size()), " training and ",
+                            FormatCount(response.validation_size()), " validation pictures")},
+      {"length", absl::StrCat(FormatCount(response.total_steps()), " steps of ",
+                              FormatCount(spec.batch_size()), " pictures")},
+      {"memory", absl::StrCat("about ", FormatBytes(response.estimated_memory_bytes()))},
+  };
+}
+
+// The effective spec, as a file that --spec reads: what people need to know stands in its comments.
+void PrintValidated(const Session& session, const vit::v1::StartTrainingResponse& response) {
+  const std::string summary = RenderFields(Summary(response), 0, false, session.terminal().utf8);
+  session.out() << "# valid; nothing was started\n";
+  for (const absl::string_view line : absl::StrSplit(summary, '\n', absl::SkipEmpty())) {
+    session.out() << "# " << std::string(line) << "\n";
+  }
+  session.out() << MessageToText(response.effective_spec());
+}
+
+int StartRun(Session& session, const StartRunOptions& options) {
+  vit::v1::StartTrainingRequest request;
+  auto spec = BuildSpec(options.spec, *session.io().in);
+  if (!spec.ok()) return session.Fail(spec.status());
+  const char* home = std::getenv("HOME");
+  std::error_code error;
+  const absl::Status resolved =
+      ResolvePaths(IsLoopback(session.server), std::filesystem::current_path(error),
+                   home == nullptr ? "" : home, &*spec);
+  if (!resolved.ok()) return session.Fail(resolved);
+  request.mutable_spec()->Swap(&*spec);
+  request.set_preset(options.preset);
+  request.set_name(options.name);
+  request.set_validate_only(options.validate_only);
+
+  // Validation lists the data set, which takes its time on a large one.
+  auto client = session.Client(absl::Minutes(2));
+  if (!client.ok()) return session.Fail(client.status());
+  auto response = (*client)->StartTraining(std::move(request));
+  if (!response.ok()) return session.Fail(response.status());
+
+  const Terminal& terminal = session.terminal();
+  if (session.json()) {
+    // With --watch every line is a message, so this one is too.
+    if (options.watch && !options.validate_only) {
+      session.out() << ToJson(*response, /*pretty=*/false) << std::endl;
+    } else {
+      session.PrintJson(*response);
+    }
+  } else if (options.validate_only) {
+    PrintValidated(session, *response);
+  } else {
+    const bool queued = response->run().queue_position() > 1;
+    session.out() << (queued ? "queued run " : "started run ") << RunTitle(response->run());
+    if (queued) session.out() << ", place " << response->run().queue_position() << " in the queue";
+    session.out() << "\n"
+                  << RenderFields(Summary(*response), terminal.columns(), terminal.color,
+                                  terminal.utf8);
+    if (!options.watch) {
+      session.out() << "follow it with: "
+                    << session.CommandLine(absl::StrCat("watch ", response->run().id())) << "\n";
+    }
+    session.out().flush();
+  }
+  if (!options.watch || options.validate_only) return kExitOk;
+  FollowOptions follow;
+  follow.timeout = session.given_timeout();
+  return FollowRun(session, **client, response->run().id(), follow);
+}
+
+}  // namespace
+
+void AddStartRun(CLI::App& app, Session& session) {
+  auto options = std::make_shared<StartRunOptions>();
+  CLI::App* command = app.add_subcommand("start-run", "Start a training run, or queue it");
+  command
+      ->add_option("--data", options->spec.data,
+                   "shapes:, folder:PATH, cifar10:PATH, cifar100:PATH")
+      ->type_name("SOURCE");
+  command->add_option("--preset", options->preset, "A recipe or model; see vitctl presets")
+      ->type_name("PRESET");
+  command->add_option("--init", options->spec.init, "Weights: a .safetensors, or run:ID")
+      ->type_name("INIT");
+  command->add_option("--set", options->spec.set, "Set any field; may be repeated")
+      ->type_name("FIELD=VALUE")
+      ->allow_extra_args(false);
+  command->add_option("--spec", options->spec.spec_file, "A TrainingSpec (text format or JSON)")
+      ->type_name("FILE");
+  command->add_option("--name", options->name, "A name for people")->type_name("TEXT");
+  command->add_flag("--watch", options->watch, "Follow the run to its end");
+  command->add_flag("--validate-only", options->validate_only,
+                    "Check, print the effective spec, start nothing");
+  command->footer(
+      R"(The preset comes first; fields of --spec override it, then --data and --init, then --set.
+A path is the daemon's. Where the daemon is on this machine, it may be relative.
+
+  vitctl start-run --data folder:/data/pets --preset vit_small_patch16_224 \
+      --set optimizer.learning_rate=3e-4 --set epochs=20 --watch
+)");
+  command->callback([&session, options] {
+    session.action = [&session, options] { return StartRun(session, *options); };
+  });
+}
+
+}  // namespace vit

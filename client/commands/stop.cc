@@ -1,0 +1,43 @@
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "client/commands/commands.h"
+#include "client/run_text.h"
+
+namespace vit {
+namespace {
+
+int StopRun(Session& session, const std::string& run) {
+  auto client = session.Client();
+  if (!client.ok()) return session.Fail(client.status());
+  vit::v1::StopRunRequest request;
+  request.set_run(run);
+  auto response = (*client)->StopRun(request);
+  if (!response.ok()) return session.Fail(response.status());
+  if (session.json()) {
+    session.PrintJson(*response);
+    return kExitOk;
+  }
+  const vit::v1::Run& stopped = response->run();
+  session.out() << "run " << RunTitle(stopped)
+                << (stopped.state() == vit::v1::RUN_STATE_STOPPING
+                        ? " writes a checkpoint and stops"
+                        : " is stopped")
+                << "; go on with it later: "
+                << session.CommandLine(absl::StrCat("resume ", stopped.id())) << "\n";
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddStop(CLI::App& app, Session& session) {
+  auto run = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("stop", "Stop a run, after a checkpoint");
+  command->add_option("RUN", *run, "Id, start of an id, or name")->type_name("RUN")->required();
+  command->callback(
+      [&session, run] { session.action = [&session, run] { return StopRun(session, *run); }; });
+}
+
+}  // namespace vit

@@ -1,0 +1,53 @@
+// Aligned columns that fit the terminal.
+#ifndef VIT_CLIENT_TABLE_H_
+#define VIT_CLIENT_TABLE_H_
+
+#include <string>
+#include <vector>
+
+#include "client/terminal.h"
+
+namespace vit {
+
+// A table with a header line, columns two spaces apart, no trailing blanks.
+//
+// Where its natural width is more than there is room for, columns with the highest `drop` go, one
+// by one; then those with a `min_width` are shortened, the widest first. A line is never wrapped by
+// us.
+class Table {
+ public:
+  enum class Align { kLeft, kRight };
+  struct Column {
+    std::string title;
+    Align align = Align::kLeft;
+    int drop = 0;       // 0: never dropped
+    int min_width = 0;  // 0: never shortened
+  };
+  struct Cell {
+    Cell(std::string text, Style style = Style::kPlain) : text(std::move(text)), style(style) {}
+    Cell(const char* text) : text(text) {}
+    std::string text;
+    Style style = Style::kPlain;
+  };
+
+  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+
+  // One cell for each column.
+  void AddRow(std::vector<Cell> cells) { rows_.push_back(std::move(cells)); }
+
+  // `width`: in columns; 0 is no limit.
+  std::string Render(int width, bool color, bool utf8) const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<Cell>> rows_;
+};
+
+// "label  value" lines with the labels aligned; an empty label continues the value above. Values
+// longer than the width are cut.
+std::string RenderFields(const std::vector<std::pair<std::string, Table::Cell>>& fields, int width,
+                         bool color, bool utf8);
+
+}  // namespace vit
+
+#endif  // VIT_CLIENT_TABLE_H_
