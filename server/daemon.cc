@@ -80,7 +80,7 @@ class DaemonImpl : public Daemon {
   const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   TrainingMetrics training_metrics_{registry_.get()};
   InferenceMetrics inference_metrics_{registry_.get()};
-  RunLog run_log_{logger_};
+  RunLog run_log_{logger_, clock_};
   RunListeners listeners_{{&training_metrics_, &run_log_}};
   std::unique_ptr<MetricsEndpoint> endpoint_;
   std::unique_ptr<RunManager> runs_;
@@ -156,13 +156,6 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
   run_options.clock = clock_;
   VIT_ASSIGN_OR_RETURN(runs_, RunManager::Create(std::move(run_options)));
   checkpoints_ = std::make_unique<RunCheckpoints>(runs_.get());
-  vit::v1::ListRunsRequest page;
-  page.set_page_size(1000);
-  do {
-    VIT_ASSIGN_OR_RETURN(const vit::v1::ListRunsResponse known, runs_->List(page));
-    for (const vit::v1::Run& run : known.runs()) training_metrics_.AddKnownRun(run);
-    page.set_page_token(known.next_page_token());
-  } while (!page.page_token().empty());
   InferenceEngine::Options engine_options;
   engine_options.device = device;
   engine_options.budget = budget;

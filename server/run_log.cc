@@ -15,6 +15,11 @@ void RunLog::OnRunChanged(const vit::v1::Run& run) {
   const std::string state = ShortEnumName(
       vit::v1::RunState_descriptor()->FindValueByNumber(static_cast<int>(run.state())));
   const std::string message = absl::StrCat("run ", state);
+  if (run.has_end_time() &&
+      absl::FromUnixSeconds(run.end_time().seconds()) < start_ - absl::Seconds(1)) {
+    logger_->Debug(message, {{"run", run.id()}, {"name", run.name()}, {"step", run.step()}});
+    return;
+  }
   if (run.state() == vit::v1::RUN_STATE_FAILED) {
     logger_->Error(
         message,

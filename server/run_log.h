@@ -7,17 +7,20 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
+#include "core/base/clock.h"
 #include "core/base/mutex.h"
 #include "core/runs/run_manager.h"
 #include "server/logging.h"
 
 namespace vit {
 
-// Logs changes of state, evaluations, checkpoints, and what went wrong. Thread-safe.
+// Logs changes of state, evaluations, checkpoints, and what went wrong. Runs that ended before this
+// was made are logged for debugging only. Thread-safe.
 class RunLog : public RunListener {
  public:
   // `logger` must outlive this.
-  explicit RunLog(Logger* logger) : logger_(logger) {}
+  RunLog(Logger* logger, Clock* clock) : logger_(logger), start_(clock->Now()) {}
 
   void OnRunChanged(const vit::v1::Run& run) override;
   void OnStep(const std::string& run, const TrainObserver::Step& step) override {}
@@ -31,6 +34,7 @@ class RunLog : public RunListener {
 
  private:
   Logger* const logger_;
+  const absl::Time start_;
   Mutex mu_;
   std::map<std::string, vit::v1::RunState> states_ VIT_GUARDED_BY(mu_);
 };

@@ -165,11 +165,6 @@ TrainingMetrics::TrainingMetrics(prometheus::Registry* registry, int max_runs)
 
 TrainingMetrics::~TrainingMetrics() = default;
 
-void TrainingMetrics::AddKnownRun(const vit::v1::Run& run) {
-  MutexLock lock(&mu_);
-  if (runs_.count(run.id()) == 0) Update(run);
-}
-
 void TrainingMetrics::OnRunChanged(const vit::v1::Run& run) {
   MutexLock lock(&mu_);
   Update(run);

@@ -29,9 +29,6 @@ class TrainingMetrics : public RunListener {
   explicit TrainingMetrics(prometheus::Registry* registry, int max_runs = 20);
   ~TrainingMetrics() override;
 
-  // Tells of a run from before the start, unless it is known already.
-  void AddKnownRun(const vit::v1::Run& run);
-
   void OnRunChanged(const vit::v1::Run& run) override;
   void OnStep(const std::string& run, const TrainObserver::Step& step) override;
   void OnMetrics(const vit::v1::Run& run, const vit::v1::MetricPoint& point) override;
