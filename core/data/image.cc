@@ -1,11 +1,14 @@
 #include "core/data/image.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 #include <opencv2/imgcodecs.hpp>
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/bounded_reader.h"
 #include "core/base/status.h"
@@ -14,18 +17,41 @@
 namespace vit {
 namespace {
 
-// OpenCV takes some files that end early for whole ones, so that each format's own structure is
-// walked first.
+// OpenCV takes some files that end early for whole ones, and its libraries print what displeases
+// them on stderr. So each format's own structure is walked first.
+
+constexpr std::array<uint32_t, 256> kCrcTable = [] {
+  std::array<uint32_t, 256> table{};
+  for (uint32_t i = 0; i < 256; ++i) {
+    uint32_t crc = i;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc & 1) != 0 ? crc >> 1 ^ 0xEDB88320 : crc >> 1;
+    table[i] = crc;
+  }
+  return table;
+}();
+
+// The checksum of PNG's chunks (ISO 3309).
+uint32_t Crc32(absl::string_view bytes) {
+  uint32_t crc = 0xFFFFFFFF;
+  for (const char c : bytes) crc = kCrcTable[(crc ^ static_cast<uint8_t>(c)) & 0xFF] ^ crc >> 8;
+  return ~crc;
+}
+
 absl::Status CheckPngIsWhole(absl::string_view bytes) {
   BoundedReader reader(bytes);
   reader.Skip(8);
-  while (reader.ok()) {
+  while (true) {
     const uint32_t size = reader.U32Be();
-    const absl::string_view name = reader.Bytes(4);
-    reader.Skip(size_t{size} + 4);
-    if (reader.ok() && name == "IEND") return absl::OkStatus();
+    const absl::string_view chunk = reader.Bytes(size_t{size} + 4);  // name and content
+    const uint32_t checksum = reader.U32Be();
+    if (!reader.ok()) {
+      return absl::InvalidArgumentError("PNG: the file is truncated (no end chunk)");
+    }
+    if (Crc32(chunk) != checksum) {
+      return absl::InvalidArgumentError("PNG: the data is damaged (a chunk's checksum is wrong)");
+    }
+    if (absl::StartsWith(chunk, "IEND")) return absl::OkStatus();
   }
-  return absl::InvalidArgumentError("PNG: the file is truncated (no end chunk)");
 }
 
 absl::Status CheckWebpIsWhole(absl::string_view bytes) {
@@ -51,6 +77,11 @@ absl::Status CheckBmpIsWhole(absl::string_view bytes, const ImageHeader& header)
   const uint32_t stored = info_size == 12 ? 0 : reader.U32Le();
   constexpr uint32_t kRle8 = 1;
   constexpr uint32_t kRle4 = 2;
+  constexpr uint32_t kBitFields = 3;
+  if (reader.ok() && compression > kBitFields) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("BMP: unknown kind of compression ", compression));
+  }
   const bool run_length = compression == kRle8 || compression == kRle4;
   const uint64_t stride = (uint64_t{bits} * header.width + 31) / 32 * 4;
   const uint64_t needed = run_length ? stored : stride * header.height;

@@ -52,6 +52,9 @@ absl::StatusOr<Listing> List(const fs::path& folder, const std::vector<std::stri
     void operator()(DIR* dir) const { closedir(dir); }
   };
   const std::unique_ptr<DIR, Closer> dir(opendir(folder.c_str()));
+  if (dir == nullptr && errno == ENOTDIR) {
+    return absl::InvalidArgumentError(absl::StrCat(folder.string(), " is not a folder"));
+  }
   if (dir == nullptr) return absl::ErrnoToStatus(errno, absl::StrCat("open ", folder.string()));
   Listing listing;
   while (true) {

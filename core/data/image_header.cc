@@ -1,4 +1,5 @@
 // Sizes and orientations from the headers of the four formats, without decoding.
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -186,7 +187,7 @@ absl::StatusOr<ImageHeader> ReadBmpHeader(absl::string_view bytes) {
     if (height < 0) height = -height;  // rows from the top
   }
   if (!reader.ok()) return Bad("BMP", "the header is truncated");
-  if (size != kCoreHeader && size < 40) {
+  if (size != kCoreHeader && (size < 40 || size > 1024)) {
     return Bad("BMP", absl::StrCat("unknown header of ", size, " bytes"));
   }
   if (width <= 0 || height <= 0 || height > INT32_MAX) {

@@ -1,0 +1,406 @@
+#include "core/data/image.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <opencv2/imgcodecs.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "tests/core/data/testing.h"
+
+namespace vit {
+namespace {
+
+using ::testing::HasSubstr;
+
+absl::Status DecodeError(absl::string_view bytes, const DecodeOptions& options = {}) {
+  return DecodeImage(bytes, options).status();
+}
+
+// Encodes any OpenCV matrix.
+std::string EncodeMat(const cv::Mat& mat, const std::string& extension,
+                      const std::vector<int>& parameters = {}) {
+  std::vector<uint8_t> bytes;
+  EXPECT_TRUE(cv::imencode(extension, mat, bytes, parameters));
+  return {bytes.begin(), bytes.end()};
+}
+
+std::string Number(uint64_t value, int bytes, bool big_endian) {
+  std::string text;
+  for (int i = 0; i < bytes; ++i) {
+    text += static_cast<char>(value >> 8 * (big_endian ? bytes - 1 - i : i));
+  }
+  return text;
+}
+
+// A chunk as PNG has it; its checksum is not right.
+std::string PngChunk(const std::string& name, const std::string& content) {
+  return Number(content.size(), 4, true) + name + content + std::string(4, '\0');
+}
+
+TEST(ImageHeaderTest, NamesFormatAndSize) {
+  const Image image = SmoothImage(37, 21);
+  for (const auto& [extension, format] : {std::pair{".jpg", ImageFormat::kJpeg},
+                                          {".png", ImageFormat::kPng},
+                                          {".webp", ImageFormat::kWebp},
+                                          {".bmp", ImageFormat::kBmp}}) {
+    SCOPED_TRACE(extension);
+    const auto header = ReadImageHeader(Encode(image, extension));
+    ASSERT_TRUE(header.ok()) << header.status();
+    EXPECT_EQ(header->format, format);
+    EXPECT_EQ(header->width, 37);
+    EXPECT_EQ(header->height, 21);
+    EXPECT_EQ(header->orientation, 1);
+  }
+}
+
+TEST(ImageHeaderTest, KnowsLosslessAndExtendedWebp) {
+  const Image image = SmoothImage(37, 21);
+  const std::string lossless = Encode(image, ".webp", {cv::IMWRITE_WEBP_QUALITY, 101});
+  ASSERT_EQ(lossless.substr(12, 4), "VP8L");
+  EXPECT_EQ(ReadImageHeader(lossless)->width, 37);
+
+  // Around it, an extended file with an orientation.
+  const auto extended = [&](int width, int height) {
+    const std::string exif = ExifBlock(6, /*big_endian=*/false);
+    const std::string body = "WEBPVP8X" + Number(10, 4, false) + Number(0x08, 4, false) +
+                             Number(width - 1, 3, false) + Number(height - 1, 3, false) +
+                             lossless.substr(12) + "EXIF" + Number(exif.size(), 4, false) + exif;
+    return "RIFF" + Number(body.size(), 4, false) + body;
+  };
+  const auto header = ReadImageHeader(extended(37, 21));
+  ASSERT_TRUE(header.ok()) << header.status();
+  EXPECT_EQ(header->width, 37);
+  EXPECT_EQ(header->height, 21);
+  EXPECT_EQ(header->orientation, 6);
+  const auto decoded = DecodeImage(extended(37, 21), {});
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(decoded->width, 21);
+  EXPECT_EQ(decoded->height, 37);
+
+  EXPECT_THAT(std::string(ReadImageHeader(extended(36, 21)).status().message()),
+              HasSubstr("the canvas is 36x21 but the picture in it 37x21"));
+}
+
+TEST(ImageHeaderTest, RefusesWhatIsNoPicture) {
+  EXPECT_THAT(std::string(DecodeError("").message()), HasSubstr("empty (0 bytes)"));
+  for (const absl::string_view text : {"hello, this is text named .jpg", "\xFF\xD8", "P", "RIFF",
+                                       "RIFF\x10\0\0\0WAVEfmt ", "GIF89a\x01\x01"}) {
+    const absl::Status status = DecodeError(text);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("not a JPEG, PNG, WebP or BMP"));
+  }
+}
+
+TEST(ImageHeaderTest, EveryPrefixOfAHeaderIsAnErrorOrTheSameSize) {
+  const Image image = SmoothImage(37, 21);
+  for (const char* extension : {".jpg", ".png", ".webp", ".bmp"}) {
+    const std::string bytes = Encode(image, extension);
+    for (size_t size = 0; size < std::min<size_t>(bytes.size(), 1000); ++size) {
+      const auto header = ReadImageHeader(absl::string_view(bytes).substr(0, size));
+      if (header.ok()) {
+        EXPECT_EQ(header->width, 37);
+        EXPECT_EQ(header->height, 21);
+      } else {
+        EXPECT_EQ(header.status().code(), absl::StatusCode::kInvalidArgument);
+      }
+    }
+  }
+}
+
+TEST(DecodeImageTest, GivesThePixels) {
+  const Image image = SmoothImage(64, 48);
+  for (const auto& [extension, tolerance] :
+       {std::pair{".jpg", 12}, {".png", 0}, {".webp", 12}, {".bmp", 0}}) {
+    SCOPED_TRACE(extension);
+    const auto decoded = DecodeImage(Encode(image, extension), {});
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_LE(MaxDifference(*decoded, image), tolerance);
+  }
+}
+
+TEST(DecodeImageTest, TakesProgressiveJpeg) {
+  const Image image = SmoothImage(64, 48);
+  const std::string bytes = Encode(image, ".jpg", {cv::IMWRITE_JPEG_PROGRESSIVE, 1});
+  const auto decoded = DecodeImage(bytes, {});
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(MaxDifference(*decoded, *DecodeImage(Encode(image, ".jpg"), {})), 0);
+}
+
+TEST(DecodeImageTest, EveryTruncationIsAnError) {
+  const Image image = SmoothImage(64, 48);
+  const std::vector<std::pair<std::string, std::string>> files = {
+      {"jpeg", Encode(image, ".jpg")},
+      {"progressive jpeg", Encode(image, ".jpg", {cv::IMWRITE_JPEG_PROGRESSIVE, 1})},
+      {"png", Encode(image, ".png")},
+      {"webp", Encode(image, ".webp")},
+      {"lossless webp", Encode(image, ".webp", {cv::IMWRITE_WEBP_QUALITY, 101})},
+      {"bmp", Encode(image, ".bmp")}};
+  for (const auto& [name, bytes] : files) {
+    // The last bytes of a JPEG are its end marker, of a PNG the checksum of its end.
+    for (size_t size = 0; size + 2 < bytes.size(); size += 1 + size / 40) {
+      const absl::Status status = DecodeError(absl::string_view(bytes).substr(0, size));
+      ASSERT_EQ(status.code(), absl::StatusCode::kInvalidArgument)
+          << name << " cut to " << size << " of " << bytes.size() << ": " << status;
+    }
+    EXPECT_FALSE(DecodeImage(absl::string_view(bytes).substr(0, bytes.size() - 3), {}).ok())
+        << name;
+  }
+}
+
+TEST(DecodeImageTest, ATruncatedJpegSaysSo) {
+  const std::string bytes = Encode(SmoothImage(64, 48), ".jpg");
+  EXPECT_THAT(std::string(DecodeError(bytes.substr(0, bytes.size() / 2)).message()),
+              HasSubstr("Premature end"));
+}
+
+TEST(DecodeImageTest, AWrongChecksumInAPngIsAnError) {
+  std::string bytes = Encode(SmoothImage(64, 48), ".png");
+  bytes[bytes.size() / 2] ^= 1;
+  EXPECT_THAT(std::string(DecodeError(bytes).message()), HasSubstr("checksum"));
+}
+
+TEST(DecodeImageTest, DamageNeverCrashes) {
+  const Image image = SmoothImage(40, 30);
+  for (const char* extension : {".jpg", ".png", ".webp", ".bmp"}) {
+    const std::string bytes = Encode(image, extension);
+    for (size_t at = 0; at < bytes.size(); at += 1 + at / 30) {
+      for (const uint8_t bits : {0xFF, 0x01, 0x80}) {
+        std::string damaged = bytes;
+        damaged[at] = static_cast<char>(damaged[at] ^ bits);
+        DecodeOptions options;
+        options.limits.max_pixels = 1'000'000;
+        const auto decoded = DecodeImage(damaged, options);
+        if (decoded.ok()) {
+          EXPECT_EQ(decoded->rgb.size(), size_t{3} * decoded->width * decoded->height);
+        }
+      }
+    }
+  }
+}
+
+TEST(DecodeImageTest, ALargePictureIsRefusedFromItsHeader) {
+  const std::string size16 = Number(30000, 2, true) + Number(30000, 2, true);
+  const std::string frame =
+      std::string("\x08", 1) + size16 + std::string("\x03\x01\x11\x00\x02\x11\x01\x03\x11\x01", 10);
+  std::string jpeg = "\xFF\xD8\xFF\xC0" + Number(frame.size() + 2, 2, true) + frame;
+  std::string png =
+      "\x89PNG\r\n\x1A\n" + PngChunk("IHDR", Number(30000, 4, true) + Number(30000, 4, true) +
+                                                 std::string("\x08\x02\0\0\0", 5));
+  std::string webp = "RIFF" + Number(192, 4, false) + "WEBPVP8X" + Number(10, 4, false) +
+                     Number(0, 4, false) + Number(29999, 3, false) + Number(29999, 3, false);
+  std::string bmp = "BM" + Number(200, 4, false) + Number(0, 4, false) + Number(54, 4, false) +
+                    Number(40, 4, false) + Number(30000, 4, false) + Number(30000, 4, false) +
+                    Number(1, 2, false) + Number(24, 2, false);
+  for (std::string* bytes : {&jpeg, &png, &webp, &bmp}) {
+    bytes->resize(200);
+    const absl::Status status = DecodeError(*bytes);
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("30000x30000, 900000000 pixels, over the limit of 100000000"));
+  }
+}
+
+TEST(DecodeImageTest, TooManyBytesAreRefused) {
+  DecodeOptions options;
+  options.limits.max_bytes = 100;
+  const absl::Status status = DecodeError(Encode(SmoothImage(64, 48), ".png"), options);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("over the limit of 100"));
+}
+
+// A picture in nine fields, so that every way of turning it gives another one.
+class OrientationTest : public ::testing::TestWithParam<int> {};
+
+TEST_P(OrientationTest, TurnsThePictureUpright) {
+  const Image stored = SmoothImage(48, 32);
+  const int orientation = GetParam();
+  // What a viewer does, as the EXIF specification defines it: upright (x, y) comes from this stored
+  // place.
+  const auto source = [&](int x, int y) -> std::pair<int, int> {
+    switch (orientation) {
+      case 2:
+        return {47 - x, y};
+      case 3:
+        return {47 - x, 31 - y};
+      case 4:
+        return {x, 31 - y};
+      case 5:
+        return {y, x};
+      case 6:
+        return {y, 31 - x};
+      case 7:
+        return {47 - y, 31 - x};
+      case 8:
+        return {47 - y, x};
+      default:
+        return {x, y};
+    }
+  };
+  Image upright = orientation >= 5 ? Image{32, 48, {}} : Image{48, 32, {}};
+  for (int y = 0; y < upright.height; ++y) {
+    for (int x = 0; x < upright.width; ++x) {
+      const auto [from_x, from_y] = source(x, y);
+      const uint8_t* pixel = &stored.rgb[3 * (48 * from_y + from_x)];
+      upright.rgb.insert(upright.rgb.end(), pixel, pixel + 3);
+    }
+  }
+  const std::string png = WithPngOrientation(Encode(stored, ".png"), orientation);
+  const std::string jpeg = Encode(stored, ".jpg");
+  EXPECT_EQ(ReadImageHeader(png)->orientation, orientation);
+  const auto decoded = DecodeImage(png, {});
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(MaxDifference(*decoded, upright), 0);
+  for (const bool big_endian : {false, true}) {
+    const std::string turned = WithJpegOrientation(jpeg, orientation, big_endian);
+    const auto header = ReadImageHeader(turned);
+    EXPECT_EQ(header->orientation, orientation);
+    EXPECT_EQ(header->width, 48);
+    EXPECT_LE(MaxDifference(*DecodeImage(turned, {}), upright), 12);
+    EXPECT_EQ(
+        MaxDifference(*DecodeImage(turned, {.apply_orientation = false}), *DecodeImage(jpeg, {})),
+        0);
+  }
+  EXPECT_EQ(MaxDifference(*DecodeImage(png, {.apply_orientation = false}), stored), 0);
+}
+INSTANTIATE_TEST_SUITE_P(All, OrientationTest, ::testing::Range(1, 9));
+
+TEST(DecodeImageTest, DamagedOrientationIsIgnored) {
+  const std::string jpeg = Encode(SmoothImage(48, 32), ".jpg");
+  EXPECT_EQ(ReadImageHeader(WithJpegOrientation(jpeg, 9))->orientation, 1);
+  std::string cut = WithJpegOrientation(jpeg, 6);
+  cut[2 + 4 + 6 + 4] = '\x7F';  // where the directory starts: behind the segment's end
+  EXPECT_EQ(ReadImageHeader(cut)->orientation, 1);
+  EXPECT_TRUE(DecodeImage(cut, {}).ok());
+}
+
+TEST(DecodeImageTest, GreyBecomesThreeEqualChannels) {
+  cv::Mat grey(20, 30, CV_8UC1);
+  for (int i = 0; i < 600; ++i) grey.data[i] = static_cast<uint8_t>(i % 256);
+  for (const char* extension : {".png", ".bmp", ".jpg"}) {
+    SCOPED_TRACE(extension);
+    const auto decoded = DecodeImage(EncodeMat(grey, extension), {});
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    for (int i = 0; i < 600; ++i) {
+      ASSERT_EQ(decoded->rgb[3 * i], decoded->rgb[3 * i + 1]);
+      ASSERT_EQ(decoded->rgb[3 * i], decoded->rgb[3 * i + 2]);
+      if (std::string(extension) != ".jpg") {
+        ASSERT_EQ(decoded->rgb[3 * i], i % 256);
+      }
+    }
+  }
+}
+
+TEST(DecodeImageTest, AlphaIsDropped) {
+  cv::Mat mat(2, 3, CV_8UC4);
+  for (int i = 0; i < 6; ++i) mat.at<cv::Vec4b>(i) = cv::Vec4b(10 + i, 20 + i, 30 + i, 40 * i);
+  for (const auto& [extension, parameters] : {std::pair<const char*, std::vector<int>>{".png", {}},
+                                              {".webp", {cv::IMWRITE_WEBP_QUALITY, 101}},
+                                              {".bmp", {}}}) {
+    SCOPED_TRACE(extension);
+    const auto decoded = DecodeImage(EncodeMat(mat, extension, parameters), {});
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    // WebP may change what is wholly transparent.
+    for (int i = 1; i < 6; ++i) {
+      EXPECT_EQ(decoded->rgb[3 * i], 30 + i);
+      EXPECT_EQ(decoded->rgb[3 * i + 1], 20 + i);
+      EXPECT_EQ(decoded->rgb[3 * i + 2], 10 + i);
+    }
+  }
+}
+
+TEST(DecodeImageTest, SixteenBitsLoseTheirLowByte) {
+  cv::Mat colour(1, 4, CV_16UC3);
+  cv::Mat grey(1, 4, CV_16UC1);
+  for (int i = 0; i < 4; ++i) {
+    colour.at<cv::Vec3w>(i) = cv::Vec3w(0x1000 + i, 0x80FF, 0xFFFF - 0x100 * i);
+    grey.at<uint16_t>(i) = static_cast<uint16_t>(0x40FF + 0x100 * i);
+  }
+  const auto decoded = DecodeImage(EncodeMat(colour, ".png"), {});
+  const auto decoded_grey = DecodeImage(EncodeMat(grey, ".png"), {});
+  ASSERT_TRUE(decoded.ok() && decoded_grey.ok());
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(decoded->rgb[3 * i], 0xFF - i);
+    EXPECT_EQ(decoded->rgb[3 * i + 1], 0x80);
+    EXPECT_EQ(decoded->rgb[3 * i + 2], 0x10);
+    EXPECT_EQ(decoded_grey->rgb[3 * i], 0x40 + i);
+  }
+}
+
+// Two-by-one PNG with a palette of four colours, one of them transparent: written by hand, as
+// OpenCV writes none.
+TEST(DecodeImageTest, PaletteBecomesItsColours) {
+  const auto chunk = [](const std::string& name, const std::string& content) {
+    uint32_t crc = 0xFFFFFFFF;
+    for (const char c : name + content) {
+      crc ^= static_cast<uint8_t>(c);
+      for (int bit = 0; bit < 8; ++bit) crc = crc & 1 ? crc >> 1 ^ 0xEDB88320 : crc >> 1;
+    }
+    return Number(content.size(), 4, true) + name + content + Number(~crc, 4, true);
+  };
+  const std::string row = std::string("\0\x01\x03", 3);  // no filter, colours 1 and 3
+  // One stored deflate block, and Adler's checksum of the row.
+  const std::string zlib = std::string("\x78\x01\x01", 3) + Number(3, 2, false) +
+                           Number(0xFFFC, 2, false) + row + Number(0x000A0005 - 0x3, 4, true);
+  uint32_t a = 1, b = 0;
+  for (const char c : row) {
+    a += static_cast<uint8_t>(c);
+    b += a;
+  }
+  const std::string data = zlib.substr(0, zlib.size() - 4) + Number(b << 16 | a, 4, true);
+  const std::string png =
+      "\x89PNG\r\n\x1A\n" +
+      chunk("IHDR", Number(2, 4, true) + Number(1, 4, true) + std::string("\x08\x03\0\0\0", 5)) +
+      chunk("PLTE", std::string("\x01\x02\x03\x11\x12\x13\x21\x22\x23\x31\x32\x33", 12)) +
+      chunk("tRNS", std::string("\xFF\x00", 2)) + chunk("IDAT", data) + chunk("IEND", "");
+  const auto decoded = DecodeImage(png, {});
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_THAT(decoded->rgb, ::testing::ElementsAre(0x11, 0x12, 0x13, 0x31, 0x32, 0x33));
+}
+
+// BMP with a palette of 16 colours, and one with its rows from the top.
+TEST(DecodeImageTest, BmpVariants) {
+  const auto bmp = [](int height, int bits, const std::string& palette, const std::string& pixels) {
+    const size_t offset = 54 + palette.size();
+    return "BM" + Number(offset + pixels.size(), 4, false) + Number(0, 4, false) +
+           Number(offset, 4, false) + Number(40, 4, false) + Number(2, 4, false) +
+           Number(static_cast<uint32_t>(height), 4, false) + Number(1, 2, false) +
+           Number(bits, 2, false) + Number(0, 4, false) + Number(pixels.size(), 4, false) +
+           Number(0, 8, false) + Number(palette.size() / 4, 4, false) + Number(0, 4, false) +
+           palette + pixels;
+  };
+  std::string palette;
+  for (int i = 0; i < 16; ++i) palette += Number(i * 0x010101, 4, false);
+  const auto indexed = DecodeImage(bmp(1, 4, palette, std::string("\x5A\0\0\0", 4)), {});
+  ASSERT_TRUE(indexed.ok()) << indexed.status();
+  EXPECT_THAT(indexed->rgb, ::testing::ElementsAre(5, 5, 5, 10, 10, 10));
+
+  const std::string rows = std::string("\1\2\3\4\5\6\0\0\7\10\11\12\13\14\0\0", 16);
+  const auto top_down = DecodeImage(bmp(-2, 24, "", rows), {});
+  ASSERT_TRUE(top_down.ok()) << top_down.status();
+  EXPECT_THAT(top_down->rgb, ::testing::ElementsAre(3, 2, 1, 6, 5, 4, 9, 8, 7, 12, 11, 10));
+  EXPECT_THAT(std::string(DecodeError(bmp(-2, 24, "", rows.substr(0, 12))).message()),
+              HasSubstr("truncated"));
+}
+
+TEST(DecodeImageTest, MinShortSideDecodesAJpegSmaller) {
+  const std::string jpeg = Encode(SmoothImage(400, 320), ".jpg");
+  for (const auto& [least, width] : {std::pair{0, 400},
+                                     {321, 400},
+                                     {161, 400},
+                                     {160, 200},
+                                     {81, 200},
+                                     {80, 100},
+                                     {40, 50},
+                                     {1, 50}}) {
+    const auto decoded = DecodeImage(jpeg, {.min_short_side = least});
+    ASSERT_TRUE(decoded.ok()) << decoded.status();
+    EXPECT_EQ(decoded->width, width) << least;
+    EXPECT_LE(MaxDifference(*decoded, SmoothImage(width, width * 4 / 5)), 14) << least;
+  }
+  EXPECT_EQ(DecodeImage(Encode(SmoothImage(400, 320), ".png"), {.min_short_side = 40})->width, 400);
+}
+
+}  // namespace
+}  // namespace vit

@@ -1,0 +1,438 @@
+#include "core/data/loader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <numeric>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "core/base/mutex.h"
+#include "core/base/random.h"
+#include "core/data/data_config.h"
+#include "tests/core/data/testing.h"
+
+namespace vit {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int kSide = 16;
+
+std::shared_ptr<const DataSet> Open(const vit::v1::DataConfig& config,
+                                    const TemporaryFolder& folder) {
+  DataSetOptions options;
+  options.data_roots = {folder.root()};
+  options.image_size = kSide;
+  auto opened = DataSet::Open(config, options);
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  return *std::move(opened);
+}
+
+// Two classes of 20 pictures and a validation split of 7, `bad_train` of the training ones damaged.
+void WriteFolder(const TemporaryFolder& folder, const std::set<int>& bad_train = {},
+                 const std::set<int>& bad_val = {}) {
+  for (int i = 0; i < 40; ++i) {
+    std::string bytes = Encode(SmoothImage(20 + i % 5, 24, i), ".jpg");
+    if (bad_train.contains(i)) bytes.resize(bytes.size() / 2);
+    folder.Write("train/" + std::string(i < 20 ? "a/" : "b/") + std::to_string(100 + i) + ".jpg",
+                 bytes);
+  }
+  for (int i = 0; i < 7; ++i) {
+    const std::string bytes =
+        bad_val.contains(i) ? "no picture" : Encode(SmoothImage(20, 20, i), ".png");
+    folder.Write("val/" + std::string(i < 3 ? "a/" : "b/") + std::to_string(i) + ".png", bytes);
+  }
+}
+
+class LoaderTest : public ::testing::Test {
+ protected:
+  // Opens the data set that `config_` names.
+  void OpenData() {
+    data_ = Open(config_, folder_);
+    FillDataConfigDefaults(*data_, kSide, 1, &config_);
+  }
+  void OpenFolder() {
+    config_.set_source("folder:" + folder_.root());
+    OpenData();
+  }
+  void OpenShapes(int size) {
+    config_.set_source("shapes:");
+    config_.mutable_shapes()->set_train_size(size);
+    config_.mutable_shapes()->set_val_size(size);
+    OpenData();
+  }
+  std::unique_ptr<SampleReader> MakeReader() {
+    return std::make_unique<SampleReader>(data_, config_, kSide,
+                                          [this](const std::string& name, const absl::Status& why) {
+                                            MutexLock lock(&mu_);
+                                            ++reported_[name];
+                                          });
+  }
+  std::vector<Batch> ReadTrain(TrainLoader::Options options, int count) {
+    const auto reader = MakeReader();
+    TrainLoader loader(reader.get(), options);
+    std::vector<Batch> batches;
+    for (int i = 0; i < count; ++i) {
+      auto batch = loader.Next({});
+      EXPECT_TRUE(batch.ok()) << batch.status();
+      if (!batch.ok()) break;
+      batches.push_back(*std::move(batch));
+    }
+    return batches;
+  }
+
+  TemporaryFolder folder_;
+  vit::v1::DataConfig config_;
+  std::shared_ptr<const DataSet> data_;
+  Mutex mu_;
+  std::map<std::string, int> reported_ VIT_GUARDED_BY(mu_);
+};
+
+void ExpectSame(const Batch& a, const Batch& b) {
+  EXPECT_EQ(a.step, b.step);
+  EXPECT_EQ(a.size, b.size);
+  EXPECT_EQ(a.slots, b.slots);
+  EXPECT_EQ(a.labels, b.labels);
+  EXPECT_TRUE(a.images == b.images) << "step " << a.step;
+}
+
+TEST_F(LoaderTest, ThreadCountChangesNoBatch) {
+  WriteFolder(folder_, /*bad_train=*/{3, 25});
+  config_.set_max_bad_fraction(1);
+  OpenFolder();
+  const auto expected =
+      ReadTrain({.seed = 5, .batch_size = 7, .threads = 1, .prefetch_batches = 1}, 23);
+  for (const int threads : {2, 7}) {
+    const auto batches =
+        ReadTrain({.seed = 5, .batch_size = 7, .threads = threads, .prefetch_batches = 4}, 23);
+    ASSERT_EQ(batches.size(), expected.size());
+    for (size_t i = 0; i < batches.size(); ++i) ExpectSame(batches[i], expected[i]);
+  }
+}
+
+TEST_F(LoaderTest, StartingAtAStepEqualsTheTailOfAWholeRun) {
+  OpenShapes(50);
+  const auto whole = ReadTrain({.seed = 9, .batch_size = 8, .threads = 2}, 20);
+  for (const int64_t first : {1, 5, 6, 13}) {
+    const auto tail =
+        ReadTrain({.seed = 9, .batch_size = 8, .first_step = first, .threads = 2}, 20 - first);
+    for (size_t i = 0; i < tail.size(); ++i) ExpectSame(tail[i], whole[first + i]);
+  }
+}
+
+TEST_F(LoaderTest, CacheChangesNoBatch) {
+  WriteFolder(folder_);
+  config_.set_cache(vit::v1::CACHE_MODE_OFF);
+  OpenFolder();
+  const auto expected = ReadTrain({.batch_size = 8, .threads = 2}, 15);
+  config_.set_cache(vit::v1::CACHE_MODE_AUTO);
+  for (const int64_t bytes : {int64_t{0}, int64_t{20'000}, int64_t{1} << 30}) {
+    config_.set_max_cache_bytes(bytes);
+    const auto batches = ReadTrain({.batch_size = 8, .threads = 2}, 15);
+    for (size_t i = 0; i < batches.size(); ++i) ExpectSame(batches[i], expected[i]);
+  }
+}
+
+TEST_F(LoaderTest, KeptPicturesAreDecodedOnce) {
+  WriteFolder(folder_);
+  OpenFolder();
+  const auto reader = MakeReader();
+  std::vector<uint8_t> before(3 * kSide * kSide), after(before);
+  ASSERT_TRUE(reader->ReadTrain(1, 0, 5, before.data()));
+  std::filesystem::remove(data_->name(DataSplit::kTrain, 5));
+  EXPECT_TRUE(reader->ReadTrain(1, 0, 5, after.data()));
+  EXPECT_EQ(before, after);
+}
+
+TEST_F(LoaderTest, WithoutCacheThePictureIsReadAgain) {
+  WriteFolder(folder_);
+  config_.set_cache(vit::v1::CACHE_MODE_OFF);
+  OpenFolder();
+  const auto reader = MakeReader();
+  std::vector<uint8_t> out(3 * kSide * kSide);
+  ASSERT_TRUE(reader->ReadTrain(1, 0, 5, out.data()));
+  std::filesystem::remove(data_->name(DataSplit::kTrain, 5));
+  EXPECT_FALSE(reader->ReadTrain(1, 0, 5, out.data()));
+}
+
+TEST_F(LoaderTest, AnEpochHoldsEachSampleOnceInTheSeedsOrder) {
+  OpenShapes(40);
+  const auto batches = ReadTrain({.seed = 3, .batch_size = 10, .threads = 3}, 8);
+  for (int epoch = 0; epoch < 2; ++epoch) {
+    const std::vector<int64_t> order = ShuffledIndices(3, epoch, 40);
+    for (int place = 0; place < 40; ++place) {
+      EXPECT_EQ(batches[4 * epoch + place / 10].labels[place % 10],
+                data_->label(DataSplit::kTrain, order[place]));
+    }
+  }
+}
+
+TEST_F(LoaderTest, BatchesHoldWhatTheReaderReads) {
+  WriteFolder(folder_);
+  OpenFolder();
+  const auto batches = ReadTrain({.seed = 3, .batch_size = 8, .threads = 2}, 6);
+  const auto reader = MakeReader();
+  const std::vector<int64_t> order = ShuffledIndices(3, /*epoch=*/1, 40);
+  std::vector<uint8_t> expected(3 * kSide * kSide);
+  for (int place = 0; place < 8; ++place) {
+    ASSERT_TRUE(reader->ReadTrain(3, /*epoch=*/1, order[place], expected.data()));
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(),
+                           batches[5].images.begin() + place * expected.size()));
+  }
+}
+
+TEST_F(LoaderTest, ABadPictureLeavesItsPlaceEmptyAndLaterSamplesDoNotShift) {
+  WriteFolder(folder_);
+  OpenFolder();
+  const TrainLoader::Options options{.seed = 2, .batch_size = 10, .threads = 2};
+  const auto whole = ReadTrain(options, 8);
+  WriteFolder(folder_, /*bad_train=*/{0, 31});
+  config_.set_max_bad_fraction(0.05);
+  const auto holed = ReadTrain(options, 8);
+  const size_t bytes = 3 * kSide * kSide;
+  int holes = 0;
+  for (int i = 0; i < 8; ++i) {
+    const std::vector<int64_t> order = ShuffledIndices(2, i / 4, 40);
+    EXPECT_EQ(holed[i].size, 10);
+    EXPECT_EQ(holed[i].images.size(), holed[i].slots.size() * bytes);
+    size_t at = 0;
+    for (int place = 0; place < 10; ++place) {
+      const int64_t sample = order[i % 4 * 10 + place];
+      if (sample == 0 || sample == 31) {
+        ++holes;
+        continue;
+      }
+      ASSERT_LT(at, holed[i].slots.size());
+      EXPECT_EQ(holed[i].slots[at], place);
+      EXPECT_EQ(holed[i].labels[at], whole[i].labels[place]);
+      EXPECT_TRUE(std::equal(&holed[i].images[at * bytes], &holed[i].images[at * bytes] + bytes,
+                             &whole[i].images[place * bytes]));
+      ++at;
+    }
+    EXPECT_EQ(at, holed[i].slots.size());
+  }
+  EXPECT_EQ(holes, 4);
+  MutexLock lock(&mu_);
+  EXPECT_THAT(reported_,
+              ::testing::ElementsAre(::testing::Pair(::testing::EndsWith("/train/a/100.jpg"), 1),
+                                     ::testing::Pair(::testing::EndsWith("/train/b/131.jpg"), 1)));
+}
+
+TEST_F(LoaderTest, TooManyBadPicturesEndTheRunAndAreListed) {
+  WriteFolder(folder_, /*bad_train=*/{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+  config_.set_max_bad_fraction(0.3);
+  OpenFolder();
+  const auto reader = MakeReader();
+  EXPECT_TRUE(reader->CheckBadFraction().ok());
+  TrainLoader loader(reader.get(), {.batch_size = 40});
+  const auto batch = loader.Next({});
+  ASSERT_EQ(batch.status().code(), absl::StatusCode::kInvalidArgument);
+  const std::string message(batch.status().message());
+  EXPECT_THAT(message, HasSubstr("13 of the 40 training pictures"));
+  EXPECT_THAT(message, HasSubstr("data.max_bad_fraction (0.3)"));
+  EXPECT_THAT(message, HasSubstr("JPEG: "));
+  int listed = 0;
+  for (size_t at = 0; (at = message.find(".jpg", at)) != std::string::npos; ++at) ++listed;
+  EXPECT_EQ(listed, 10);
+  EXPECT_EQ(reader->bad_train_images(), 13);
+}
+
+TEST_F(LoaderTest, AsManyBadPicturesAsAdmittedPass) {
+  WriteFolder(folder_, /*bad_train=*/{1, 2});
+  config_.set_max_bad_fraction(0.05);
+  OpenFolder();
+  const auto reader = MakeReader();
+  TrainLoader loader(reader.get(), {.batch_size = 40});
+  ASSERT_TRUE(loader.Next({}).ok());
+  EXPECT_EQ(reader->bad_train_images(), 2);
+  EXPECT_TRUE(reader->CheckBadFraction().ok());
+}
+
+TEST_F(LoaderTest, EvaluationPassesOverTheSplitInOrderOnce) {
+  WriteFolder(folder_, {}, /*bad_val=*/{4});
+  OpenFolder();
+  const auto reader = MakeReader();
+  EvalLoader loader(reader.get(), {.batch_size = 3, .threads = 2});
+  std::vector<std::vector<int>> slots;
+  std::vector<int64_t> labels;
+  std::vector<int> sizes;
+  std::vector<uint8_t> expected(3 * kSide * kSide);
+  for (int index = 0;;) {
+    auto batch = loader.Next({});
+    ASSERT_TRUE(batch.ok());
+    if (batch->size == 0) break;
+    sizes.push_back(batch->size);
+    slots.push_back(batch->slots);
+    labels.insert(labels.end(), batch->labels.begin(), batch->labels.end());
+    for (size_t i = 0; i < batch->slots.size(); ++i) {
+      ASSERT_TRUE(
+          reader->ReadEval(DataSplit::kValidation, index + batch->slots[i], expected.data()));
+      EXPECT_TRUE(
+          std::equal(expected.begin(), expected.end(), &batch->images[i * expected.size()]));
+    }
+    index += batch->size;
+  }
+  EXPECT_THAT(sizes, ::testing::ElementsAre(3, 3, 1));
+  EXPECT_THAT(slots,
+              ::testing::ElementsAre(::testing::ElementsAre(0, 1, 2), ::testing::ElementsAre(0, 2),
+                                     ::testing::ElementsAre(0)));
+  EXPECT_THAT(labels, ::testing::ElementsAre(0, 0, 0, 1, 1, 1));
+  // Asked again, it stays at the end. A bad validation picture does not count against training.
+  EXPECT_EQ(loader.Next({})->size, 0);
+  EXPECT_EQ(reader->bad_train_images(), 0);
+  MutexLock lock(&mu_);
+  EXPECT_EQ(reported_.size(), 1);
+}
+
+// A data set whose pictures are ready only once they are let through.
+class GatedData : public DataSet {
+ public:
+  explicit GatedData(int64_t size) : size_(size) {
+    class_names_ = {"only"};
+    native_size_ = kSide;
+  }
+  int64_t size(DataSplit) const override { return size_; }
+  int64_t label(DataSplit, int64_t) const override { return 0; }
+  std::string name(DataSplit, int64_t index) const override { return std::to_string(index); }
+  absl::StatusOr<Image> Load(DataSplit, int64_t, int) const override {
+    MutexLock lock(&mu_);
+    ++waiting_;
+    changed_.NotifyAll();
+    while (!open_ && tickets_ == 0) changed_.Wait(&mu_);
+    if (!open_) --tickets_;
+    --waiting_;
+    ++loaded_;
+    return SmoothImage(kSide, kSide);
+  }
+  // Returns once `count` threads are inside Load.
+  void AwaitWaiting(int count) const {
+    MutexLock lock(&mu_);
+    while (waiting_ < count) changed_.Wait(&mu_);
+  }
+  void OpenGate() const {
+    MutexLock lock(&mu_);
+    open_ = true;
+    changed_.NotifyAll();
+  }
+  // Lets one waiting thread through; false, without one, once CloseForGood was called.
+  bool AdmitOne() const {
+    MutexLock lock(&mu_);
+    while (!closed_ && waiting_ <= tickets_) changed_.Wait(&mu_);
+    if (closed_) return false;
+    ++tickets_;
+    changed_.NotifyAll();
+    return true;
+  }
+  void CloseForGood() const {
+    MutexLock lock(&mu_);
+    closed_ = true;
+    changed_.NotifyAll();
+  }
+  int loaded() const {
+    MutexLock lock(&mu_);
+    return loaded_;
+  }
+
+ private:
+  const int64_t size_;
+  mutable Mutex mu_;
+  mutable CondVar changed_;
+  mutable bool open_ VIT_GUARDED_BY(mu_) = false;
+  mutable bool closed_ VIT_GUARDED_BY(mu_) = false;
+  mutable int tickets_ VIT_GUARDED_BY(mu_) = 0;
+  mutable int waiting_ VIT_GUARDED_BY(mu_) = 0;
+  mutable int loaded_ VIT_GUARDED_BY(mu_) = 0;
+};
+
+class GatedLoaderTest : public LoaderTest {
+ protected:
+  void UseGate(int64_t size) {
+    gate_ = std::make_shared<GatedData>(size);
+    data_ = gate_;
+    FillDataConfigDefaults(*data_, kSide, 1, &config_);
+  }
+  std::shared_ptr<GatedData> gate_;
+};
+
+TEST_F(GatedLoaderTest, AllThreadsShareOneBatch) {
+  UseGate(8);
+  const auto reader = MakeReader();
+  TrainLoader loader(reader.get(), {.batch_size = 8, .threads = 4, .prefetch_batches = 1});
+  gate_->AwaitWaiting(4);
+  gate_->OpenGate();
+  EXPECT_TRUE(loader.Next({}).ok());
+}
+
+TEST_F(GatedLoaderTest, StopDuringNextReturnsCancelled) {
+  UseGate(8);
+  const auto reader = MakeReader();
+  TrainLoader loader(reader.get(), {.batch_size = 8});
+  gate_->AwaitWaiting(1);
+  std::stop_source stop;
+  absl::Status result;
+  std::thread consumer([&] { result = loader.Next(stop.get_token()).status(); });
+  stop.request_stop();
+  consumer.join();
+  EXPECT_EQ(result.code(), absl::StatusCode::kCancelled);
+  gate_->OpenGate();
+}
+
+TEST_F(GatedLoaderTest, StoppedBeforehandReturnsCancelledAndLosesNoBatch) {
+  UseGate(8);
+  gate_->OpenGate();
+  const auto reader = MakeReader();
+  TrainLoader loader(reader.get(), {.batch_size = 4});
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(loader.Next(stop.get_token()).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(loader.Next({})->step, 0);
+}
+
+TEST_F(GatedLoaderTest, NoMoreThanThePrefetchedBatchesAreMade) {
+  UseGate(1000);
+  config_.set_cache(vit::v1::CACHE_MODE_OFF);
+  gate_->OpenGate();
+  const auto reader = MakeReader();
+  {
+    TrainLoader loader(reader.get(), {.batch_size = 10, .threads = 2, .prefetch_batches = 3});
+    for (int i = 0; i < 5; ++i) ASSERT_TRUE(loader.Next({}).ok());
+  }
+  EXPECT_GE(gate_->loaded(), 50);
+  EXPECT_LE(gate_->loaded(), 80);
+}
+
+TEST_F(GatedLoaderTest, DestructionWaitsForThePicturesInHandOnly) {
+  UseGate(1000);
+  config_.set_cache(vit::v1::CACHE_MODE_OFF);
+  const auto reader = MakeReader();
+  auto loader = std::make_unique<TrainLoader>(
+      reader.get(), TrainLoader::Options{.batch_size = 500, .threads = 3, .prefetch_batches = 4});
+  gate_->AwaitWaiting(3);
+  std::thread destroyer([&] {
+    loader.reset();
+    gate_->CloseForGood();
+  });
+  // One picture at a time, until the loader is gone: a thread that sees the stop takes no other
+  // one.
+  int admitted = 0;
+  while (gate_->AdmitOne()) ++admitted;
+  destroyer.join();
+  EXPECT_GE(admitted, 3);
+  EXPECT_LT(admitted, 1000);  // of the 2000 that were planned
+}
+
+TEST_F(GatedLoaderTest, ASplitSmallerThanABatchIsAnError) {
+  UseGate(3);
+  gate_->OpenGate();
+  const auto reader = MakeReader();
+  TrainLoader loader(reader.get(), {.batch_size = 4});
+  EXPECT_EQ(loader.Next({}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace vit
