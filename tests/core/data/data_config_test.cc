@@ -1,0 +1,130 @@
+#include "core/data/data_config.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+
+namespace vit {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+vit::v1::DataConfig Parse(const std::string& text) {
+  vit::v1::DataConfig config;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &config)) << text;
+  return config;
+}
+
+std::shared_ptr<const DataSet> Shapes(int side) {
+  DataSetOptions options;
+  options.image_size = side;
+  return *DataSet::Open(Parse("source: 'shapes:'"), options);
+}
+
+TEST(ValidateDataConfigTest, AnEmptyConfigIsValid) { EXPECT_TRUE(ValidateDataConfig({}).ok()); }
+
+TEST(ValidateDataConfigTest, TakesTheEndsOfEveryRange) {
+  EXPECT_TRUE(ValidateDataConfig(Parse(R"(
+      source: "folder:/data" validation_fraction: 0.999
+      train { crop: TRAIN_CROP_RANDOM padding: 0 scale_min: 1 scale_max: 1 ratio_min: 1 ratio_max: 1
+              horizontal_flip: 1 }
+      eval { crop_pct: 1 } interpolation: INTERPOLATION_BILINEAR mean: [0, -1, 2] std: [1, 2, 0.1]
+      loader_threads: 1 prefetch_batches: 1 cache: CACHE_MODE_OFF max_cache_bytes: 0
+      max_bad_fraction: 0 shapes { train_size: 1 val_size: 1 })"))
+                  .ok());
+}
+
+TEST(ValidateDataConfigTest, NamesTheFieldThatIsWrong) {
+  for (const auto& [text, field] : {
+           std::pair{"source: 'pets'", "data.source"},
+           {"validation_fraction: 0", "data.validation_fraction is 0"},
+           {"validation_fraction: 1", "data.validation_fraction is 1"},
+           {"validation_fraction: nan", "data.validation_fraction"},
+           {"train { crop: TRAIN_CROP_UNSPECIFIED }", "data.train.crop"},
+           {"train { padding: -1 }", "data.train.padding is -1"},
+           {"train { scale_min: 0 }", "data.train.scale_min is 0"},
+           {"train { scale_min: nan }", "data.train.scale_min"},
+           {"train { scale_max: 1.1 }", "data.train.scale_max is 1.1"},
+           {"train { scale_max: 0.05 }",
+            "data.train.scale_min is 0.08; expected at most "
+            "train.scale_max, 0.05"},
+           {"train { ratio_min: 0 }", "data.train.ratio_min is 0"},
+           {"train { ratio_min: 2 }",
+            "data.train.ratio_min is 2; expected at most train.ratio_max"},
+           {"train { horizontal_flip: 1.5 }", "data.train.horizontal_flip is 1.5"},
+           {"eval { crop_pct: 0 }", "data.eval.crop_pct is 0"},
+           {"eval { crop_pct: 1.2 }", "data.eval.crop_pct is 1.2"},
+           {"interpolation: INTERPOLATION_UNSPECIFIED", "data.interpolation"},
+           {"mean: [0.5, 0.5]", "data.mean has 2 values; expected 3"},
+           {"mean: [0.5, 0.5, inf]", "data.mean"},
+           {"std: [0.5, 0, 0.5]", "data.std is 0"},
+           {"loader_threads: 0", "data.loader_threads is 0"},
+           {"prefetch_batches: 0", "data.prefetch_batches is 0"},
+           {"cache: CACHE_MODE_UNSPECIFIED", "data.cache"},
+           {"max_cache_bytes: -1", "data.max_cache_bytes is -1"},
+           {"max_bad_fraction: -0.1", "data.max_bad_fraction is -0.1"},
+           {"shapes { train_size: 0 }", "data.shapes.train_size is 0"},
+           {"shapes { val_size: -3 }", "data.shapes.val_size is -3"},
+       }) {
+    const absl::Status status = ValidateDataConfig(Parse(text));
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(field));
+  }
+}
+
+TEST(FillDataConfigDefaultsTest, SetsEveryField) {
+  vit::v1::DataConfig config = Parse("source: 'shapes:'");
+  FillDataConfigDefaults(*Shapes(32), /*image_size=*/32, /*default_loader_threads=*/3, &config);
+  EXPECT_TRUE(ValidateDataConfig(config).ok());
+  EXPECT_EQ(config.loader_threads(), 3);
+  EXPECT_THAT(config.mean(), ElementsAre(0.5, 0.5, 0.5));
+  EXPECT_THAT(config.std(), ElementsAre(0.5, 0.5, 0.5));
+  EXPECT_EQ(config.shapes().train_size(), 20000);
+  EXPECT_TRUE(config.shapes().has_seed());
+  // Whatever field the message gains, it has a default.
+  const std::function<void(const google::protobuf::Message&)> check =
+      [&](const google::protobuf::Message& message) {
+        const auto* reflection = message.GetReflection();
+        for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+          const auto* field = message.GetDescriptor()->field(i);
+          if (field->is_repeated()) {
+            EXPECT_GT(reflection->FieldSize(message, field), 0) << field->full_name();
+            continue;
+          }
+          EXPECT_TRUE(reflection->HasField(message, field)) << field->full_name();
+          if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_MESSAGE) {
+            check(reflection->GetMessage(message, field));
+          }
+        }
+      };
+  check(config);
+}
+
+TEST(FillDataConfigDefaultsTest, KeepsWhatIsSetEvenToZero) {
+  vit::v1::DataConfig config = Parse(R"(
+      source: "shapes:" train { padding: 0 horizontal_flip: 0 } max_bad_fraction: 0
+      eval { crop_pct: 0.5 } apply_orientation: false mean: [0, 0, 0])");
+  FillDataConfigDefaults(*Shapes(32), 32, 1, &config);
+  EXPECT_EQ(config.train().padding(), 0);
+  EXPECT_EQ(config.train().horizontal_flip(), 0);
+  EXPECT_EQ(config.max_bad_fraction(), 0);
+  EXPECT_EQ(config.eval().crop_pct(), 0.5);
+  EXPECT_FALSE(config.apply_orientation());
+  EXPECT_THAT(config.mean(), ElementsAre(0, 0, 0));
+}
+
+TEST(FillDataConfigDefaultsTest, CropPctHangsOnTheSourcesOwnSize) {
+  vit::v1::DataConfig same = Parse("source: 'shapes:'");
+  vit::v1::DataConfig other = same;
+  FillDataConfigDefaults(*Shapes(32), 32, 1, &same);
+  FillDataConfigDefaults(*Shapes(32), 64, 1, &other);
+  EXPECT_EQ(same.eval().crop_pct(), 1);
+  EXPECT_EQ(other.eval().crop_pct(), 0.875);
+}
+
+}  // namespace
+}  // namespace vit
