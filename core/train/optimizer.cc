@@ -88,23 +88,28 @@ class AdamW : public Optimizer {
 class Sgd : public Optimizer {
  public:
   Sgd(const vit::v1::OptimizerConfig& config, std::vector<ParameterGroup>* groups)
-      : config_(config), groups_(*groups), momentum_(ZerosLike(*groups)) {}
+      : config_(config),
+        groups_(*groups),
+        momentum_(config.momentum() > 0 ? ZerosLike(*groups) : std::vector<at::Tensor>()) {}
 
   void Step(double learning_rate, const at::Tensor& grad_scale,
             const at::Tensor& found_inf) override {
     for (size_t g = 0; g < groups_.size(); ++g) {
+      // LibTorch wants no buffer where there is no momentum.
+      const at::TensorList buffer =
+          momentum_.empty() ? at::TensorList() : at::TensorList(momentum_[g]);
       // From a buffer of zeros, torch.optim.SGD's first step (buffer = gradient) is the general one
       // without dampening.
-      at::_fused_sgd_({groups_[g].values}, {groups_[g].gradients}, {momentum_[g]},
-                      groups_[g].weight_decay, config_.momentum(), learning_rate, /*dampening=*/0,
-                      config_.nesterov(), /*maximize=*/false,
+      at::_fused_sgd_({groups_[g].values}, {groups_[g].gradients}, buffer, groups_[g].weight_decay,
+                      config_.momentum(), learning_rate, /*dampening=*/0, config_.nesterov(),
+                      /*maximize=*/false,
                       /*is_first_step=*/false, grad_scale, found_inf);
     }
   }
 
   NamedTensors State() const override {
     NamedTensors state;
-    AppendViews("momentum", groups_, momentum_, &state);
+    if (!momentum_.empty()) AppendViews("momentum", groups_, momentum_, &state);
     return state;
   }
 

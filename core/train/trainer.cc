@@ -2,26 +2,24 @@
 
 #include <torch/torch.h>
 
-#include <cmath>
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/base/random.h"
 #include "core/base/status.h"
 #include "core/base/torch_device.h"
 #include "core/data/loader.h"
-#include "core/model/autocast.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
 #include "core/train/checkpoint.h"
 #include "core/train/checkpoint_writer.h"
 #include "core/train/evaluate.h"
 #include "core/train/initial_weights.h"
-#include "core/train/optimizer.h"
 #include "core/train/schedule.h"
+#include "core/train/training_step.h"
 #include "core/weights/load_weights.h"
 #include "core/weights/safetensors.h"
 
@@ -87,13 +85,7 @@ class TrainingRun {
     }
     model_->to(device_);
     model_->train();
-    groups_ = FlattenParameters(*model_, spec_.optimizer().weight_decay());
-    optimizer_ = Optimizer::Create(spec_.optimizer(), &groups_);
-    const auto scalar = at::TensorOptions().device(device_);
-    loss_sum_ = at::zeros({}, scalar.dtype(at::kDouble));
-    correct_ = at::zeros({}, scalar.dtype(at::kLong));
-    bad_step_ = at::full({}, -1, scalar.dtype(at::kLong));
-    grad_norm_ = at::zeros({}, scalar.dtype(at::kFloat));
+    training_step_.emplace(spec_, model_.get(), warmup_steps_, total_steps_);
     if (checkpoint.has_value()) VIT_RETURN_IF_ERROR(Restore(*checkpoint, &notes));
     options_.observer->OnStart(state_.step, absl::StrJoin(notes, "; "));
     return absl::OkStatus();
@@ -126,9 +118,9 @@ class TrainingRun {
     VIT_RETURN_IF_ERROR(Annotate(LoadWeights(weights.tensors, *model_), path.string()));
     VIT_ASSIGN_OR_RETURN(const Safetensors optimizer,
                          ReadSafetensors(path / "optimizer.safetensors"));
-    VIT_RETURN_IF_ERROR(Annotate(optimizer_->LoadState(optimizer.tensors), path.string()));
-    loss_sum_.fill_(state_.loss_sum);
-    correct_.fill_(state_.correct);
+    VIT_RETURN_IF_ERROR(
+        Annotate(training_step_->optimizer().LoadState(optimizer.tensors), path.string()));
+    training_step_->SetSums(state_.loss_sum, state_.correct);
     last_checkpoint_step_ = state_.step;
     // What exact continuation depends on.
     const auto differs = [&](absl::string_view what, const auto& then, const auto& now) {
@@ -177,69 +169,10 @@ class TrainingRun {
     return absl::OkStatus();
   }
 
-  // One optimizer update: the gradient of the mean loss over the batch, micro-batch by micro-batch,
-  // clipped.
   void TrainStep(const Batch& batch) {
     const int64_t count = static_cast<int64_t>(batch.labels.size());
-    if (count == 0) return;  // every picture unreadable
-    for (ParameterGroup& group : groups_) group.gradients.zero_();
-    const at::Tensor images =
-        normalize_(batch.images.data(), count, batch.image_size);    // [count, 3, S, S]
-    const at::Tensor labels = at::tensor(batch.labels).to(device_);  // [count]
-    const int64_t micro_size = batch.size / spec_.accumulation_steps();
-    at::Tensor step_loss = at::zeros({}, loss_sum_.options());
-    int64_t begin = 0;
-    for (int micro = 0; micro < spec_.accumulation_steps(); ++micro) {
-      // Places, not pictures, make a micro-batch: an unreadable one shifts no other.
-      int64_t end = begin;
-      while (end < count && batch.slots[end] < (micro + 1) * micro_size) ++end;
-      if (end == begin) continue;
-      SeedDropout(micro);
-      AutocastGuard autocast(bfloat16_, device_.type());
-      const at::Tensor target = labels.slice(0, begin, end);
-      const at::Tensor logits =
-          model_->forward(images.slice(0, begin, end)).to(at::kFloat);  // [micro, K]
-      const at::Tensor loss =
-          at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum, /*ignore_index=*/-100,
-                                 spec_.label_smoothing()) /
-          static_cast<double>(count);
-      loss.backward();
-      torch::NoGradGuard no_grad;
-      step_loss += loss.detach();
-      correct_ += logits.detach().argmax(1).eq(target).sum();
-      begin = end;
-    }
-    torch::NoGradGuard no_grad;
-    Update(step_loss);
-    loss_sum_ += step_loss * static_cast<double>(count);
-  }
-
-  // Dropout draws from LibTorch's generator, which starts anew from (seed, step, micro-batch);
-  // nothing else draws from it.
-  void SeedDropout(int micro) {
-    const vit::v1::ModelConfig& m = spec_.model();
-    if (m.drop_rate() + m.pos_drop_rate() + m.proj_drop_rate() + m.attn_drop_rate() +
-            m.drop_path_rate() ==
-        0)
-      return;
-    torch::manual_seed(
-        CounterRandom(spec_.seed(), RandomPurpose::kModelStep, micro, state_.step).NextUint64());
-  }
-
-  // Clipping and the check for finite numbers stay on the device: the optimizer divides by `scale`
-  // and does nothing where `bad` is set.
-  void Update(const at::Tensor& step_loss) {
-    at::Tensor squares = at::zeros({}, grad_norm_.options());
-    for (const ParameterGroup& group : groups_) squares += group.gradients.dot(group.gradients);
-    grad_norm_ = squares.sqrt();
-    const at::Tensor bad = at::isfinite(grad_norm_ + step_loss).logical_not();
-    bad_step_ = at::where(bad.logical_and(bad_step_ < 0), state_.step, bad_step_);
-    const double clip = spec_.clip_grad_norm();
-    const at::Tensor scale =
-        clip > 0 ? ((grad_norm_ + 1e-6) / clip).clamp_min(1) : at::ones({}, grad_norm_.options());
-    last_learning_rate_ = LearningRate(spec_.schedule(), spec_.optimizer().learning_rate(),
-                                       warmup_steps_, total_steps_, state_.step);
-    optimizer_->Step(last_learning_rate_, scale, bad.to(at::kFloat));
+    training_step_->Run(normalize_(batch.images.data(), count, batch.image_size),
+                        at::tensor(batch.labels).to(device_), batch.slots, batch.size, state_.step);
   }
 
   // History, evaluation and checkpoint where this step is due for them, in this order.
@@ -264,12 +197,11 @@ class TrainingRun {
   // INTERNAL where a loss or gradient was not finite; its update was suppressed. Waits for the
   // device.
   absl::Status CheckFinite() {
-    const int64_t step = bad_step_.item<int64_t>();
-    if (step < 0) return absl::OkStatus();
-    const double rate = LearningRate(spec_.schedule(), spec_.optimizer().learning_rate(),
-                                     warmup_steps_, total_steps_, step);
+    const std::optional<int64_t> step = training_step_->FirstBadStep();
+    if (!step.has_value()) return absl::OkStatus();
     return absl::InternalError(absl::StrCat(
-        "the loss or its gradient was not finite at step ", step + 1, ", learning rate ", rate,
+        "the loss or its gradient was not finite at step ", *step + 1, ", learning rate ",
+        training_step_->LearningRateAt(*step),
         "; the last checkpoint is from before it: try a lower optimizer.learning_rate, "
         "a longer warmup, or clip_grad_norm"));
   }
@@ -283,7 +215,7 @@ class TrainingRun {
     point.set_step(state_.step);
     point.set_epoch(Epoch());
     point.set_split(split);
-    point.set_learning_rate(last_learning_rate_);
+    point.set_learning_rate(training_step_->LearningRateAt(std::max<int64_t>(0, state_.step - 1)));
     const absl::Duration since_epoch = options_.clock->Now() - absl::UnixEpoch();
     point.mutable_time()->set_seconds(absl::ToInt64Seconds(since_epoch));
     point.mutable_time()->set_nanos(
@@ -296,17 +228,16 @@ class TrainingRun {
     if (state_.samples == 0) return absl::OkStatus();
     const absl::Time now = options_.clock->Now();
     MetricPoint point = NewPoint(vit::v1::SPLIT_TRAIN);
-    point.set_loss(loss_sum_.item<double>() / static_cast<double>(state_.samples));
-    point.set_accuracy(static_cast<double>(correct_.item<int64_t>()) /
+    point.set_loss(training_step_->LossSum() / static_cast<double>(state_.samples));
+    point.set_accuracy(static_cast<double>(training_step_->Correct()) /
                        static_cast<double>(state_.samples));
-    point.set_grad_norm(grad_norm_.item<double>());
+    point.set_grad_norm(training_step_->GradNorm());
     if (now > last_point_time_) {
       point.set_images_per_second(static_cast<double>(samples_since_point_) /
                                   absl::ToDoubleSeconds(now - last_point_time_));
     }
     options_.observer->OnMetrics(point);
-    loss_sum_.zero_();
-    correct_.zero_();
+    training_step_->ResetSums();
     state_.samples = 0;
     samples_since_point_ = 0;
     last_point_time_ = now;
@@ -354,9 +285,9 @@ class TrainingRun {
     for (const auto& item : model_->named_parameters())
       weights.emplace_back(item.key(), item.value().detach());
     CopyToSnapshot(weights, &weight_snapshot_);
-    CopyToSnapshot(optimizer_->State(), &optimizer_snapshot_);
-    state_.loss_sum = loss_sum_.item<double>();
-    state_.correct = correct_.item<int64_t>();
+    CopyToSnapshot(training_step_->optimizer().State(), &optimizer_snapshot_);
+    state_.loss_sum = training_step_->LossSum();
+    state_.correct = training_step_->Correct();
     state_.data_fingerprint = options_.resolved.data->fingerprint();
     state_.device_model = options_.environment.device.model_name();
     state_.torch_version = TorchVersion();
@@ -393,15 +324,9 @@ class TrainingRun {
   const Normalizer normalize_;
   SampleReader reader_;
   VisionTransformer model_;
-  std::vector<ParameterGroup> groups_;
-  std::unique_ptr<Optimizer> optimizer_;
+  std::optional<TrainingStep> training_step_;
 
   TrainState state_;
-  // Since the last point of the history, on the device.
-  at::Tensor loss_sum_, correct_;
-  at::Tensor bad_step_;   // the first step whose numbers were not finite, or -1
-  at::Tensor grad_norm_;  // of the last step, before clipping
-  double last_learning_rate_ = 0;
   absl::Time last_point_time_;
   int64_t samples_since_point_ = 0;
   int64_t last_checkpoint_step_ = -1;

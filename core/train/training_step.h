@@ -1,0 +1,67 @@
+// One optimizer update: forward, loss, backward, clipping, update. Only for the rooms that compute.
+#ifndef VIT_CORE_TRAIN_TRAINING_STEP_H_
+#define VIT_CORE_TRAIN_TRAINING_STEP_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/model/vision_transformer.h"
+#include "core/train/optimizer.h"
+#include "vit/v1/training.pb.h"
+
+namespace vit {
+
+// Owns the flat parameters and the optimizer of a model, and what is summed up between two points
+// of the history. Nothing here waits for the device but the functions that return host numbers. Not
+// thread-safe.
+class TrainingStep {
+ public:
+  // `spec`: effective. `model` is on its device, initialised, and must outlive this; its parameters
+  // become views of flat storage. `warmup_steps` and `total_steps` shape the learning rate.
+  TrainingStep(const vit::v1::TrainingSpec& spec, VisionTransformerImpl* model,
+               int64_t warmup_steps, int64_t total_steps);
+
+  // Update number `step` (from 0): the gradient of the mean loss over the pictures, micro-batch by
+  // micro-batch, clipped to clip_grad_norm. `images`: [count, 3, S, S], normalised; `labels`:
+  // [count]; both on the device. `slots` says where in a batch of `batch_size` places each picture
+  // stands. Where the loss or the gradient is not finite nothing is updated.
+  void Run(const at::Tensor& images, const at::Tensor& labels, const std::vector<int>& slots,
+           int batch_size, int64_t step);
+
+  // The learning rate of update `step`.
+  double LearningRateAt(int64_t step) const;
+
+  // Sums over the pictures since ResetSums. Wait for the device.
+  double LossSum() const { return loss_sum_.item<double>(); }
+  int64_t Correct() const { return correct_.item<int64_t>(); }
+  void SetSums(double loss_sum, int64_t correct);
+  void ResetSums() { SetSums(0, 0); }
+
+  // Norm of the last update's gradient, before clipping. Waits for the device.
+  double GradNorm() const { return grad_norm_.item<double>(); }
+  // The first update whose loss or gradient was not finite. Waits for the device.
+  std::optional<int64_t> FirstBadStep() const;
+
+  Optimizer& optimizer() { return *optimizer_; }
+
+ private:
+  void SeedDropout(int micro_batch, int64_t step);
+  void Update(const at::Tensor& loss, int64_t step);
+
+  const vit::v1::TrainingSpec& spec_;
+  VisionTransformerImpl* const model_;
+  const int64_t warmup_steps_, total_steps_;
+  const c10::Device device_;
+  const bool has_dropout_;
+  std::vector<ParameterGroup> groups_;
+  std::unique_ptr<Optimizer> optimizer_;
+  at::Tensor loss_sum_, correct_;  // float64, int64
+  at::Tensor bad_step_;            // -1 for none
+  at::Tensor grad_norm_;
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_TRAIN_TRAINING_STEP_H_

@@ -1,0 +1,350 @@
+#include "core/train/trainer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <atomic>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <thread>
+
+#include "core/base/file.h"
+#include "core/base/mutex.h"
+#include "core/weights/safetensors.h"
+#include "proto/spec_text.h"
+
+namespace vit {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::vit::v1::MetricPoint;
+
+// Dropout, drop path, random crop, accumulation and evaluation in mid-epoch, on few small pictures.
+constexpr char kSmallSpec[] = R"(
+  model { image_size: 16 patch_size: 4 embed_dim: 24 depth: 2 num_heads: 2 proj_drop_rate: 0.1 attn_drop_rate: 0.1
+          drop_path_rate: 0.2 }
+  data { source: "shapes:" loader_threads: 2 train { crop: TRAIN_CROP_RANDOM padding: 2 }
+         shapes { train_size: 80 val_size: 30 } }
+  batch_size: 16 accumulation_steps: 2 max_steps: 12 seed: 5 log_every_steps: 2 compute_threads: 2
+  evaluation { every_steps: 3 } checkpoint { every_steps: 4 keep_last: 2 } precision: PRECISION_FLOAT32
+)";
+
+// Records what the trainer tells, as a store would: a resume drops what is beyond its step.
+class Recorder : public TrainObserver {
+ public:
+  void OnPhase(const std::string& phase, double) override {
+    if (on_phase) on_phase(phase);
+  }
+  void OnStep(const Step& step) override {
+    last_step = step.step;
+    if (on_step) on_step(step.step);
+  }
+  void OnMetrics(const MetricPoint& point) override {
+    MetricPoint timeless = point;
+    timeless.clear_time();
+    timeless.clear_images_per_second();
+    history[{point.step(), point.split()}] = timeless.SerializeAsString();
+    last = point;
+  }
+  absl::Status OnBeforeCheckpoint(int64_t step) override { return before_checkpoint ? before_checkpoint(step) : absl::OkStatus(); }
+  void OnCheckpoint(const vit::v1::CheckpointInfo& checkpoint, absl::Duration) override {
+    checkpoints.push_back(checkpoint.step());
+  }
+  void OnCheckpointFailed(int64_t step, const absl::Status&) override { failed_checkpoints.push_back(step); }
+  void OnBadImage(const std::string& name, const absl::Status&, int64_t) override {
+    MutexLock lock(&mu);
+    bad_images.push_back(name);
+  }
+  void OnStart(int64_t step, const std::string& text) override {
+    starts.push_back(step);
+    note = text;
+    std::erase_if(history, [&](const auto& entry) { return entry.first.first > step; });
+  }
+
+  std::map<std::pair<int64_t, int>, std::string> history;
+  std::vector<int64_t> starts, checkpoints, failed_checkpoints;
+  std::vector<std::string> bad_images;
+  std::string note;
+  MetricPoint last;
+  int64_t last_step = 0;
+  std::function<void(const std::string&)> on_phase;
+  std::function<void(int64_t)> on_step;
+  std::function<absl::Status(int64_t)> before_checkpoint;
+  Mutex mu;
+};
+
+class TrainerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    directory_ =
+        fs::path(::testing::TempDir()) / ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    fs::remove_all(directory_);
+    ASSERT_TRUE(ParseMessageText(kSmallSpec, &spec_).ok());
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  TrainerOptions Options(const std::string& run, TrainObserver* observer) {
+    TrainerOptions options;
+    options.environment.data_roots = {directory_.string()};
+    auto resolved = ResolveSpec("", spec_, options.environment);
+    EXPECT_TRUE(resolved.ok()) << resolved.status();
+    options.resolved = *std::move(resolved);
+    options.directory = directory_ / run;
+    options.observer = observer;
+    EXPECT_TRUE(CreateDirectories(options.directory).ok());
+    return options;
+  }
+
+  // Trains on a thread of its own, as the daemon does.
+  static absl::StatusOr<TrainOutcome> RunTrain(const TrainerOptions& options, std::stop_token stop = {}) {
+    absl::StatusOr<TrainOutcome> outcome = absl::UnknownError("did not run");
+    ComputeBudget::StartThread("train", 2, [&] { outcome = Train(options, stop); }).join();
+    return outcome;
+  }
+  absl::StatusOr<TrainOutcome> RunTrain(const std::string& run, TrainObserver* observer, std::stop_token stop = {}) {
+    return RunTrain(Options(run, observer), stop);
+  }
+
+  std::string Contents(const std::string& run, int64_t step, const std::string& file) {
+    const auto content = ReadFile(CheckpointPath(directory_ / run, step) / file, 1 << 30);
+    EXPECT_TRUE(content.ok()) << content.status();
+    return content.value_or("");
+  }
+
+  std::vector<int64_t> Steps(const std::string& run) {
+    std::vector<int64_t> steps;
+    for (const auto& info : ListCheckpoints(directory_ / run)) steps.push_back(info.step());
+    return steps;
+  }
+
+  void ExpectSameEnd(const std::string& a, const Recorder& a_told, const std::string& b, const Recorder& b_told) {
+    EXPECT_EQ(Contents(a, 12, "model.safetensors"), Contents(b, 12, "model.safetensors"));
+    EXPECT_EQ(Contents(a, 12, "optimizer.safetensors"), Contents(b, 12, "optimizer.safetensors"));
+    EXPECT_EQ(a_told.history, b_told.history);
+  }
+
+  fs::path directory_;
+  vit::v1::TrainingSpec spec_;
+};
+
+TEST_F(TrainerTest, FinishesWithHistoryAndCheckpoints) {
+  Recorder told;
+  const auto outcome = RunTrain("run", &told);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(*outcome, TrainOutcome::kFinished);
+  EXPECT_THAT(told.starts, ElementsAre(0));
+  EXPECT_EQ(told.last_step, 12);
+  // Points every 2 steps and at evaluations: every 3 steps and at the ends of epochs of 5 steps.
+  std::vector<int64_t> train, validation;
+  for (const auto& [key, point] : told.history) (key.second == vit::v1::SPLIT_TRAIN ? train : validation).push_back(key.first);
+  EXPECT_THAT(validation, ElementsAre(3, 5, 6, 9, 10, 12));
+  EXPECT_THAT(train, ElementsAre(2, 3, 4, 5, 6, 8, 9, 10, 12));
+  EXPECT_THAT(told.checkpoints, ElementsAre(3, 4, 5, 6, 8, 9, 10, 12));
+  // The newest two, and the best.
+  const auto kept = ListCheckpoints(directory_ / "run");
+  EXPECT_LE(kept.size(), 3);
+  EXPECT_EQ(kept.back().step(), 12);
+  EXPECT_EQ(std::count_if(kept.begin(), kept.end(), [](const auto& info) { return info.best(); }), 1);
+}
+
+TEST_F(TrainerTest, AResumedRunEqualsAnUninterruptedOne) {
+  Recorder whole;
+  ASSERT_TRUE(RunTrain("whole", &whole).ok());
+  // Stopped after every step in turn, with another number of loader threads each time.
+  for (int64_t stop_at = 1; stop_at < 12; ++stop_at) {
+    const std::string run = absl::StrCat("stopped-", stop_at);
+    Recorder told;
+    std::stop_source stop;
+    told.on_step = [&](int64_t step) {
+      if (step == stop_at) stop.request_stop();
+    };
+    auto outcome = RunTrain(run, &told, stop.get_token());
+    ASSERT_TRUE(outcome.ok()) << outcome.status();
+    EXPECT_EQ(*outcome, TrainOutcome::kStopped);
+    EXPECT_EQ(Steps(run).back(), stop_at);
+    told.on_step = nullptr;
+    spec_.mutable_data()->set_loader_threads(1 + static_cast<int>(stop_at % 3));
+    outcome = RunTrain(run, &told);
+    ASSERT_TRUE(outcome.ok()) << outcome.status();
+    EXPECT_EQ(*outcome, TrainOutcome::kFinished);
+    EXPECT_THAT(told.starts, ElementsAre(0, stop_at));
+    EXPECT_EQ(told.note, "");
+    ExpectSameEnd("whole", whole, run, told);
+  }
+}
+
+TEST_F(TrainerTest, AStopInMidEvaluationIsMadeUpForOnResume) {
+  Recorder whole, told;
+  ASSERT_TRUE(RunTrain("whole", &whole).ok());
+  std::stop_source stop;
+  told.on_phase = [&](const std::string& phase) {
+    if (phase == "evaluating") stop.request_stop();
+  };
+  ASSERT_EQ(*RunTrain("run", &told, stop.get_token()), TrainOutcome::kStopped);
+  told.on_phase = nullptr;
+  ASSERT_EQ(*RunTrain("run", &told), TrainOutcome::kFinished);
+  ExpectSameEnd("whole", whole, "run", told);
+}
+
+TEST_F(TrainerTest, AFinishedRunStaysFinished) {
+  Recorder told;
+  ASSERT_TRUE(RunTrain("run", &told).ok());
+  const std::string weights = Contents("run", 12, "model.safetensors");
+  const auto outcome = RunTrain("run", &told);
+  ASSERT_TRUE(outcome.ok());
+  EXPECT_EQ(*outcome, TrainOutcome::kFinished);
+  EXPECT_THAT(told.starts, ElementsAre(0, 12));
+  EXPECT_EQ(Contents("run", 12, "model.safetensors"), weights);
+}
+
+TEST_F(TrainerTest, ADamagedCheckpointIsPassedOverForTheOneBefore) {
+  Recorder whole, told;
+  ASSERT_TRUE(RunTrain("whole", &whole).ok());
+  std::stop_source stop;
+  told.on_step = [&](int64_t step) {
+    if (step == 8) stop.request_stop();
+  };
+  ASSERT_TRUE(RunTrain("run", &told, stop.get_token()).ok());
+  std::ofstream(CheckpointPath(directory_ / "run", 8) / "optimizer.safetensors", std::ios::app) << "x";
+  told.on_step = nullptr;
+  ASSERT_TRUE(RunTrain("run", &told).ok());
+  EXPECT_EQ(told.starts.back(), 6);
+  EXPECT_THAT(told.note, HasSubstr("damaged"));
+  ExpectSameEnd("whole", whole, "run", told);
+}
+
+TEST_F(TrainerTest, ANonFiniteLossFailsWithStepAndLearningRateAndKeepsTheLastCheckpoint) {
+  Recorder told;
+  std::stop_source stop;
+  told.on_step = [&](int64_t step) {
+    if (step == 4) stop.request_stop();
+  };
+  ASSERT_TRUE(RunTrain("run", &told, stop.get_token()).ok());
+  const std::string good = Contents("run", 4, "model.safetensors");
+  told.on_step = nullptr;
+  // The first weights that the resumed run reads are finite but too large to multiply.
+  spec_.mutable_optimizer()->set_learning_rate(1e30);
+  spec_.set_clip_grad_norm(0);
+  spec_.mutable_schedule()->set_warmup_steps(0);
+  const auto outcome = RunTrain("run", &told);
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(outcome.status().message()), HasSubstr("not finite at step "));
+  EXPECT_THAT(std::string(outcome.status().message()), HasSubstr("learning rate "));
+  EXPECT_EQ(Steps("run").back(), 4);
+  EXPECT_EQ(Contents("run", 4, "model.safetensors"), good);
+}
+
+TEST_F(TrainerTest, OtherDataOnResumeIsRefused) {
+  Recorder told;
+  std::stop_source stop;
+  told.on_step = [&](int64_t) { stop.request_stop(); };
+  ASSERT_TRUE(RunTrain("run", &told, stop.get_token()).ok());
+  spec_.mutable_data()->mutable_shapes()->set_train_size(96);
+  const auto outcome = RunTrain("run", &told);
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(outcome.status().message()), HasSubstr("shapes:"));
+}
+
+TEST_F(TrainerTest, AnotherThreadCountContinuesAndSaysThatItIsInexact) {
+  Recorder told;
+  std::stop_source stop;
+  told.on_step = [&](int64_t) { stop.request_stop(); };
+  ASSERT_TRUE(RunTrain("run", &told, stop.get_token()).ok());
+  told.on_step = nullptr;
+  spec_.set_compute_threads(1);
+  ASSERT_TRUE(RunTrain("run", &told).ok());
+  EXPECT_THAT(told.note, HasSubstr("inexactly: the number of compute threads was 2, is 1"));
+}
+
+TEST_F(TrainerTest, AServedCheckpointStays) {
+  Recorder told;
+  TrainerOptions options = Options("run", &told);
+  options.is_served = [](int64_t step) { return step == 4; };
+  ASSERT_TRUE(RunTrain(options).ok());
+  EXPECT_THAT(Steps("run"), ::testing::Contains(4));
+}
+
+TEST_F(TrainerTest, TrainingGoesOnWhereACheckpointCannotBeWritten) {
+  Recorder whole, told;
+  ASSERT_TRUE(RunTrain("whole", &whole).ok());
+  told.before_checkpoint = [](int64_t step) {
+    return step == 5 ? absl::ResourceExhaustedError("no space left on device") : absl::OkStatus();
+  };
+  ASSERT_TRUE(RunTrain("run", &told).ok());
+  EXPECT_THAT(told.failed_checkpoints, ElementsAre(5));
+  ExpectSameEnd("whole", whole, "run", told);
+}
+
+TEST_F(TrainerTest, AnEndThatCannotBeWrittenFailsTheRunAndKeepsTheCheckpointBefore) {
+  Recorder told;
+  told.before_checkpoint = [](int64_t step) {
+    return step > 8 ? absl::ResourceExhaustedError("no space left on device") : absl::OkStatus();
+  };
+  const auto outcome = RunTrain("run", &told);
+  EXPECT_EQ(outcome.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Steps("run").back(), 8);
+}
+
+TEST_F(TrainerTest, InitStartsFromAnotherRunsWeightsWithANewHead) {
+  Recorder told;
+  ASSERT_TRUE(RunTrain("source", &told).ok());
+  const fs::path file = CheckpointPath(directory_ / "source", 12) / "model.safetensors";
+  // A folder of three classes instead of ten: the shapes' pictures do not matter here, only the head does.
+  spec_.set_init(file.string());
+  std::stop_source stop;
+  TrainerOptions options = Options("same", &told);
+  options.resolved.total_steps = 1;
+  ASSERT_TRUE(RunTrain(options).ok());
+  const auto source = ReadSafetensors(file);
+  const auto after = ReadSafetensors(CheckpointPath(directory_ / "same", 1) / "model.safetensors");
+  ASSERT_TRUE(source.ok() && after.ok());
+  // One small step away from the source, far from a random start.
+  const auto distance = [&](const std::string& name) {
+    return (source->tensors.at(name) - after->tensors.at(name)).abs().max().item<double>();
+  };
+  EXPECT_LT(distance("blocks.0.mlp.fc1.weight"), 0.01);
+}
+
+TEST_F(TrainerTest, ABadPictureIsToldOnceAndTheRunGoesOn) {
+  // Six pictures of two classes, one of them cut short.
+  const fs::path root = directory_ / "pictures";
+  for (const char* split : {"train", "val"}) {
+    for (const char* label : {"a", "b"}) fs::create_directories(root / split / label);
+  }
+  const auto write_bmp = [](const fs::path& path, uint8_t shade, size_t keep) {
+    std::string bmp("BM", 2);
+    const auto u32 = [&](uint32_t v) { for (int i = 0; i < 4; ++i) bmp.push_back(static_cast<char>(v >> 8 * i)); };
+    const auto u16 = [&](uint16_t v) { for (int i = 0; i < 2; ++i) bmp.push_back(static_cast<char>(v >> 8 * i)); };
+    u32(54 + 16 * 16 * 3); u32(0); u32(54); u32(40); u32(16); u32(16); u16(1); u16(24); u32(0); u32(16 * 16 * 3); u32(0); u32(0); u32(0); u32(0);
+    bmp.append(16 * 16 * 3, static_cast<char>(shade));
+    std::ofstream(path, std::ios::binary) << bmp.substr(0, keep);
+  };
+  for (int i = 0; i < 4; ++i) {
+    write_bmp(root / "train/a" / absl::StrCat(i, ".bmp"), 40 + i, std::string::npos);
+    write_bmp(root / "train/b" / absl::StrCat(i, ".bmp"), 200 + i, std::string::npos);
+    write_bmp(root / "val/a" / absl::StrCat(i, ".bmp"), 50 + i, std::string::npos);
+    write_bmp(root / "val/b" / absl::StrCat(i, ".bmp"), 210 + i, std::string::npos);
+  }
+  write_bmp(root / "train/b/2.bmp", 200, 300);
+  spec_.mutable_data()->set_source("folder:" + root.string());
+  spec_.mutable_data()->clear_shapes();
+  spec_.set_batch_size(4);
+  spec_.mutable_data()->set_max_bad_fraction(0.2);
+  Recorder told;
+  const auto outcome = RunTrain("run", &told);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_THAT(told.bad_images, ElementsAre(HasSubstr("train/b/2.bmp")));
+
+  spec_.mutable_data()->set_max_bad_fraction(0.05);
+  Recorder strict;
+  const auto failed = RunTrain("strict", &strict);
+  EXPECT_EQ(failed.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(failed.status().message()), HasSubstr("train/b/2.bmp"));
+}
+
+}  // namespace
+}  // namespace vit
