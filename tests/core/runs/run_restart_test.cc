@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
+#include "core/base/mutex.h"
 #include "core/runs/run_manager.h"
 #include "core/runs/run_record.h"
 #include "proto/spec_text.h"
@@ -111,6 +112,14 @@ TEST_F(RunRestartTest, HistoryUpToACheckpointIsStoredBeforeTheCheckpointAppears)
   auto process = Start(folder_->path());
   const std::string id = StartRun(process.get());
   auto session = process->trainer.Await();
+  // The thread that stores history in passing is held up, as a slow disk would do.
+  Mutex mu;
+  CondVar changed;
+  bool release = false;
+  auto subscription = process->manager->Subscribe(id, [&] {
+    MutexLock lock(&mu);
+    while (!release) changed.Wait(&mu);
+  });
   session->StepTo(100);
   // Killed between the checkpoint's renaming and its record in the database.
   session->Do([&](TrainObserver* observer) {
@@ -120,7 +129,16 @@ TEST_F(RunRestartTest, HistoryUpToACheckpointIsStoredBeforeTheCheckpointAppears)
     ASSERT_TRUE(
         WriteFileAtomically(folder / "info.textproto", MessageToText(Checkpoint(100))).ok());
   });
-  Kill(std::move(process));
+  auto copy = folder_->Copy();
+  {
+    MutexLock lock(&mu);
+    release = true;
+    changed.NotifyAll();
+  }
+  subscription->reset();
+  process.reset();
+  folder_ = std::move(copy);
+
   process = Start(folder_->path(), /*resume_interrupted=*/false);
   EXPECT_EQ(HistorySteps(process.get(), id).size(), 100);
   EXPECT_EQ(StatusOf(process.get(), id).last_checkpoint().step(), 100) << "adopted from its folder";
