@@ -49,7 +49,8 @@ std::string EnvironmentName(const CLI::Option& option) {
 
 void AddOptions(CLI::App* app, RawSettings* raw) {
   ServerConfig& config = raw->config;
-  const CLI::AsSizeValue size(/*kb_is_1000=*/true);
+  CLI::AsSizeValue size(/*kb_is_1000=*/true);
+  size.description("");  // its own is a list of units
   app->add_option("--state-dir", config.state_dir, "Folder of runs, checkpoints and the database")
       ->type_name("DIR")
       ->capture_default_str()
@@ -247,7 +248,7 @@ absl::StatusOr<std::variant<ServerConfig, PrintAndExit>> ParseServerConfig(
   RawSettings raw;
   raw.config.state_dir = DefaultStateDir(environment);
   CLI::App app(kDescription, "vitd");
-  app.get_formatter()->column_width(40);
+  app.get_formatter()->column_width(46);
   app.set_help_flag("-h,--help", "Show this and exit")->group("General");
   const std::string version =
       absl::StrCat("vitd ", VIT_VERSION, " (LibTorch ", TorchVersion(), ")");
