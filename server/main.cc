@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/compute_budget.h"
 #include "server/config.h"
 #include "server/daemon.h"
 #include "server/exit_watchdog.h"
@@ -17,6 +18,7 @@
 #include "server/signals.h"
 
 int main(int argc, char** argv) {
+  vit::UsePassiveTeamWaits(argv);
   vit::ShutdownSignals signals;
   const auto parsed =
       vit::ParseServerConfig(argc, argv, [](const char* name) { return getenv(name); });

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -38,6 +39,13 @@ std::thread ComputeBudget::StartThread(const std::string& name, int intra_op_thr
     at::set_num_threads(intra_op_threads);
     body();
   });
+}
+
+void UsePassiveTeamWaits(char** argv) {
+  if (getenv("OMP_WAIT_POLICY") != nullptr || getenv("GOMP_SPINCOUNT") != nullptr) return;
+  setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/1);
+  // Where /proc is missing the program goes on as it is.
+  execv("/proc/self/exe", argv);
 }
 
 }  // namespace vit

@@ -41,6 +41,13 @@ class ComputeBudget {
   int threads_ = 1;
 };
 
+// Makes threads that wait for their team sleep rather than spin, where the environment does not say
+// otherwise: training, loading and serving share the processors, and a spinning thread keeps the
+// very thread that it waits for from running (a small run took 27 times as long beside one busy
+// process). The OpenMP runtime reads its settings when it is loaded, so this starts the program
+// anew, once, with OMP_WAIT_POLICY=passive; call it first in main. `argv`: main's.
+void UsePassiveTeamWaits(char** argv);
+
 }  // namespace vit
 
 #endif  // VIT_CORE_BASE_COMPUTE_BUDGET_H_
