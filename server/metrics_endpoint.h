@@ -22,11 +22,15 @@ class MetricsEndpoint {
       const ListenAddress& address,
       std::vector<std::shared_ptr<prometheus::Collectable>> collectables);
 
+  ~MetricsEndpoint();
+
   // The port it listens on, also where port 0 was asked for.
   int port() const;
 
  private:
-  MetricsEndpoint() = default;
+  explicit MetricsEndpoint(const ListenAddress& address) : address_(address) {}
+
+  const ListenAddress address_;
   std::vector<std::shared_ptr<prometheus::Collectable>>
       collectables_;  // the exposer holds them weakly
   std::unique_ptr<prometheus::Exposer> exposer_;

@@ -226,9 +226,10 @@ TEST_F(DaemonTest, MetricsOfEarlierRunsAreThereAfterARestart) {
   StopDaemon();
   StartDaemon();
   const vit::v1::Run shown = client_->Status(run.id()).run();
-  EXPECT_EQ(MetricValue(Scrape(),
-                        absl::StrCat("vitd_training_loss{run=\"", run.id(), "\",split=\"train\"}")),
-            shown.last_train().loss());
+  const auto loss = MetricValue(
+      Scrape(), absl::StrCat("vitd_training_loss{run=\"", run.id(), "\",split=\"train\"}"));
+  ASSERT_TRUE(loss.has_value());
+  EXPECT_DOUBLE_EQ(*loss, shown.last_train().loss());
 }
 
 TEST_F(DaemonTest, PromtoolAcceptsTheMetrics) {
