@@ -22,8 +22,8 @@ RUN cmake --preset release -DVIT_BUILD_TESTS=OFF -DVIT_BUILD_BENCH=OFF \
 FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y -qq --no-install-recommends \
-      libabsl20220623 libfmt9 libgrpc++1.51 libjpeg62-turbo libopencv-core406 libopencv-imgcodecs406 \
-      libopencv-imgproc406 libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 libprotobuf32 libspdlog1.10 libsqlite3-0 \
+      libabsl20220623 libgrpc++1.51 libjpeg62-turbo libopencv-core406 libopencv-imgcodecs406 libopencv-imgproc406 \
+      libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 libprotobuf32 libspdlog1.10 libsqlite3-0 libssl3 \
       >/dev/null \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --system --gid 10001 vitd \
@@ -31,6 +31,8 @@ RUN apt-get update \
     && install -d -o vitd -g vitd -m 0750 /var/lib/vitd \
     && install -d /data
 COPY --from=build /opt/vitd /usr/local
+# Fails here where a library is missing.
+RUN vitd --version && vitctl --version
 USER 10001:10001
 WORKDIR /var/lib/vitd
 VOLUME /var/lib/vitd
