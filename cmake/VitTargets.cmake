@@ -22,6 +22,14 @@ add_library(vit_torch_pch OBJECT ${CMAKE_BINARY_DIR}/torch_pch.cc)
 target_link_libraries(vit_torch_pch PRIVATE vit_torch)
 target_precompile_headers(vit_torch_pch PRIVATE <torch/torch.h>)
 
+# What the sanitizers' and OpenMP's runtimes read; every test gets it.
+set(VIT_TEST_ENVIRONMENT
+  "OMP_WAIT_POLICY=passive"
+  "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1"
+  "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp"
+  "ASAN_OPTIONS=detect_stack_use_after_return=0"
+  "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
+
 # vit_test(NAME SOURCES... [TORCH] DEPS targets... [TIMEOUT seconds] [LABELS labels...]): one test program. It gets its
 # folder's name as a label (base, data, server, e2e, ...), and target <folder>_tests builds all of that folder. Tests
 # labelled e2e start daemons that want every core: each runs alone.
@@ -52,5 +60,5 @@ function(vit_test name)
     math(EXPR ARG_TIMEOUT "3 * ${ARG_TIMEOUT}")
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}"
-    ENVIRONMENT "OMP_WAIT_POLICY=passive;TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1;LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp;ASAN_OPTIONS=detect_stack_use_after_return=0;UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
+    ENVIRONMENT "${VIT_TEST_ENVIRONMENT}")
 endfunction()
