@@ -2,10 +2,11 @@
 #
 # JOBS=N        compile and test jobs (default: one per core, at most one per 2 GiB of memory)
 # LINT=all      `make lint` runs clang-tidy on every file, not only on changed ones
-# BENCH=REGEX   `make bench` runs only the benchmarks that match
+# BENCH=GLOB    `make bench` runs only the programs of that name, less its _bench
 
 JOBS ?= $(shell awk -v n="$$(nproc)" '/MemTotal/ {m = int($$2 / 2097152); print m < 1 ? 1 : m < n ? m : n}' /proc/meminfo)
 LINT ?= changed
+BENCH ?= *
 IMAGE ?= vitd
 CTEST := ctest --output-on-failure -j $(JOBS)
 
@@ -28,7 +29,7 @@ test: build ## Build and run every test
 	@cd build/release && $(CTEST)
 
 bench: build ## Measure training, serving and their parts
-	@bench/run build/release/bin $(BENCH)
+	@set -e; for program in build/release/bin/$(BENCH)_bench; do echo "== $$(basename $$program)"; $$program; done
 
 test-asan: bootstrap build/asan/build.ninja ## Every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build build/asan -j $(JOBS)
