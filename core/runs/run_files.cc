@@ -13,6 +13,8 @@
 namespace vit {
 namespace fs = std::filesystem;
 
+using vit::v1::CheckpointInfo;
+
 namespace {
 
 constexpr int kMaxRestarts = 3;
@@ -20,6 +22,18 @@ constexpr int64_t kMaxSpecBytes = 1 << 20;
 
 fs::path SpecPath(const fs::path& run_directory) { return run_directory / "spec.textproto"; }
 fs::path DeletedMark(const fs::path& run_directory) { return run_directory / "deleted"; }
+
+// In what reconciling can change.
+bool Differ(const RunRecord& a, const RunRecord& b) {
+  const auto same = [](const CheckpointInfo& x, const CheckpointInfo& y) {
+    return x.SerializeAsString() == y.SerializeAsString();
+  };
+  return a.run.state() != b.run.state() || a.run.step() != b.run.step() ||
+         a.run.message() != b.run.message() || a.queue_order != b.queue_order ||
+         a.restarts != b.restarts || a.restart_step != b.restart_step ||
+         !std::equal(a.checkpoints.begin(), a.checkpoints.end(), b.checkpoints.begin(),
+                     b.checkpoints.end(), same);
+}
 
 class Reconciler {
  public:
@@ -29,13 +43,19 @@ class Reconciler {
     VIT_RETURN_IF_ERROR(CreateDirectories(options_.state_dir / "runs"));
     VIT_ASSIGN_OR_RETURN(records_, store_->LoadRuns());
     VIT_RETURN_IF_ERROR(VisitFolders());
+    const std::vector<RunRecord> before = records_;
     for (RunRecord& record : records_) {
       SetCheckpoints(options_.list_checkpoints(RunDirectory(options_.state_dir, record.run.id())),
                      &record);
       Settle(&record);
     }
     QueueInterrupted();
-    VIT_RETURN_IF_ERROR(store_->UpdateRuns(records_));
+    // Most starts change nothing, and then need no room on the disk.
+    std::vector<RunRecord> changed;
+    for (size_t i = 0; i < records_.size(); ++i) {
+      if (Differ(before[i], records_[i])) changed.push_back(records_[i]);
+    }
+    if (!changed.empty()) VIT_RETURN_IF_ERROR(store_->UpdateRuns(changed));
     return std::move(records_);
   }
 
@@ -73,12 +93,12 @@ class Reconciler {
     }
     if (known != records_.end()) return absl::OkStatus();
     // A folder without a checkpoint is of a call that a crash cut off before it was answered.
-    std::vector<vit::v1::CheckpointInfo> checkpoints = options_.list_checkpoints(folder);
+    std::vector<CheckpointInfo> checkpoints = options_.list_checkpoints(folder);
     return checkpoints.empty() ? RemoveTree(folder) : Adopt(id, folder, std::move(checkpoints));
   }
 
   absl::Status Adopt(const std::string& id, const fs::path& folder,
-                     std::vector<vit::v1::CheckpointInfo> checkpoints) {
+                     std::vector<CheckpointInfo> checkpoints) {
     RunRecord record;
     const absl::StatusOr<std::string> text = ReadFile(SpecPath(folder), kMaxSpecBytes);
     // Without a specification nothing can be done with it; but it is somebody's work, so it stays.

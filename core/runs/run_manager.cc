@@ -30,6 +30,7 @@ namespace {
 
 constexpr int kDefaultPageSize = 100;
 constexpr int kMaxPageSize = 1000;
+constexpr size_t kMaxRequestIdBytes = 200;
 constexpr absl::string_view kRunPrefix = "run:";
 
 vit::v1::StartTrainingResponse MakeStartResponse(const RunRecord& record) {
@@ -93,6 +94,11 @@ class RunManagerImpl : public RunManager {
       const vit::v1::StartTrainingRequest& request) override {
     VIT_RETURN_IF_ERROR(CheckAccepting());
     VIT_RETURN_IF_ERROR(ValidateRunName(request.name()));
+    if (request.request_id().size() > kMaxRequestIdBytes) {
+      return absl::InvalidArgumentError(absl::StrCat("request_id has ", request.request_id().size(),
+                                                     " bytes; at most ", kMaxRequestIdBytes,
+                                                     " are allowed"));
+    }
     if (!request.validate_only()) {
       if (!request.request_id().empty()) {
         const std::optional<RunRecord> known = ledger_.FindRequest(request.request_id());

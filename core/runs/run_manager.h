@@ -22,13 +22,13 @@
 namespace vit {
 
 // What happens to runs, for metrics and logs. Called with no lock held, one call at a time, in the
-// order in which things happened; the runs that exist already are told first. Must return quickly
-// and may call the manager, but for Shutdown.
+// order in which things happened; the runs that exist already are told first, perhaps before Create
+// has returned. Must return quickly, and may call the manager, but for Shutdown.
 class RunListener {
  public:
   virtual ~RunListener() = default;
-  virtual void OnRunChanged(
-      const vit::v1::Run& run) = 0;  // its state, phase, or another field of interest
+  // Its state, phase, checkpoints or message.
+  virtual void OnRunChanged(const vit::v1::Run& run) = 0;
   virtual void OnStep(const std::string& run, const TrainObserver::Step& step) = 0;
   virtual void OnMetrics(const vit::v1::Run& run, const vit::v1::MetricPoint& point) = 0;
   virtual void OnCheckpoint(const std::string& run, const vit::v1::CheckpointInfo& checkpoint,
@@ -80,7 +80,7 @@ class RunManager {
   // checkpoint directories, and starts the worker, interrupted runs first. The caller holds the
   // state directory's lock.
   static absl::StatusOr<std::unique_ptr<RunManager>> Create(Options options);
-  // Shutdown(absl::InfinitePast()) where it has not been called.
+  // Asks a running run to stop, as Shutdown does, and waits for its end however long that takes.
   virtual ~RunManager() = default;
 
   virtual absl::StatusOr<vit::v1::StartTrainingResponse> Start(
@@ -93,6 +93,7 @@ class RunManager {
       const vit::v1::ListRunsRequest& request) = 0;
   virtual absl::StatusOr<vit::v1::Run> Stop(const std::string& run) = 0;
   virtual absl::StatusOr<vit::v1::Run> Resume(const vit::v1::ResumeRunRequest& request) = 0;
+  // The run is gone when this returns; files that a lease holds go with the lease.
   virtual absl::Status Delete(const std::string& run) = 0;
   virtual absl::StatusOr<vit::v1::GetHistoryResponse> GetHistory(
       const vit::v1::GetHistoryRequest& request) = 0;
@@ -109,7 +110,7 @@ class RunManager {
 
   // Takes no new work; asks the running run to write a checkpoint and stop, waits for it until
   // `deadline`, and leaves it INTERRUPTED so that the next start goes on with it. Queued runs stay
-  // queued.
+  // queued. From then on calls that change a run return UNAVAILABLE; those that read still answer.
   virtual void Shutdown(absl::Time deadline) = 0;
 };
 

@@ -90,6 +90,7 @@ void RunWorker::RunOne(const std::string& run) {
     if (!run.has_start_time()) *run.mutable_start_time() = ToTimestamp(now);
     run.clear_end_time();
     run.clear_message();
+    run.clear_bad_images();  // counted anew
     run.set_phase("preparing data");
     run.set_phase_progress(0);
     record->last_start = now;
