@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/commands/commands.h"
+#include "client/completer.h"
 #include "client/text.h"
 #include "proto/spec_text.h"
 
@@ -23,9 +24,26 @@ constexpr char kFooter[] = R"(Exit codes:
 
 Environment: VITCTL_SERVER (for --server), NO_COLOR, COLUMNS.
 
+Examples:
   vitctl start-run --data shapes: --preset shapes_demo --watch
   vitctl classify cat.jpg
 )";
+
+// One line for an option: its type, and its default where it has one that is worth showing.
+class HelpFormatter final : public CLI::Formatter {
+ public:
+  HelpFormatter() { column_width(30); }
+
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_positional() || option->get_type_size() == 0) return "";
+    return absl::StrCat(" ", option->get_type_name());
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    const std::string value = option->get_default_str();
+    return absl::StrCat(option->get_description(),
+                        value.empty() ? "" : absl::StrCat(" (default ", value, ")"));
+  }
+};
 
 void AddGlobalOptions(CLI::App& app, Session& session) {
   app.add_option("--server", session.server, "Where vitd listens")
@@ -34,7 +52,7 @@ void AddGlobalOptions(CLI::App& app, Session& session) {
       ->capture_default_str();
   app.add_option("-o,--output", session.output, "table or json")
       ->type_name("FORMAT")
-      ->check(CLI::IsMember({"table", "json"}))
+      ->check(CLI::IsMember({"table", "json"}).description(""))
       ->capture_default_str();
   app.add_option("--timeout", session.timeout, "Longest wait for an answer, such as 5s or 2m")
       ->type_name("DURATION")
@@ -50,7 +68,7 @@ void AddGlobalOptions(CLI::App& app, Session& session) {
 std::vector<std::string> CommandNames(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (!command->get_group().empty()) names.push_back(command->get_name());
+    names.push_back(command->get_name());
   }
   return names;
 }
@@ -69,11 +87,13 @@ const CLI::App* ParsedCommand(const CLI::App& app) {
 }
 
 // What is wrong with the command line, with the nearest command or option where one is misspelt.
-std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error,
-                         const std::vector<std::string>& args) {
+std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App* command = ParsedCommand(app);
-  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    const std::vector<std::string> extras = app.remaining(/*recurse=*/true);
+  const std::vector<std::string> extras = app.remaining(/*recurse=*/true);
+  const bool no_command =
+      command == nullptr && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+  if (no_command && extras.empty()) return "no command given";
+  if (no_command || dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
     const std::string extra = extras.empty() ? "" : extras.front();
     std::vector<std::string> known = OptionNames(app);
     if (command != nullptr) {
@@ -91,7 +111,6 @@ std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error,
                             ? absl::StrCat("; commands: ", absl::StrJoin(CommandNames(app), ", "))
                             : absl::StrCat("; did you mean ", nearest, "?"));
   }
-  if (command == nullptr && args.empty()) return "no command given";
   return error.what();
 }
 
@@ -102,8 +121,7 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   CLI::App app("Train and serve Vision Transformers on a vitd daemon.", "vitctl");
   app.fallthrough();
   app.require_subcommand(1);
-  app.footer(kFooter);
-  app.get_formatter()->column_width(30);
+  app.formatter(std::make_shared<HelpFormatter>());
   AddGlobalOptions(app, session);
   AddStartRun(app, session);
   AddStatus(app, session);
@@ -117,7 +135,15 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   AddClassify(app, session);
   AddHealth(app, session);
   AddCompletion(app, session);
+  app.footer(kFooter);  // after the commands, which would inherit it
 
+  // What the completion scripts call; the words after it are no command line yet, so they are not
+  // parsed.
+  if (!args.empty() && args[0] == "__complete") {
+    const size_t skip = args.size() > 1 && args[1] == "--" ? 2 : 1;
+    session.out() << Completer(app, session).Complete({args.begin() + skip, args.end()});
+    return kExitOk;
+  }
   try {
     app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
   } catch (const CLI::CallForHelp&) {
@@ -129,7 +155,7 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   } catch (const CLI::ParseError& error) {
     const CLI::App* command = ParsedCommand(app);
     return session.Fail(absl::InvalidArgumentError(
-        absl::StrCat(UsageMessage(app, error, args), "; see vitctl ",
+        absl::StrCat(UsageMessage(app, error), "; see vitctl ",
                      command == nullptr ? "" : absl::StrCat(command->get_name(), " "), "--help")));
   }
   const int exit_code = session.action();

@@ -51,16 +51,18 @@ void SetDeadline(absl::Duration timeout, grpc::ClientContext* context) {
   context->set_deadline(absl::ToChronoTime(absl::Now() + timeout));
 }
 
+// `left`: what remains of the timeout, in a call that is retried.
 template <typename Stub, typename Request, typename Response>
 absl::StatusOr<Response> Call(
     Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-    const Request& request, const std::string& server, absl::Duration timeout) {
+    const Request& request, const VitClient::Options& options, absl::Duration left) {
   grpc::ClientContext context;
-  SetDeadline(timeout, &context);
+  SetDeadline(left, &context);
   Response response;
   const grpc::Status status = (stub.*method)(&context, request, &response);
   if (!status.ok()) {
-    return TranslateError(status.error_code(), status.error_message(), server, timeout);
+    return TranslateError(status.error_code(), status.error_message(), options.server,
+                          options.timeout);
   }
   return response;
 }
@@ -196,8 +198,8 @@ absl::StatusOr<vit::v1::StartTrainingResponse> VitClient::StartTraining(
   bool reached = false;
   absl::Duration backoff = kFirstBackoff;
   for (;;) {
-    auto response = Call(stubs_->training, &TrainingService::Stub::StartTraining, request,
-                         options_.server, deadline - absl::Now());
+    auto response = Call(stubs_->training, &TrainingService::Stub::StartTraining, request, options_,
+                         deadline - absl::Now());
     if (response.status().code() != absl::StatusCode::kUnavailable) return response;
     reached |= GetTransportFailure(response.status()) != TransportFailure::kConnect;
     const absl::Time limit =
@@ -210,55 +212,55 @@ absl::StatusOr<vit::v1::StartTrainingResponse> VitClient::StartTraining(
 }
 
 absl::StatusOr<vit::v1::StatusResponse> VitClient::Status(const vit::v1::StatusRequest& request) {
-  return Call(stubs_->training, &TrainingService::Stub::Status, request, options_.server,
+  return Call(stubs_->training, &TrainingService::Stub::Status, request, options_,
               options_.timeout);
 }
 
 absl::StatusOr<vit::v1::ListRunsResponse> VitClient::ListRuns(
     const vit::v1::ListRunsRequest& request) {
-  return Call(stubs_->training, &TrainingService::Stub::ListRuns, request, options_.server,
+  return Call(stubs_->training, &TrainingService::Stub::ListRuns, request, options_,
               options_.timeout);
 }
 
 absl::StatusOr<vit::v1::StopRunResponse> VitClient::StopRun(
     const vit::v1::StopRunRequest& request) {
-  return Call(stubs_->training, &TrainingService::Stub::StopRun, request, options_.server,
+  return Call(stubs_->training, &TrainingService::Stub::StopRun, request, options_,
               options_.timeout);
 }
 
 absl::StatusOr<vit::v1::ResumeRunResponse> VitClient::ResumeRun(
     const vit::v1::ResumeRunRequest& request) {
-  return Call(stubs_->training, &TrainingService::Stub::ResumeRun, request, options_.server,
+  return Call(stubs_->training, &TrainingService::Stub::ResumeRun, request, options_,
               options_.timeout);
 }
 
 absl::StatusOr<vit::v1::DeleteRunResponse> VitClient::DeleteRun(
     const vit::v1::DeleteRunRequest& request) {
-  return Call(stubs_->training, &TrainingService::Stub::DeleteRun, request, options_.server,
+  return Call(stubs_->training, &TrainingService::Stub::DeleteRun, request, options_,
               options_.timeout);
 }
 
 absl::StatusOr<vit::v1::GetHistoryResponse> VitClient::GetHistory(
     const vit::v1::GetHistoryRequest& request) {
-  return Call(stubs_->training, &TrainingService::Stub::GetHistory, request, options_.server,
+  return Call(stubs_->training, &TrainingService::Stub::GetHistory, request, options_,
               options_.timeout);
 }
 
 absl::StatusOr<vit::v1::ListPresetsResponse> VitClient::ListPresets(
     const vit::v1::ListPresetsRequest& request) {
-  return Call(stubs_->training, &TrainingService::Stub::ListPresets, request, options_.server,
+  return Call(stubs_->training, &TrainingService::Stub::ListPresets, request, options_,
               options_.timeout);
 }
 
 absl::StatusOr<vit::v1::ClassifyResponse> VitClient::Classify(
     const vit::v1::ClassifyRequest& request) {
-  return Call(stubs_->inference, &InferenceService::Stub::Classify, request, options_.server,
+  return Call(stubs_->inference, &InferenceService::Stub::Classify, request, options_,
               options_.timeout);
 }
 
 absl::StatusOr<grpc::health::v1::HealthCheckResponse> VitClient::CheckHealth(
     const grpc::health::v1::HealthCheckRequest& request) {
-  return Call(stubs_->health, &grpc::health::v1::Health::Stub::Check, request, options_.server,
+  return Call(stubs_->health, &grpc::health::v1::Health::Stub::Check, request, options_,
               options_.timeout);
 }
 

@@ -65,10 +65,12 @@ std::string Completer::Complete(const std::vector<std::string>& words) {
   int positionals = 0;
   for (size_t i = 0; i + 1 < words.size(); ++i) {
     if (pending != nullptr) {
+      if (pending->check_lname("server")) session_.server = words[i];
       pending = nullptr;
     } else if (absl::StartsWith(words[i], "-") && words[i] != "-") {
       const CLI::Option* option = FindOption(app_, command, words[i]);
       if (option != nullptr && TakesValue(*option)) pending = option;
+      if (absl::StartsWith(words[i], "--server=")) session_.server = words[i].substr(9);
     } else if (command == nullptr) {
       command = FindCommand(app_, words[i]);
       if (command == nullptr) return "";
@@ -112,7 +114,6 @@ std::string Completer::Complete(const std::vector<std::string>& words) {
 
 void Completer::AddCommands(const CLI::App& app) {
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (command->get_group().empty()) continue;
     candidates_.push_back({command->get_name(), command->get_description()});
   }
 }

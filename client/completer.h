@@ -14,9 +14,10 @@ class Option;
 
 namespace vit {
 
-// Finds what may stand at the end of a command line. What a value may be follows from its option's
-// type name: runs, models and presets are asked from the daemon within half a second, spec fields
-// and states come from the protos.
+// Finds what may stand at the end of a command line that is still being written, so that it need
+// not parse. What a value may be follows from its option's type name: runs, models and presets are
+// asked from the daemon (of --server where the line has one) within half a second, spec fields and
+// states come from the protos.
 class Completer {
  public:
   Completer(const CLI::App& app, Session& session) : app_(app), session_(session) {}

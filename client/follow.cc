@@ -20,8 +20,6 @@ using ::vit::v1::MetricPoint;
 using ::vit::v1::Run;
 using ::vit::v1::WatchResponse;
 
-constexpr int kCurvePoints = 80;  // as many as the widest curve shows
-
 // False where `stop` came first.
 bool Pause(absl::Duration duration, const std::stop_token& stop) {
   std::mutex mu;
@@ -97,7 +95,6 @@ class Follower {
   }
 
   void Show(WatchResponse* update) {
-    const bool first = run_.id().empty();
     const bool returned = lost_since_ != absl::InfiniteFuture();
     run_ = update->run();
     if (run_.state() != vit::v1::RUN_STATE_INTERRUPTED) {
@@ -105,22 +102,9 @@ class Follower {
       lost_since_ = absl::InfiniteFuture();
       if (returned) output_->Notice("");
     }
-    if (first) LoadCurves();
     if (returned) FillGap(update);
     KeepNewPoints(update);
     output_->Update(*update);
-  }
-
-  // The points before the first message, for the curves of the live view.
-  void LoadCurves() {
-    if (session_.json() || !session_.terminal().out_is_tty) return;
-    vit::v1::GetHistoryRequest request;
-    request.set_run(run_.id());
-    request.set_max_points(2 * kCurvePoints);
-    auto history = client_.GetHistory(request);
-    if (!history.ok()) return;  // the curves start empty then
-    output_->History(*history);
-    for (const MetricPoint& point : history->points()) Seen(point);
   }
 
   // What happened while there was no connection.
@@ -201,7 +185,7 @@ class Follower {
     const auto elapsed = Elapsed(run_, absl::Now());
     const std::string best = BestText(run_);
     const std::string head = absl::StrCat(
-        "run ", RunTitle(run_), " ", StateName(run_.state()),
+        "run ", run_.id(), " ", StateName(run_.state()),
         elapsed ? absl::StrCat(" after ", FormatSeconds(*elapsed)) : "",
         run_.best_checkpoint().has_accuracy() ? absl::StrCat(", best accuracy ", best) : "");
     const std::string classify = absl::StrCat(

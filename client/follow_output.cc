@@ -59,7 +59,11 @@ class PlainLines final : public FollowOutput {
         !IsFinal(run.state())) {
       Line(Printable(run.phase()));
     }
-    for (const MetricPoint& point : update.points()) Line(PointText(run, point));
+    for (int i = 0; i < update.points_size(); ++i) {
+      const MetricPoint& point = update.points(i);
+      Line(PointText(run, point, /*newest=*/i + 1 == update.points_size()),
+           point.has_time() ? ToTime(point.time()) : absl::Now());
+    }
     const auto& best = run.best_checkpoint();
     if (run.has_best_checkpoint() && best.step() != last_.best_checkpoint().step()) {
       Line(absl::StrCat("new best checkpoint: ", BestText(run)));
@@ -70,11 +74,12 @@ class PlainLines final : public FollowOutput {
   void Notice(absl::string_view text) override { notes_.Notice(text); }
 
  private:
-  void Line(absl::string_view text) {
-    session_.out() << FormatClock(absl::Now()) << "  " << text << std::endl;
+  void Line(absl::string_view text, absl::Time time = absl::Now()) {
+    session_.out() << FormatClock(time) << "  " << text << std::endl;
   }
 
-  static std::string PointText(const Run& run, const MetricPoint& point) {
+  // The time left belongs to the newest point only: a first message brings all the points so far.
+  static std::string PointText(const Run& run, const MetricPoint& point, bool newest) {
     std::string line = absl::StrCat("step ", point.step());
     if (run.total_steps() > 0) absl::StrAppend(&line, "/", run.total_steps());
     absl::StrAppend(&line, "  epoch ", FormatEpoch(point.epoch()), "  ", SplitName(point.split()),
@@ -85,7 +90,7 @@ class PlainLines final : public FollowOutput {
       if (point.images_per_second() > 0) {
         absl::StrAppend(&line, "  ", FormatSpeed(point.images_per_second()), " images/s");
       }
-      if (run.has_time_left()) {
+      if (newest && run.has_time_left()) {
         absl::StrAppend(&line, "  left ", FormatSeconds(ToDuration(run.time_left())));
       }
     }
@@ -102,9 +107,6 @@ class LiveView final : public FollowOutput {
   explicit LiveView(const Session& session) : session_(session) { session_.out() << "\x1b[?25l"; }
   ~LiveView() override { Close(); }
 
-  void History(const vit::v1::GetHistoryResponse& history) override {
-    for (const MetricPoint& point : history.points()) curves_.Add(point);
-  }
   void Update(const WatchResponse& update) override {
     for (const MetricPoint& point : update.points()) curves_.Add(point);
     run_ = update.run();
@@ -121,7 +123,8 @@ class LiveView final : public FollowOutput {
   void Close() override {
     if (closed_) return;
     closed_ = true;
-    session_.out() << "\x1b[?25h" << std::flush;
+    // The line below the view may hold the "^C" that the terminal echoed.
+    session_.out() << "\r\x1b[K\x1b[?25h" << std::flush;
   }
 
  private:

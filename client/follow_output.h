@@ -16,8 +16,6 @@ class FollowOutput {
  public:
   virtual ~FollowOutput() = default;
 
-  // Points from before the watching began, for the curves.
-  virtual void History(const vit::v1::GetHistoryResponse& history) {}
   // A message of the stream; its points are new.
   virtual void Update(const vit::v1::WatchResponse& update) = 0;
   // Time passed. Called every `tick` while nothing else happens.

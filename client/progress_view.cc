@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "client/run_text.h"
@@ -152,20 +153,25 @@ std::string ProgressBar(double ratio, int width, bool utf8) {
 std::string Sparkline(const std::vector<double>& values, int width) {
   static constexpr std::array<const char*, 8> kLevels = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
   const size_t count = std::min(values.size(), static_cast<size_t>(std::max(width, 0)));
-  const auto begin = values.end() - static_cast<ptrdiff_t>(count);
+  std::vector<double> levels;
   double low = INFINITY, high = -INFINITY;
-  for (auto it = begin; it != values.end(); ++it) {
-    if (!std::isfinite(*it)) continue;
-    low = std::min(low, *it);
-    high = std::max(high, *it);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t begin = i * values.size() / count, end = (i + 1) * values.size() / count;
+    const double mean = std::accumulate(values.begin() + static_cast<ptrdiff_t>(begin),
+                                        values.begin() + static_cast<ptrdiff_t>(end), 0.0) /
+                        static_cast<double>(end - begin);
+    levels.push_back(mean);
+    if (!std::isfinite(mean)) continue;
+    low = std::min(low, mean);
+    high = std::max(high, mean);
   }
   std::string line;
-  for (auto it = begin; it != values.end(); ++it) {
-    if (!std::isfinite(*it)) {
+  for (const double level : levels) {
+    if (!std::isfinite(level)) {
       line += " ";
     } else {
-      const double level = high > low ? (*it - low) / (high - low) * 7 : 0;
-      line += kLevels[static_cast<size_t>(std::lround(level))];
+      line += kLevels[static_cast<size_t>(
+          std::lround(high > low ? (level - low) / (high - low) * 7 : 0))];
     }
   }
   return line;

@@ -36,7 +36,8 @@ std::vector<std::string> RenderFrame(const vit::v1::Run& run, const Curves& curv
 // `ratio` of `width` columns: eighths of blocks in UTF-8, '#' and '-' in ASCII.
 std::string ProgressBar(double ratio, int width, bool utf8);
 
-// The newest `width` of `values`, scaled to their own range, as block characters.
+// All of `values` as block characters, scaled to their own range; where there are more than
+// `width`, each character is the mean of its part of them.
 std::string Sparkline(const std::vector<double>& values, int width);
 
 }  // namespace vit

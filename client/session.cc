@@ -12,11 +12,6 @@
 namespace vit {
 namespace {
 
-std::string EnvironmentServer() {
-  const char* value = std::getenv("VITCTL_SERVER");
-  return value == nullptr || *value == '\0' ? kDefaultServer : value;
-}
-
 // What to do about a server that does not answer.
 std::string WayOut(const absl::Status& status, const std::string& server) {
   if (GetTransportFailure(status) != TransportFailure::kConnect) return "";
@@ -27,6 +22,11 @@ std::string WayOut(const absl::Status& status, const std::string& server) {
 }
 
 }  // namespace
+
+std::string DefaultServer() {
+  const char* value = std::getenv("VITCTL_SERVER");
+  return value == nullptr || *value == '\0' ? kDefaultServer : value;
+}
 
 int ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {
@@ -101,7 +101,7 @@ void Session::PrintJson(const google::protobuf::Message& message) const {
 }
 
 std::string Session::CommandLine(absl::string_view command) const {
-  if (server == EnvironmentServer()) return absl::StrCat("vitctl ", command);
+  if (server == DefaultServer()) return absl::StrCat("vitctl ", command);
   return absl::StrCat("vitctl --server ", server, " ", command);
 }
 

@@ -48,12 +48,15 @@ struct Io {
   std::function<std::stop_token()> catch_interrupt;
 };
 
+// VITCTL_SERVER of the environment, else kDefaultServer.
+std::string DefaultServer();
+
 class Session {
  public:
   explicit Session(Io io) : io_(std::move(io)) {}
 
   // Global options, set by the parser.
-  std::string server = kDefaultServer;
+  std::string server = DefaultServer();
   std::string output = "table";
   std::string timeout;
   // What the chosen command does; its result is the exit code.

@@ -51,19 +51,42 @@ void ShortenUntilFits(const std::vector<Table::Column>& columns, int width, Layo
   }
 }
 
+// Gives what room is left back to the columns that were drawn narrower than they are, the narrowest
+// first.
+void WidenIntoRoom(const std::vector<int>& natural, int width, Layout* layout) {
+  for (int room = width - layout->Total(); room > 0; --room) {
+    int narrowest = -1;
+    for (size_t i = 0; i < natural.size(); ++i) {
+      if (!layout->shown[i] || layout->widths[i] >= natural[i]) continue;
+      if (narrowest < 0 || layout->widths[i] < layout->widths[narrowest])
+        narrowest = static_cast<int>(i);
+    }
+    if (narrowest < 0) return;
+    ++layout->widths[narrowest];
+  }
+}
+
 }  // namespace
 
 std::string Table::Render(int width, bool color, bool utf8) const {
-  Layout layout;
+  std::vector<int> natural;
   for (size_t i = 0; i < columns_.size(); ++i) {
-    int natural = DisplayWidth(columns_[i].title);
-    for (const auto& row : rows_) natural = std::max(natural, DisplayWidth(row[i].text));
-    layout.widths.push_back(natural);
+    natural.push_back(DisplayWidth(columns_[i].title));
+    for (const auto& row : rows_) natural[i] = std::max(natural[i], DisplayWidth(row[i].text));
   }
+  Layout layout;
+  layout.widths = natural;
   layout.shown.assign(columns_.size(), true);
   if (width > 0) {
+    // One long name should not cost whole columns: those that can be shortened count with twice
+    // their least width.
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      if (columns_[i].min_width > 0)
+        layout.widths[i] = std::min(natural[i], 2 * columns_[i].min_width);
+    }
     DropUntilFits(columns_, width, &layout);
     ShortenUntilFits(columns_, width, &layout);
+    WidenIntoRoom(natural, width, &layout);
   }
 
   std::string out;
@@ -73,7 +96,9 @@ std::string Table::Render(int width, bool color, bool utf8) const {
     for (size_t i = 0; i < columns_.size(); ++i) {
       if (!layout.shown[i]) continue;
       const Cell& cell = cell_of(i);
-      const std::string text = Ellipsize(cell.text, layout.widths[i], utf8);
+      const std::string text = columns_[i].keep_end
+                                   ? EllipsizeStart(cell.text, layout.widths[i], utf8)
+                                   : Ellipsize(cell.text, layout.widths[i], utf8);
       const int rest = layout.widths[i] - DisplayWidth(text);
       const bool right = columns_[i].align == Align::kRight;
       if (!text.empty()) {

@@ -11,17 +11,19 @@ namespace vit {
 
 // A table with a header line, columns two spaces apart, no trailing blanks.
 //
-// Where its natural width is more than there is room for, columns with the highest `drop` go, one
-// by one; then those with a `min_width` are shortened, the widest first. A line is never wrapped by
-// us.
+// Where there is not enough room, columns with the highest `drop` go, one by one, until the rest
+// fits with the columns that have a `min_width` at no more than twice that; those are shortened
+// further only where nothing is left to drop, and take what room remains. A line is never wrapped
+// by us.
 class Table {
  public:
   enum class Align { kLeft, kRight };
   struct Column {
     std::string title;
     Align align = Align::kLeft;
-    int drop = 0;       // 0: never dropped
-    int min_width = 0;  // 0: never shortened
+    int drop = 0;           // 0: never dropped
+    int min_width = 0;      // 0: never shortened
+    bool keep_end = false;  // what goes when it is shortened is its start, as suits a path
   };
   struct Cell {
     Cell(std::string text, Style style = Style::kPlain) : text(std::move(text)), style(style) {}

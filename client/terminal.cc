@@ -146,6 +146,15 @@ std::string Ellipsize(absl::string_view text, int width, bool utf8) {
   return absl::StrCat(text.substr(0, text.size() - rest.size()), ellipsis);
 }
 
+std::string EllipsizeStart(absl::string_view text, int width, bool utf8) {
+  int excess = DisplayWidth(text) - width;
+  if (excess <= 0) return std::string(text);
+  if (width <= 0) return "";
+  ++excess;  // for the ellipsis
+  while (excess > 0 && !text.empty()) excess -= CharacterWidth(NextCharacter(&text));
+  return absl::StrCat(utf8 ? "…" : "~", text);
+}
+
 std::string Printable(absl::string_view text) {
   std::string out;
   out.reserve(text.size());

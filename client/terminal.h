@@ -33,6 +33,8 @@ int DisplayWidth(absl::string_view text);
 
 // `text` cut to `width` columns, with an ellipsis in place of what went.
 std::string Ellipsize(absl::string_view text, int width, bool utf8);
+// The same, with the start of `text` gone.
+std::string EllipsizeStart(absl::string_view text, int width, bool utf8);
 
 // `text` with control characters replaced by visible escapes: what comes from outside must not move
 // the cursor.

@@ -156,7 +156,7 @@ void PrintJson(const Session& session, const std::vector<FileResult>& results) {
 void PrintTable(const Session& session, const std::vector<FileResult>& results) {
   const Terminal& terminal = session.terminal();
   using Align = Table::Align;
-  Table table({{"FILE", Align::kLeft, 0, 12},
+  Table table({{"FILE", Align::kLeft, 0, 16, /*keep_end=*/true},
                {"CLASS", Align::kLeft, 0, 12},
                {"PROBABILITY", Align::kRight},
                {"", Align::kLeft, 1}});
@@ -215,18 +215,18 @@ int Classify(Session& session, const ClassifyOptions& options) {
 void AddClassify(CLI::App& app, Session& session) {
   auto options = std::make_shared<ClassifyOptions>();
   CLI::App* command = app.add_subcommand("classify", "Name what pictures show");
-  command
-      ->add_option("FILE", options->files, "Pictures (JPEG, PNG, WebP, BMP); - is standard input")
+  command->add_option("FILE", options->files, "Pictures; - is standard input")
       ->type_name("PATH")
       ->required();
   command->add_option("--model", options->model, "run:ID, or latest (the default)")
       ->type_name("MODEL");
   command->add_option("--top-k", options->top_k, "Classes to name for each picture")
       ->type_name("K")
-      ->check(CLI::Range(1, 1000000))
+      ->check(CLI::Range(1, 1000000).description(""))
       ->capture_default_str();
   command->footer(
-      R"(A picture that cannot be read is reported, and the others are still answered: exit code 1.
+      R"(A picture that cannot be read is reported and the others are still answered; the
+exit code is 1 then.
 )");
   command->callback([&session, options] {
     session.action = [&session, options] { return Classify(session, *options); };

@@ -1,10 +1,8 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "client/commands/commands.h"
-#include "client/completer.h"
 #include "client/completion_scripts.h"
 
 namespace vit {
@@ -15,7 +13,7 @@ void AddCompletion(CLI::App& app, Session& session) {
   command->add_option("SHELL", *shell, "bash, zsh or fish")
       ->type_name("SHELL")
       ->required()
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}).description(""));
   command->footer(R"(The script asks vitctl itself for every completion, so it never goes stale.
 
   bash: echo 'source <(vitctl completion bash)' >> ~/.bashrc
@@ -25,17 +23,6 @@ void AddCompletion(CLI::App& app, Session& session) {
   command->callback([&session, shell] {
     session.action = [&session, shell] {
       session.out() << CompletionScript(*shell);
-      return kExitOk;
-    };
-  });
-
-  // What the scripts call: the words of the command line so far, the one to complete last.
-  CLI::App* hidden =
-      app.add_subcommand("__complete", "Print completions")->group("")->prefix_command();
-  hidden->callback([&app, &session, hidden] {
-    session.action = [&app, &session, words = hidden->remaining()] {
-      Completer completer(app, session);
-      session.out() << completer.Complete(words);
       return kExitOk;
     };
   });

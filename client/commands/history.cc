@@ -92,18 +92,16 @@ void AddHistory(CLI::App& app, Session& session) {
   auto options = std::make_shared<HistoryOptions>();
   CLI::App* command =
       app.add_subcommand("history", "Show a run's loss, accuracy and learning rate");
-  command->add_option("RUN", options->run, "Id, start of an id, or name")
-      ->type_name("RUN")
-      ->required();
+  command->add_option("RUN", options->run, "Id, its start, or name")->type_name("RUN")->required();
   command->add_option("--split", options->split, "train or validation; both if left out")
       ->type_name("SPLIT")
-      ->check(CLI::IsMember({"train", "validation"}));
+      ->check(CLI::IsMember({"train", "validation"}).description(""));
   command->add_option("--after-step", options->after_step, "Only points after this step")
       ->type_name("STEP")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Validator(CLI::NonNegativeNumber).description(""));
   command->add_option("--max-points", options->max_points, "At most so many, evenly thinned")
       ->type_name("N")
-      ->check(CLI::Range(1, 1000000));
+      ->check(CLI::Range(1, 1000000).description(""));
   command->add_flag("--csv", options->csv, "Comma-separated values, in full precision");
   command->callback([&session, options] {
     session.action = [&session, options] { return ShowHistory(session, *options); };

@@ -36,8 +36,7 @@ int ResumeRun(Session& session, const ResumeOptions& options) {
     session.out() << "run " << RunTitle(run) << " goes on from step "
                   << FormatCount(run.has_last_checkpoint() ? run.last_checkpoint().step()
                                                            : run.step());
-    if (run.queue_position() > 1)
-      session.out() << ", place " << run.queue_position() << " in the queue";
+    if (run.queue_position() > 1) session.out() << ", " << PhaseText(run);
     session.out() << "\n";
     if (!options.watch) {
       session.out() << "follow it with: " << session.CommandLine(absl::StrCat("watch ", run.id()))
@@ -56,14 +55,12 @@ int ResumeRun(Session& session, const ResumeOptions& options) {
 void AddResume(CLI::App& app, Session& session) {
   auto options = std::make_shared<ResumeOptions>();
   CLI::App* command = app.add_subcommand("resume", "Go on with a run from its last checkpoint");
-  command->add_option("RUN", options->run, "Id, start of an id, or name")
-      ->type_name("RUN")
-      ->required();
+  command->add_option("RUN", options->run, "Id, its start, or name")->type_name("RUN")->required();
   command
       ->add_option("--loader-threads", options->loader_threads,
                    "Threads that load data from now on")
       ->type_name("N")
-      ->check(CLI::Range(1, 1024));
+      ->check(CLI::Range(1, 1024).description(""));
   command->add_flag("--watch", options->watch, "Follow the run to its end");
   command->callback([&session, options] {
     session.action = [&session, options] { return ResumeRun(session, *options); };

@@ -133,7 +133,7 @@ void AddRuns(CLI::App& app, Session& session) {
       ->allow_extra_args(false);
   command->add_option("--limit", options->limit, "At most so many")
       ->type_name("N")
-      ->check(CLI::Range(1, 1000000))
+      ->check(CLI::Range(1, 1000000).description(""))
       ->capture_default_str();
   command->callback([&session, options] {
     session.action = [&session, options] { return ListRuns(session, *options); };

@@ -34,9 +34,9 @@ std::vector<std::pair<std::string, Table::Cell>> Summary(
                              model.embed_dim(), ", depth ", model.depth(), ", ", model.num_heads(),
                              " heads, ", model.image_size(), " px, patch ", model.patch_size(),
                              ", ", model.num_classes(), " classes")},
-      {"data", absl::StrCat(Printable(spec.data().source()), ": ",
-                            FormatCount(response.train_size()), " training and ",
-                            FormatCount(response.validation_size()), " validation pictures")},
+      {"data", absl::StrCat(FormatCount(response.train_size()), " training and ",
+                            FormatCount(response.validation_size()), " validation pictures of ",
+                            Printable(spec.data().source()))},
       {"length", absl::StrCat(FormatCount(response.total_steps()), " steps of ",
                               FormatCount(spec.batch_size()), " pictures")},
       {"memory", absl::StrCat("about ", FormatBytes(response.estimated_memory_bytes()))},
@@ -85,15 +85,17 @@ int StartRun(Session& session, const StartRunOptions& options) {
   } else if (options.validate_only) {
     PrintValidated(session, *response);
   } else {
-    const bool queued = response->run().queue_position() > 1;
-    session.out() << (queued ? "queued run " : "started run ") << RunTitle(response->run());
-    if (queued) session.out() << ", place " << response->run().queue_position() << " in the queue";
+    const vit::v1::Run& run = response->run();
+    const bool queued = run.state() == vit::v1::RUN_STATE_QUEUED;
+    session.out() << (queued ? "queued run " : "started run ") << RunTitle(run);
+    if (queued && run.queue_position() == 1) session.out() << ", next in the queue";
+    if (queued && run.queue_position() > 1) session.out() << ", " << PhaseText(run);
     session.out() << "\n"
                   << RenderFields(Summary(*response), terminal.columns(), terminal.color,
                                   terminal.utf8);
     if (!options.watch) {
-      session.out() << "follow it with: "
-                    << session.CommandLine(absl::StrCat("watch ", response->run().id())) << "\n";
+      session.out() << "follow it with: " << session.CommandLine(absl::StrCat("watch ", run.id()))
+                    << "\n";
     }
     session.out().flush();
   }
@@ -108,9 +110,7 @@ int StartRun(Session& session, const StartRunOptions& options) {
 void AddStartRun(CLI::App& app, Session& session) {
   auto options = std::make_shared<StartRunOptions>();
   CLI::App* command = app.add_subcommand("start-run", "Start a training run, or queue it");
-  command
-      ->add_option("--data", options->spec.data,
-                   "shapes:, folder:PATH, cifar10:PATH, cifar100:PATH")
+  command->add_option("--data", options->spec.data, "shapes:, folder:PATH, cifar10:PATH, ...")
       ->type_name("SOURCE");
   command->add_option("--preset", options->preset, "A recipe or model; see vitctl presets")
       ->type_name("PRESET");
@@ -126,8 +126,8 @@ void AddStartRun(CLI::App& app, Session& session) {
   command->add_flag("--validate-only", options->validate_only,
                     "Check, print the effective spec, start nothing");
   command->footer(
-      R"(The preset comes first; fields of --spec override it, then --data and --init, then --set.
-A path is the daemon's. Where the daemon is on this machine, it may be relative.
+      R"(The preset comes first; fields of --spec override it, then --data and --init,
+then --set. Paths are the daemon's: absolute, unless it is on this machine.
 
   vitctl start-run --data folder:/data/pets --preset vit_small_patch16_224 \
       --set optimizer.learning_rate=3e-4 --set epochs=20 --watch

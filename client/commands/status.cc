@@ -104,8 +104,7 @@ int ShowStatus(Session& session, const std::string& run) {
 void AddStatus(CLI::App& app, Session& session) {
   auto run = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("status", "Show a run as it is now");
-  command->add_option("RUN", *run, "Id, start of an id, or name; the latest if left out")
-      ->type_name("RUN");
+  command->add_option("RUN", *run, "Id, its start, or name; default: the latest")->type_name("RUN");
   command->callback(
       [&session, run] { session.action = [&session, run] { return ShowStatus(session, *run); }; });
 }

@@ -21,12 +21,14 @@ int StopRun(Session& session, const std::string& run) {
     return kExitOk;
   }
   const vit::v1::Run& stopped = response->run();
+  const bool stopping = stopped.state() == vit::v1::RUN_STATE_STOPPING;
   session.out() << "run " << RunTitle(stopped)
-                << (stopped.state() == vit::v1::RUN_STATE_STOPPING
-                        ? " writes a checkpoint and stops"
-                        : " is stopped")
-                << "; go on with it later: "
-                << session.CommandLine(absl::StrCat("resume ", stopped.id())) << "\n";
+                << (stopping ? " writes a checkpoint and stops" : " is stopped");
+  if (stopping || stopped.has_last_checkpoint()) {
+    session.out() << "; go on with it later: "
+                  << session.CommandLine(absl::StrCat("resume ", stopped.id()));
+  }
+  session.out() << "\n";
   return kExitOk;
 }
 
@@ -35,7 +37,7 @@ int StopRun(Session& session, const std::string& run) {
 void AddStop(CLI::App& app, Session& session) {
   auto run = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("stop", "Stop a run, after a checkpoint");
-  command->add_option("RUN", *run, "Id, start of an id, or name")->type_name("RUN")->required();
+  command->add_option("RUN", *run, "Id, its start, or name")->type_name("RUN")->required();
   command->callback(
       [&session, run] { session.action = [&session, run] { return StopRun(session, *run); }; });
 }

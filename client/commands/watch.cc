@@ -15,21 +15,21 @@ void AddWatch(CLI::App& app, Session& session) {
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("watch", "Follow a run to its end");
-  command->add_option("RUN", options->run, "Id, start of an id, or name; the latest if left out")
+  command->add_option("RUN", options->run, "Id, its start, or name; default: the latest")
       ->type_name("RUN");
-  command
-      ->add_option("--reconnect", options->reconnect, "How long to try where the connection breaks")
+  command->add_option("--reconnect", options->reconnect, "How long to reconnect; 0: never")
       ->type_name("DURATION")
       ->check(
           [](const std::string& text) {
             const auto parsed = ParseTimeout(text);
-            return parsed.ok() ? std::string() : std::string(parsed.status().message());
+            return parsed.ok() || text == "0" ? std::string()
+                                              : std::string(parsed.status().message());
           },
           "", "")
-      ->capture_default_str();
+      ->default_str("2m");
   command->footer(
-      R"(A live view on a terminal, one line for each event in a pipe, one JSON message a line
-with -o json. Ctrl-C leaves the run going. There is no --timeout unless one is given.
+      R"(A live view on a terminal, one line for each event in a pipe, one JSON message a
+line with -o json. Ctrl-C leaves the run going. Without --timeout there is none.
 )");
   command->callback([&session, options] {
     session.action = [&session, options]() -> int {

@@ -1,0 +1,150 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "tests/client/fake_vitd.h"
+
+namespace vit {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// Names every picture after its bytes; "bad..." cannot be decoded.
+FakeAnswers Naming(std::vector<v1::ClassifyRequest>* requests) {
+  FakeAnswers answers;
+  answers.classify = [requests](const v1::ClassifyRequest& request,
+                                v1::ClassifyResponse* response) {
+    requests->push_back(request);
+    for (const std::string& image : request.images()) {
+      v1::ImageResult* result = response->add_results();
+      if (absl::StartsWith(image, "bad")) {
+        if (request.images_size() == 1)
+          return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "not a picture");
+        result->set_code(grpc::StatusCode::INVALID_ARGUMENT);
+        result->set_error("not a picture");
+        continue;
+      }
+      v1::ClassScore* first = result->add_classes();
+      first->set_label(image.substr(0, 20));
+      first->set_probability(0.931f);
+      v1::ClassScore* second = result->add_classes();
+      second->set_index(7);
+      second->set_label("other");
+      second->set_probability(0.042f);
+    }
+    response->mutable_model()->set_model("run:7f3a2c");
+    response->mutable_model()->set_run("7f3a2c");
+    response->mutable_model()->set_step(1200);
+    return grpc::Status::OK;
+  };
+  return answers;
+}
+
+std::string Picture(const std::string& name, const std::string& bytes) {
+  const std::string path = absl::StrCat(::testing::TempDir(), "/", name);
+  std::ofstream(path, std::ios::binary) << bytes;
+  return path;
+}
+
+TEST(ClassifyCommandTest, NamesOnePicture) {
+  std::vector<v1::ClassifyRequest> requests;
+  FakeVitd vitd(Naming(&requests));
+  const std::string cat = Picture("cat.jpg", "tabby");
+  const Outcome outcome =
+      Vitctl(vitd, {"classify", cat, "--model", "run:7f3a2c", "--top-k", "2"}, Tty(200));
+  EXPECT_EQ(outcome.exit_code, kExitOk) << outcome.err;
+  ASSERT_EQ(requests.size(), 1u);
+  EXPECT_EQ(requests[0].model(), "run:7f3a2c");
+  EXPECT_EQ(requests[0].top_k(), 2);
+  EXPECT_THAT(outcome.out, HasSubstr(cat + "  tabby        93.1%"));
+  EXPECT_THAT(outcome.out, HasSubstr("other         4.2%"));
+  EXPECT_THAT(outcome.out, HasSubstr("by run:7f3a2c, step 1,200\n"));
+}
+
+TEST(ClassifyCommandTest, BadPicturesFailAlone) {
+  std::vector<v1::ClassifyRequest> requests;
+  FakeVitd vitd(Naming(&requests));
+  const std::string bad = Picture("notes.txt.jpg", "bad");
+  const std::string cat = Picture("cat.jpg", "tabby");
+  const Outcome outcome = Vitctl(vitd, {"classify", bad, "/no/such.jpg", cat});
+  EXPECT_EQ(outcome.exit_code, kExitFailure);
+  EXPECT_EQ(outcome.err,
+            absl::StrCat("vitctl: ", bad, ": not a picture\nvitctl: /no/such.jpg: no such file\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("tabby"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("notes")));
+}
+
+TEST(ClassifyCommandTest, OneBadPictureGivesItsOwnExitCode) {
+  std::vector<v1::ClassifyRequest> requests;
+  FakeVitd vitd(Naming(&requests));
+  const Outcome undecodable = Vitctl(vitd, {"classify", Picture("a.jpg", "bad")});
+  EXPECT_EQ(undecodable.exit_code, kExitUsage);
+  EXPECT_THAT(undecodable.err, HasSubstr("a.jpg: not a picture\n"));
+  EXPECT_EQ(Vitctl(vitd, {"classify", "/no/such.jpg"}).exit_code, kExitNotFound);
+}
+
+TEST(ClassifyCommandTest, ReadsStandardInput) {
+  std::vector<v1::ClassifyRequest> requests;
+  FakeVitd vitd(Naming(&requests));
+  const Outcome outcome = Vitctl(vitd, {"classify", "-"}, Pipe(), "from stdin");
+  EXPECT_EQ(outcome.exit_code, kExitOk) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("from stdin"));
+}
+
+TEST(ClassifyCommandTest, ManyPicturesGoInBatches) {
+  std::vector<v1::ClassifyRequest> requests;
+  FakeVitd vitd(Naming(&requests));
+  std::vector<std::string> args = {"classify", "-o", "json"};
+  for (int i = 0; i < 100; ++i)
+    args.push_back(Picture(absl::StrCat(i, ".jpg"), absl::StrCat("picture ", i)));
+  const Outcome outcome = Vitctl(vitd, args);
+  EXPECT_EQ(outcome.exit_code, kExitOk);
+  EXPECT_EQ(requests.size(), 2u);
+  const auto results = nlohmann::json::parse(outcome.out)["results"];
+  ASSERT_EQ(results.size(), 100u);
+  EXPECT_EQ(results[99]["classes"][0]["label"], "picture 99");
+  EXPECT_EQ(results[99]["model"]["step"], 1200);
+}
+
+TEST(ClassifyCommandTest, BatchesAreBoundedInBytes) {
+  std::vector<v1::ClassifyRequest> requests;
+  FakeVitd vitd(Naming(&requests));
+  std::vector<std::string> args = {"classify"};
+  for (int i = 0; i < 3; ++i)
+    args.push_back(Picture(absl::StrCat("big", i), std::string(9 << 20, 'x')));
+  EXPECT_EQ(Vitctl(vitd, args).exit_code, kExitOk);
+  EXPECT_EQ(requests.size(), 3u);
+}
+
+TEST(ClassifyCommandTest, JsonHoldsErrorsToo) {
+  std::vector<v1::ClassifyRequest> requests;
+  FakeVitd vitd(Naming(&requests));
+  const Outcome outcome =
+      Vitctl(vitd, {"-o", "json", "classify", Picture("a.jpg", "bad"), Picture("b.jpg", "tabby")});
+  EXPECT_EQ(outcome.exit_code, kExitFailure);
+  EXPECT_EQ(outcome.err, "");
+  const auto results = nlohmann::json::parse(outcome.out)["results"];
+  EXPECT_EQ(results[0]["error"]["code"], "INVALID_ARGUMENT");
+  EXPECT_EQ(results[1]["classes"][1]["index"], 7);
+}
+
+TEST(ClassifyCommandTest, NoModelYetIsUnavailable) {
+  FakeAnswers answers;
+  answers.classify = [](const auto&, auto*) {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "no run has a checkpoint yet");
+  };
+  FakeVitd vitd(answers);
+  const Outcome outcome = Vitctl(vitd, {"classify", Picture("a.jpg", "x")});
+  EXPECT_EQ(outcome.exit_code, kExitUnavailable);
+  EXPECT_EQ(outcome.err, "vitctl: no run has a checkpoint yet\n");
+}
+
+}  // namespace
+}  // namespace vit
