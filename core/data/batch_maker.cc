@@ -99,7 +99,7 @@ void BatchMaker::FillBatches() {
   }
 }
 
-absl::StatusOr<std::optional<Batch>> BatchMaker::Next(std::stop_token stop) {
+absl::StatusOr<std::optional<Batch>> BatchMaker::Next(const std::stop_token& stop) {
   std::unique_ptr<Work> work;
   {
     const std::stop_callback wake(stop, [this] {

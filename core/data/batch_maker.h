@@ -44,7 +44,7 @@ class BatchMaker {
   ~BatchMaker();
 
   // The next batch; none at the end. CANCELLED once `stop` is requested.
-  absl::StatusOr<std::optional<Batch>> Next(std::stop_token stop);
+  absl::StatusOr<std::optional<Batch>> Next(const std::stop_token& stop);
 
  private:
   struct Work {

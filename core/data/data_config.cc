@@ -65,7 +65,7 @@ absl::Status ValidateTrain(const TrainTransform& train) {
 absl::Status ValidateNormalization(const DataConfig& config) {
   for (const auto* values : {&config.mean(), &config.std()}) {
     const absl::string_view field = values == &config.mean() ? "mean" : "std";
-    if (values->size() != 0 && values->size() != 3) {
+    if (!values->empty() && values->size() != 3) {
       return absl::InvalidArgumentError(absl::StrCat("data.", field, " has ", values->size(),
                                                      " values; expected 3, one per channel"));
     }

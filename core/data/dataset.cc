@@ -22,11 +22,11 @@ std::string Fingerprint::Hex() const { return absl::StrFormat("%016x", hash_); }
 absl::StatusOr<DataSource> ParseDataSource(absl::string_view source) {
   constexpr absl::string_view kExpected =
       "expected shapes:, shapes:hard, folder:PATH, cifar10:PATH or cifar100:PATH";
-  const size_t colon = source.find(':');
   DataSource parsed;
+  const size_t colon = source.find(':');
   if (colon != absl::string_view::npos) {
-    parsed.scheme = std::string(source.substr(0, colon));
-    parsed.path = std::string(source.substr(colon + 1));
+    absl::StrAppend(&parsed.scheme, source.substr(0, colon));
+    absl::StrAppend(&parsed.path, source.substr(colon + 1));
   }
   const auto bad = [&](absl::string_view why) {
     return absl::InvalidArgumentError(

@@ -105,8 +105,9 @@ absl::StatusOr<Image> DecodeWithOpenCv(absl::string_view bytes, const ImageHeade
       return absl::InvalidArgumentError(
           absl::StrCat(format, ": the data is damaged (", e.err, ")"));
     }
-    if (bgr.empty())
+    if (bgr.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(format, ": the data is damaged"));
+    }
     if (bgr.cols != header.width || bgr.rows != header.height || bgr.type() != CV_8UC3) {
       return absl::InvalidArgumentError(absl::StrCat(format, ": the header says ", header.width,
                                                      "x", header.height, " but the picture is ",

@@ -80,7 +80,7 @@ absl::StatusOr<Listing> List(const fs::path& folder, const std::vector<std::stri
     if (S_ISDIR(info.st_mode)) {
       listing.folders.emplace_back(name);
     } else if (S_ISREG(info.st_mode) && HasPictureExtension(name)) {
-      listing.pictures.push_back({std::string(name), info.st_size});
+      listing.pictures.push_back({entry->d_name, info.st_size});
     } else {
       ++listing.other_files;
     }
@@ -138,18 +138,16 @@ class ImageFolder : public DataSet {
 };
 
 absl::Status ImageFolder::ListAll(const fs::path& root, double validation_fraction) {
-  VIT_ASSIGN_OR_RETURN(Listing top, List(root, options_.data_roots));
-  const auto has = [&](const char* name) {
-    return std::binary_search(top.folders.begin(), top.folders.end(), name);
+  VIT_ASSIGN_OR_RETURN(Listing listing, List(root, options_.data_roots));
+  const auto has = [&](absl::string_view name) {
+    return std::binary_search(listing.folders.begin(), listing.folders.end(), name);
   };
-  std::string validation;
-  for (const char* name : {"val", "validation", "test"}) {
-    if (validation.empty() && has(name)) validation = name;
-  }
+  const bool has_train_folder = has("train");
+  const std::string validation = has("val")          ? "val"
+                                 : has("validation") ? "validation"
+                                 : has("test")       ? "test"
+                                                     : "";
   fs::path train = root;
-  Listing listing = std::move(top);
-  const bool has_train_folder =
-      std::binary_search(listing.folders.begin(), listing.folders.end(), std::string("train"));
   if (has_train_folder) {
     train = root / "train";
     VIT_ASSIGN_OR_RETURN(listing, List(train, options_.data_roots));

@@ -18,8 +18,8 @@ class TrainLoader::Impl {
         next_step_(options.first_step),
         maker_(MakerOptions()) {}
 
-  absl::StatusOr<Batch> Next(std::stop_token stop) {
-    VIT_ASSIGN_OR_RETURN(std::optional<Batch> batch, maker_.Next(std::move(stop)));
+  absl::StatusOr<Batch> Next(const std::stop_token& stop) {
+    VIT_ASSIGN_OR_RETURN(std::optional<Batch> batch, maker_.Next(stop));
     VIT_RETURN_IF_ERROR(reader_->CheckBadFraction());
     if (!batch.has_value()) {
       return absl::InvalidArgumentError("the training split has fewer pictures than one batch");
@@ -69,9 +69,7 @@ class TrainLoader::Impl {
 TrainLoader::TrainLoader(SampleReader* reader, const Options& options)
     : impl_(std::make_unique<Impl>(reader, options)) {}
 TrainLoader::~TrainLoader() = default;
-absl::StatusOr<Batch> TrainLoader::Next(std::stop_token stop) {
-  return impl_->Next(std::move(stop));
-}
+absl::StatusOr<Batch> TrainLoader::Next(std::stop_token stop) { return impl_->Next(stop); }
 
 class EvalLoader::Impl {
  public:
@@ -81,8 +79,8 @@ class EvalLoader::Impl {
         size_(reader->data().size(options.split)),
         maker_(MakerOptions()) {}
 
-  absl::StatusOr<Batch> Next(std::stop_token stop) {
-    VIT_ASSIGN_OR_RETURN(std::optional<Batch> batch, maker_.Next(std::move(stop)));
+  absl::StatusOr<Batch> Next(const std::stop_token& stop) {
+    VIT_ASSIGN_OR_RETURN(std::optional<Batch> batch, maker_.Next(stop));
     return batch.has_value() ? *std::move(batch) : Batch{};
   }
 
@@ -121,8 +119,6 @@ class EvalLoader::Impl {
 EvalLoader::EvalLoader(SampleReader* reader, const Options& options)
     : impl_(std::make_unique<Impl>(reader, options)) {}
 EvalLoader::~EvalLoader() = default;
-absl::StatusOr<Batch> EvalLoader::Next(std::stop_token stop) {
-  return impl_->Next(std::move(stop));
-}
+absl::StatusOr<Batch> EvalLoader::Next(std::stop_token stop) { return impl_->Next(stop); }
 
 }  // namespace vit

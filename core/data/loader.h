@@ -29,11 +29,12 @@ struct Batch {
   int size = 0;                 // places, readable or not
 };
 
-// What is common to both loaders. Where `cache` is CACHE_MODE_AUTO and both splits fit in
-// max_cache_bytes, pictures are decoded once.
+// What is common to both loaders. With CACHE_MODE_AUTO decoded pictures are kept for the next
+// epoch, as many as max_cache_bytes has room for; which ones are kept changes speed only. A picture
+// that was unreadable once is not tried again. Thread-safe.
 class SampleReader {
  public:
-  // Called once for each unreadable picture, from a loader thread.
+  // Called once for each unreadable picture, from loader threads, possibly from several at once.
   using BadImageCallback = std::function<void(const std::string& name, const absl::Status& why)>;
 
   // `config`: effective. Fails nothing by itself.
@@ -80,7 +81,7 @@ class TrainLoader {
   ~TrainLoader();
 
   // The next step's batch. CANCELLED once `stop` is requested; CheckBadFraction's error where it
-  // applies.
+  // applies. INVALID_ARGUMENT where the split is smaller than a batch. One thread at a time.
   absl::StatusOr<Batch> Next(std::stop_token stop);
 
  private:

@@ -64,6 +64,9 @@ struct Taps {
   const int32_t* weights_of(int i) const { return &weights[size_t{1} * i * stride]; }
 };
 
+// Pillow rounds by adding a half and cutting off what follows the point.
+int CutOff(double x) { return static_cast<int>(x); }
+
 // Taps of positions first .. first + count - 1 of `out_size`, over [low, high) of an axis of
 // `in_size`.
 Taps MakeTaps(int in_size, float low, float high, int64_t out_size, int64_t first, int count,
@@ -79,8 +82,8 @@ Taps MakeTaps(int in_size, float low, float high, int64_t out_size, int64_t firs
   std::vector<double> exact(taps.stride);
   for (int i = 0; i < count; ++i) {
     const double center = low + (static_cast<double>(first + i) + 0.5) * scale;
-    const int begin = std::max(static_cast<int>(center - support + 0.5), 0);
-    const int end = std::min(static_cast<int>(center + support + 0.5), in_size);
+    const int begin = std::max(CutOff(center - support + 0.5), 0);
+    const int end = std::min(CutOff(center + support + 0.5), in_size);
     const int n = std::max(end - begin, 0);
     double sum = 0;
     for (int x = 0; x < n; ++x) {
@@ -91,7 +94,7 @@ Taps MakeTaps(int in_size, float low, float high, int64_t out_size, int64_t firs
     for (int x = 0; x < n; ++x) {
       const double weight = sum != 0 ? exact[x] / sum : exact[x];
       const double scaled = weight * (1 << kPrecisionBits);
-      weights[x] = static_cast<int32_t>(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+      weights[x] = CutOff(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
     }
     taps.ranges[i] = {begin, n};
   }

@@ -125,6 +125,7 @@ double SquaredDistance(const Histogram& a, const Histogram& b) {
 class ColourTest : public ::testing::TestWithParam<const char*> {
  protected:
   static constexpr int kTrain = 3000;
+  static constexpr double kPerClass = 300;
   static constexpr int kVal = 500;
   ColourTest() : data_(OpenShapes(GetParam(), 32, kTrain, kVal)) {
     for (int i = 0; i < kTrain; ++i) {
@@ -157,8 +158,8 @@ class ColourTest : public ::testing::TestWithParam<const char*> {
 };
 
 TEST_P(ColourTest, NearestHistogramDoesNotTellTheShape) {
-  std::vector<int64_t> labels;
-  for (int i = 0; i < kTrain; ++i) labels.push_back(data_->label(DataSplit::kTrain, i));
+  std::vector<int64_t> labels(kTrain);
+  for (int i = 0; i < kTrain; ++i) labels[i] = data_->label(DataSplit::kTrain, i);
   EXPECT_LT(Accuracy(train_, labels), 0.5);
   RecordProperty("accuracy", std::to_string(Accuracy(train_, labels)));
 }
@@ -168,7 +169,7 @@ TEST_P(ColourTest, NearestMeanHistogramDoesNotTellTheShape) {
   std::vector<int64_t> labels = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
   for (int i = 0; i < kTrain; ++i) {
     Histogram& mean = means[data_->label(DataSplit::kTrain, i)];
-    for (size_t k = 0; k < mean.size(); ++k) mean[k] += train_[i][k] / (kTrain / 10);
+    for (size_t k = 0; k < mean.size(); ++k) mean[k] += train_[i][k] / kPerClass;
   }
   EXPECT_LT(Accuracy(means, labels), 0.5);
 }
@@ -181,6 +182,7 @@ INSTANTIATE_TEST_SUITE_P(Variants, ColourTest, ::testing::Values("shapes:", "sha
 // class than colour is.
 TEST(ShapesTest, ClassesDifferInShape) {
   constexpr int kSide = 32, kTrain = 3000, kVal = 500;
+  constexpr double kPerClass = 300;
   const auto data = OpenShapes("shapes:", kSide, kTrain, kVal);
   const auto mask = [&](DataSplit split, int index) {
     const Image image = *data->Load(split, index, 0);
@@ -194,7 +196,7 @@ TEST(ShapesTest, ClassesDifferInShape) {
   for (int i = 0; i < kTrain; ++i) {
     const auto inside = mask(DataSplit::kTrain, i);
     auto& mean = means[data->label(DataSplit::kTrain, i)];
-    for (size_t k = 0; k < mean.size(); ++k) mean[k] += inside[k] / (kTrain / 10);
+    for (size_t k = 0; k < mean.size(); ++k) mean[k] += inside[k] / kPerClass;
   }
   int right = 0;
   for (int i = 0; i < kVal; ++i) {
