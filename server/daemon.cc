@@ -170,7 +170,7 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
 void DaemonImpl::Shutdown(absl::Time deadline) {
   shut_down_ = true;
   if (grpc_ == nullptr) return;
-  logger_->Info("shutting down: no new work, finishing what is under way");
+  if (engine_ != nullptr) logger_->Info("shutting down: no new work, finishing what is under way");
   grpc_->SetServing(false);
   training_service_.RefuseNewWork();
   inference_service_.RefuseNewWork();

@@ -360,7 +360,9 @@ TEST_F(DaemonTest, FullQueueIsRefused) {
 
 TEST_F(DaemonTest, ShutdownInterruptsTheRunAndTheNextDaemonGoesOn) {
   StartDaemon();
-  const vit::v1::Run run = client_->Start(TinySpec(400));
+  vit::v1::TrainingSpec spec = TinySpec(400);
+  spec.mutable_evaluation()->set_every_steps(100);
+  const vit::v1::Run run = client_->Start(spec);
   client_->AwaitStep(run.id(), 20);
   StopDaemon();
   config_.resume_interrupted = false;
