@@ -50,12 +50,14 @@ std::vector<std::string> FieldNames(const Descriptor* type) {
 }
 
 // Every field below `type` by its path, so that a field in the wrong place is found too.
-void CollectPaths(const Descriptor* type, const std::string& prefix, std::vector<std::string>* paths) {
+void CollectPaths(const Descriptor* type, const std::string& prefix,
+                  std::vector<std::string>* paths) {
   for (int i = 0; i < type->field_count(); ++i) {
     const FieldDescriptor* field = type->field(i);
     const std::string path = absl::StrCat(prefix, field->name());
     paths->push_back(path);
-    if (field->message_type() != nullptr && !field->is_repeated() && absl::StrContains(field->message_type()->full_name(), "vit.")) {
+    if (field->message_type() != nullptr && !field->is_repeated() &&
+        absl::StrContains(field->message_type()->full_name(), "vit.")) {
       CollectPaths(field->message_type(), path + ".", paths);
     }
   }
@@ -69,7 +71,8 @@ std::string Suggestion(const Descriptor* type, absl::string_view name) {
   for (const std::string& path : paths) {
     if (absl::EndsWith(path, absl::StrCat(".", name))) inside.push_back(path);
   }
-  if (!inside.empty()) return absl::StrCat("; did you mean '", absl::StrJoin(inside, "' or '"), "'?");
+  if (!inside.empty())
+    return absl::StrCat("; did you mean '", absl::StrJoin(inside, "' or '"), "'?");
   return absl::StrCat("; known: ", absl::StrJoin(FieldNames(type), ", "));
 }
 
@@ -102,7 +105,8 @@ class FirstError : public google::protobuf::io::ErrorCollector {
     const absl::string_view type_name = Between(message, "Message type \"", '"');
     const absl::string_view field = Between(message, "has no field named \"", '"');
     if (const Descriptor* type = FindType(root_, type_name); type != nullptr && !field.empty()) {
-      absl::StrAppend(&message_, type->name(), " has no field '", field, "'", Suggestion(type, field));
+      absl::StrAppend(&message_, type->name(), " has no field '", field, "'",
+                      Suggestion(type, field));
     } else {
       absl::StrAppend(&message_, message);
     }
@@ -114,18 +118,35 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   std::string message_;
 };
 
+// The suggestion for the JSON parser's "(optimizer) learning_rte: Cannot find field.", or "" for
+// another message.
+std::string JsonSuggestion(const Descriptor* root, absl::string_view message) {
+  const size_t end = message.find(": Cannot find field");
+  if (end == absl::string_view::npos) return "";
+  absl::string_view field = message.substr(0, end);
+  const Descriptor* type = root;
+  if (const absl::string_view path = Between(field, "(", ')'); !path.empty()) {
+    for (const absl::string_view part : absl::StrSplit(path, '.')) {
+      const FieldDescriptor* step = type->FindFieldByCamelcaseName(std::string(part));
+      if (step == nullptr) step = type->FindFieldByName(std::string(part));
+      if (step == nullptr || step->message_type() == nullptr) return "";
+      type = step->message_type();
+    }
+  }
+  const size_t space = field.rfind(' ');
+  if (space != absl::string_view::npos) field.remove_prefix(space + 1);
+  return Suggestion(type, field);
+}
+
 absl::Status ParseJson(absl::string_view text, bool ignore_unknown, Message* message) {
   google::protobuf::util::JsonParseOptions options;
   options.ignore_unknown_fields = ignore_unknown;
   std::unique_ptr<Message> parsed(message->New());
-  const auto status = google::protobuf::util::JsonStringToMessage(std::string(text), parsed.get(), options);
+  const auto status =
+      google::protobuf::util::JsonStringToMessage(std::string(text), parsed.get(), options);
   if (!status.ok()) {
     std::string what(status.message().data(), status.message().size());
-    const absl::string_view field = Between(what, "Cannot find field: ", ' ');
-    const std::string name(absl::StripSuffix(absl::StripSuffix(field, "."), ":"));
-    if (!name.empty()) {
-      absl::StrAppend(&what, Suggestion(message->GetDescriptor(), name));
-    }
+    absl::StrAppend(&what, JsonSuggestion(message->GetDescriptor(), what));
     return absl::InvalidArgumentError(what);
   }
   MergeByPresence(*parsed, message);
@@ -148,49 +169,55 @@ absl::Status ParseText(absl::string_view text, bool ignore_unknown, Message* mes
   return absl::OkStatus();
 }
 
-absl::Status WrongValue(absl::string_view path, absl::string_view value, absl::string_view expected) {
+absl::Status WrongValue(absl::string_view path, absl::string_view value,
+                        absl::string_view expected) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": '", value, "' is not ", expected));
 }
 
-absl::Status SetInteger(const FieldDescriptor* field, absl::string_view path, absl::string_view value,
-                        Message* message) {
+absl::Status SetInteger(const FieldDescriptor* field, absl::string_view path,
+                        absl::string_view value, Message* message) {
   const Reflection* reflection = message->GetReflection();
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32: {
       int32_t v;
       if (!absl::SimpleAtoi(value, &v)) return WrongValue(path, value, "a 32-bit integer");
-      field->is_repeated() ? reflection->AddInt32(message, field, v) : reflection->SetInt32(message, field, v);
+      field->is_repeated() ? reflection->AddInt32(message, field, v)
+                           : reflection->SetInt32(message, field, v);
       return absl::OkStatus();
     }
     case FieldDescriptor::CPPTYPE_INT64: {
       int64_t v;
       if (!absl::SimpleAtoi(value, &v)) return WrongValue(path, value, "an integer");
-      field->is_repeated() ? reflection->AddInt64(message, field, v) : reflection->SetInt64(message, field, v);
+      field->is_repeated() ? reflection->AddInt64(message, field, v)
+                           : reflection->SetInt64(message, field, v);
       return absl::OkStatus();
     }
     case FieldDescriptor::CPPTYPE_UINT32: {
       uint32_t v;
       if (!absl::SimpleAtoi(value, &v)) return WrongValue(path, value, "an integer of at least 0");
-      field->is_repeated() ? reflection->AddUInt32(message, field, v) : reflection->SetUInt32(message, field, v);
+      field->is_repeated() ? reflection->AddUInt32(message, field, v)
+                           : reflection->SetUInt32(message, field, v);
       return absl::OkStatus();
     }
     default: {
       uint64_t v;
       if (!absl::SimpleAtoi(value, &v)) return WrongValue(path, value, "an integer of at least 0");
-      field->is_repeated() ? reflection->AddUInt64(message, field, v) : reflection->SetUInt64(message, field, v);
+      field->is_repeated() ? reflection->AddUInt64(message, field, v)
+                           : reflection->SetUInt64(message, field, v);
       return absl::OkStatus();
     }
   }
 }
 
-absl::Status SetScalar(const FieldDescriptor* field, absl::string_view path, absl::string_view value,
-                       Message* message) {
+absl::Status SetScalar(const FieldDescriptor* field, absl::string_view path,
+                       absl::string_view value, Message* message) {
   const Reflection* reflection = message->GetReflection();
   const bool repeated = field->is_repeated();
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING: {
       std::string v(value);
-      repeated ? reflection->AddString(message, field, v) : reflection->SetString(message, field, v);
+      repeated ? reflection->AddString(message, field, v)
+               : reflection->SetString(message, field, v);
       return absl::OkStatus();
     }
     case FieldDescriptor::CPPTYPE_BOOL: {
@@ -204,10 +231,12 @@ absl::Status SetScalar(const FieldDescriptor* field, absl::string_view path, abs
       double v;
       if (!absl::SimpleAtod(value, &v)) return WrongValue(path, value, "a number");
       if (field->cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE) {
-        repeated ? reflection->AddDouble(message, field, v) : reflection->SetDouble(message, field, v);
+        repeated ? reflection->AddDouble(message, field, v)
+                 : reflection->SetDouble(message, field, v);
       } else {
         const float f = static_cast<float>(v);
-        repeated ? reflection->AddFloat(message, field, f) : reflection->SetFloat(message, field, f);
+        repeated ? reflection->AddFloat(message, field, f)
+                 : reflection->SetFloat(message, field, f);
       }
       return absl::OkStatus();
     }
@@ -217,7 +246,8 @@ absl::Status SetScalar(const FieldDescriptor* field, absl::string_view path, abs
         const EnumValueDescriptor* candidate = type->value(i);
         if (absl::EqualsIgnoreCase(value, candidate->name()) ||
             absl::EqualsIgnoreCase(value, ShortEnumName(candidate))) {
-          repeated ? reflection->AddEnum(message, field, candidate) : reflection->SetEnum(message, field, candidate);
+          repeated ? reflection->AddEnum(message, field, candidate)
+                   : reflection->SetEnum(message, field, candidate);
           return absl::OkStatus();
         }
       }
@@ -226,9 +256,10 @@ absl::Status SetScalar(const FieldDescriptor* field, absl::string_view path, abs
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return absl::InvalidArgumentError(
           absl::StrCat(path, " is a group of fields; set one of ",
-                       absl::StrJoin(FieldNames(field->message_type()), ", ", [&](std::string* out, const std::string& name) {
-                         absl::StrAppend(out, path, ".", name);
-                       })));
+                       absl::StrJoin(FieldNames(field->message_type()), ", ",
+                                     [&](std::string* out, const std::string& name) {
+                                       absl::StrAppend(out, path, ".", name);
+                                     })));
     default:
       return SetInteger(field, path, value, message);
   }
@@ -237,7 +268,8 @@ absl::Status SetScalar(const FieldDescriptor* field, absl::string_view path, abs
 }  // namespace
 
 std::string ShortEnumName(const EnumValueDescriptor* value) {
-  // The prefix is the enumeration's name in capitals, words joined by underscores: the zero value less "UNSPECIFIED".
+  // The prefix is the enumeration's name in capitals, words joined by underscores: the zero value
+  // less "UNSPECIFIED".
   const std::string prefix(absl::StripSuffix(value->type()->value(0)->name(), "UNSPECIFIED"));
   return absl::AsciiStrToLower(absl::StripPrefix(value->name(), prefix));
 }
@@ -297,10 +329,12 @@ absl::Status SetField(absl::string_view assignment, Message* message) {
       } else if (i == 0 && parts.size() == 1) {
         hint = Suggestion(root, parts[0]);
       } else {
-        hint = !nearest.empty() ? absl::StrCat("; did you mean '", nearest, "'?") : Suggestion(type, parts[i]);
+        hint = !nearest.empty() ? absl::StrCat("; did you mean '", nearest, "'?")
+                                : Suggestion(type, parts[i]);
       }
-      return absl::InvalidArgumentError(absl::StrCat("no field '", path, "'",
-                                                     prefix.empty() ? "" : absl::StrCat(" (in '", prefix, "')"), hint));
+      return absl::InvalidArgumentError(
+          absl::StrCat("no field '", path, "'",
+                       prefix.empty() ? "" : absl::StrCat(" (in '", prefix, "')"), hint));
     }
     if (i + 1 == parts.size()) {
       if (!field->is_repeated()) return SetScalar(field, path, value, owner);
@@ -331,8 +365,8 @@ void MergeByPresence(const Message& from, Message* into) {
       MergeByPresence(reflection->GetMessage(from, field), reflection->MutableMessage(into, field));
     }
   }
-  // What is left is scalars and emptied lists, which MergeFrom copies; messages merged above merge to themselves. A
-  // nested list would be appended twice, so messages are taken out first.
+  // What is left is scalars and emptied lists, which MergeFrom copies; messages merged above merge
+  // to themselves. A nested list would be appended twice, so messages are taken out first.
   std::unique_ptr<Message> rest(from.New());
   rest->CopyFrom(from);
   for (const FieldDescriptor* field : fields) {

@@ -1,4 +1,5 @@
-// The text forms of the configuration messages: files that people write, --set paths, and merging by presence.
+// The text forms of the configuration messages: files that people write, --set paths, and merging
+// by presence.
 #ifndef VIT_PROTO_SPEC_TEXT_H_
 #define VIT_PROTO_SPEC_TEXT_H_
 
@@ -11,23 +12,25 @@
 
 namespace vit {
 
-// Reads `text`, in protobuf text format, or in JSON where its first character is '{', over `message` (set fields win).
-// INVALID_ARGUMENT with line and column; an unknown field names the nearest known one.
+// Reads `text`, in protobuf text format, or in JSON where its first character is '{', over
+// `message` (set fields win). INVALID_ARGUMENT with line and column; an unknown field names the
+// nearest known one.
 absl::Status ParseMessageText(absl::string_view text, google::protobuf::Message* message);
 
-// Reads a message that the program itself stored: as above, but unknown fields are ignored, so that older and newer
-// versions' files load.
+// Reads a message that the program itself stored: as above, but unknown fields are ignored, so that
+// older and newer versions' files load.
 absl::Status ParseStoredMessageText(absl::string_view text, google::protobuf::Message* message);
 
 // `message` in protobuf text format, one field a line.
 std::string MessageToText(const google::protobuf::Message& message);
 
-// Applies "path.to.field=value". Enumerations take their full name or its end in any case ("adamw"), booleans true,
-// false, 1, 0, lists comma-separated values. INVALID_ARGUMENT names the nearest field for a wrong path, and what was
-// expected for a wrong value.
+// Applies "path.to.field=value". Enumerations take their full name or its end in any case
+// ("adamw"), booleans true, false, 1, 0, lists comma-separated values. INVALID_ARGUMENT names the
+// nearest field for a wrong path, and what was expected for a wrong value.
 absl::Status SetField(absl::string_view assignment, google::protobuf::Message* message);
 
-// Merges `from` over `into`: set fields win, messages merge field by field, repeated fields replace where `from` has any.
+// Merges `from` over `into`: set fields win, messages merge field by field, repeated fields replace
+// where `from` has any.
 void MergeByPresence(const google::protobuf::Message& from, google::protobuf::Message* into);
 
 // The candidate nearest to `name` by edit distance, or "" where none is near.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/base/random.h"
+#include "core/model/gelu.h"
 #include "core/model/model_config.h"
 
 namespace vit {
@@ -76,7 +77,7 @@ MlpImpl::MlpImpl(const ModelConfig& config) : drop_rate_(config.proj_drop_rate()
 }
 
 at::Tensor MlpImpl::forward(const at::Tensor& x) {
-  const at::Tensor hidden = Dropout(at::gelu(fc1_->forward(x)), drop_rate_, is_training());
+  const at::Tensor hidden = Dropout(Gelu(fc1_->forward(x)), drop_rate_, is_training());
   return Dropout(fc2_->forward(hidden), drop_rate_, is_training());
 }
 

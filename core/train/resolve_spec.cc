@@ -1,5 +1,6 @@
 #include "core/train/resolve_spec.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -266,13 +267,13 @@ absl::Status ResolveInit(const TrainingEnvironment& environment, TrainingSpec* s
   return CheckInitialWeights(*spec, environment);
 }
 
-// The decoded pictures that a SampleReader would keep.
+// The decoded pictures that a SampleReader keeps.
 int64_t DecodedBytes(const TrainingSpec& spec, const DataSet& data) {
   if (spec.data().cache() != vit::v1::CACHE_MODE_AUTO) return 0;
   const int64_t side = data.native_size() > 0 ? data.native_size() : spec.model().image_size();
   const int64_t bytes =
       3 * side * side * (data.size(DataSplit::kTrain) + data.size(DataSplit::kValidation));
-  return bytes <= spec.data().max_cache_bytes() ? bytes : 0;
+  return std::min(bytes, spec.data().max_cache_bytes());
 }
 
 }  // namespace

@@ -35,7 +35,8 @@ class CheckpointTest : public ::testing::Test {
     checkpoint.state.data_fingerprint = "abc";
     checkpoint.state.compute_threads = 2;
     checkpoint.state.time = absl::UnixEpoch() + absl::Milliseconds(1500);
-    checkpoint.weights = {{"head.weight", at::arange(6, at::kFloat).view({2, 3})}, {"head.bias", at::ones({2})}};
+    checkpoint.weights = {{"head.weight", at::arange(6, at::kFloat).view({2, 3})},
+                          {"head.bias", at::ones({2})}};
     checkpoint.optimizer = {{"step", at::full({}, 3.0f)}};
     checkpoint.description.model.set_num_classes(2);
     checkpoint.description.preprocessing.add_mean(0.5);
@@ -86,7 +87,8 @@ TEST_F(CheckpointTest, ComesBackAsItWas) {
 
 TEST_F(CheckpointTest, AFailureBeforeTheRenameLeavesNothing) {
   ASSERT_TRUE(WriteCheckpoint(run_, Make(1), Ready).ok());
-  const absl::Status status = WriteCheckpoint(run_, Make(2), [] { return absl::ResourceExhaustedError("disk full"); });
+  const absl::Status status =
+      WriteCheckpoint(run_, Make(2), [] { return absl::ResourceExhaustedError("disk full"); });
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(Steps(), ElementsAre(1));
   EXPECT_EQ(std::distance(fs::directory_iterator(run_ / "checkpoints"), {}), 1);

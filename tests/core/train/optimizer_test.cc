@@ -51,15 +51,19 @@ at::Tensor Gradient(const at::Tensor& like, int step) {
 TEST(OptimizerTest, AdamWFollowsItsFormula) {
   torch::NoGradGuard no_grad;
   TwoParameters module;
-  at::Tensor weight = module->weight.clone().to(at::kDouble), bias = module->bias.clone().to(at::kDouble);
+  at::Tensor weight = module->weight.clone().to(at::kDouble),
+             bias = module->bias.clone().to(at::kDouble);
   auto groups = FlattenParameters(*module, 0.1);
   auto optimizer = Optimizer::Create(AdamWConfig(), &groups);
-  at::Tensor wm = at::zeros_like(weight), wv = at::zeros_like(weight), bm = at::zeros_like(bias), bv = at::zeros_like(bias);
-  const auto reference = [](at::Tensor& p, at::Tensor& m, at::Tensor& v, const at::Tensor& g, double decay, int t) {
+  at::Tensor wm = at::zeros_like(weight), wv = at::zeros_like(weight), bm = at::zeros_like(bias),
+             bv = at::zeros_like(bias);
+  const auto reference = [](at::Tensor& p, at::Tensor& m, at::Tensor& v, const at::Tensor& g,
+                            double decay, int t) {
     const double lr = 0.01;
     m = 0.9 * m + 0.1 * g;
     v = 0.99 * v + 0.01 * g * g;
-    p = p - lr * decay * p - lr * (m / (1 - std::pow(0.9, t))) / ((v / (1 - std::pow(0.99, t))).sqrt() + 1e-8);
+    p = p - lr * decay * p -
+        lr * (m / (1 - std::pow(0.9, t))) / ((v / (1 - std::pow(0.99, t))).sqrt() + 1e-8);
   };
   for (int step = 0; step < 10; ++step) {
     module->weight.mutable_grad().copy_(Gradient(weight, step));
@@ -73,13 +77,16 @@ TEST(OptimizerTest, AdamWFollowsItsFormula) {
 }
 
 TEST(OptimizerTest, SgdEqualsLibTorchs) {
-  for (const auto& [momentum, nesterov] : {std::pair(0.0, false), std::pair(0.9, false), std::pair(0.9, true)}) {
+  for (const auto& [momentum, nesterov] :
+       {std::pair(0.0, false), std::pair(0.9, false), std::pair(0.9, true)}) {
     TwoParameters module, reference;
     auto groups = FlattenParameters(*module, 0.1);
     auto optimizer = Optimizer::Create(SgdConfig(momentum, nesterov), &groups);
-    torch::optim::SGD matrix({reference->weight},
-                             torch::optim::SGDOptions(0.05).momentum(momentum).nesterov(nesterov).weight_decay(0.1));
-    torch::optim::SGD vector({reference->bias}, torch::optim::SGDOptions(0.05).momentum(momentum).nesterov(nesterov));
+    torch::optim::SGD matrix(
+        {reference->weight},
+        torch::optim::SGDOptions(0.05).momentum(momentum).nesterov(nesterov).weight_decay(0.1));
+    torch::optim::SGD vector({reference->bias},
+                             torch::optim::SGDOptions(0.05).momentum(momentum).nesterov(nesterov));
     for (int step = 0; step < 5; ++step) {
       torch::NoGradGuard no_grad;
       module->weight.mutable_grad().copy_(Gradient(module->weight, step));
@@ -90,8 +97,10 @@ TEST(OptimizerTest, SgdEqualsLibTorchs) {
       matrix.step();
       vector.step();
     }
-    EXPECT_LT((module->weight - reference->weight).abs().max().item<double>(), 1e-6) << momentum << nesterov;
-    EXPECT_LT((module->bias - reference->bias).abs().max().item<double>(), 1e-6) << momentum << nesterov;
+    EXPECT_LT((module->weight - reference->weight).abs().max().item<double>(), 1e-6)
+        << momentum << nesterov;
+    EXPECT_LT((module->bias - reference->bias).abs().max().item<double>(), 1e-6)
+        << momentum << nesterov;
   }
 }
 
@@ -99,7 +108,8 @@ TEST(OptimizerTest, GradScaleDividesTheGradient) {
   torch::NoGradGuard no_grad;
   TwoParameters scaled, plain;
   auto scaled_groups = FlattenParameters(*scaled, 0), plain_groups = FlattenParameters(*plain, 0);
-  auto a = Optimizer::Create(SgdConfig(0, false), &scaled_groups), b = Optimizer::Create(SgdConfig(0, false), &plain_groups);
+  auto a = Optimizer::Create(SgdConfig(0, false), &scaled_groups),
+       b = Optimizer::Create(SgdConfig(0, false), &plain_groups);
   scaled->weight.mutable_grad().fill_(8);
   plain->weight.mutable_grad().fill_(2);
   a->Step(0.1, at::full({}, 4.0f), kZero);
@@ -122,15 +132,18 @@ TEST(OptimizerTest, AGradientThatIsNotFiniteChangesNothing) {
     optimizer->Step(0.1, kOne, kOne);
     EXPECT_TRUE(at::equal(module->weight, before));
     const NamedTensors after = optimizer->State();
-    for (size_t i = 0; i < state.size(); ++i) EXPECT_TRUE(at::equal(after[i].second, state[i].second)) << state[i].first;
+    for (size_t i = 0; i < state.size(); ++i)
+      EXPECT_TRUE(at::equal(after[i].second, state[i].second)) << state[i].first;
   }
 }
 
 TEST(OptimizerTest, StateGoesIntoAFreshOptimizer) {
   torch::NoGradGuard no_grad;
   TwoParameters first, second;
-  auto first_groups = FlattenParameters(*first, 0.1), second_groups = FlattenParameters(*second, 0.1);
-  auto a = Optimizer::Create(AdamWConfig(), &first_groups), b = Optimizer::Create(AdamWConfig(), &second_groups);
+  auto first_groups = FlattenParameters(*first, 0.1),
+       second_groups = FlattenParameters(*second, 0.1);
+  auto a = Optimizer::Create(AdamWConfig(), &first_groups),
+       b = Optimizer::Create(AdamWConfig(), &second_groups);
   first->weight.mutable_grad().fill_(1);
   a->Step(0.1, kOne, kZero);
   std::map<std::string, at::Tensor> state;

@@ -1,0 +1,188 @@
+#include "core/train/resolve_spec.h"
+
+#include <gmock/gmock.h>
+#include <google/protobuf/util/message_differencer.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/train/memory_estimate.h"
+#include "proto/spec_text.h"
+
+namespace vit {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::vit::v1::TrainingSpec;
+
+class ResolveSpecTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::path(::testing::TempDir()) /
+            ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    fs::create_directories(root_);
+    environment_.data_roots = {root_.string()};
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  absl::StatusOr<ResolvedSpec> Resolve(const std::string& preset,
+                                       const std::vector<std::string>& assignments) {
+    TrainingSpec spec;
+    spec.mutable_data()->set_source("shapes:");
+    for (const std::string& assignment : assignments) {
+      EXPECT_TRUE(SetField(assignment, &spec).ok()) << assignment;
+    }
+    return ResolveSpec(preset, spec, environment_);
+  }
+  fs::path root_;
+  TrainingEnvironment environment_;
+};
+
+TEST_F(ResolveSpecTest, EveryPresetParsesDescribesItselfAndResolves) {
+  ASSERT_FALSE(AllPresets().empty());
+  for (const auto& preset : AllPresets()) {
+    EXPECT_FALSE(preset.description().empty()) << preset.name();
+    EXPECT_TRUE(preset.spec().has_model()) << preset.name();
+    const auto resolved = Resolve(preset.name(), {});
+    EXPECT_TRUE(resolved.ok()) << preset.name() << ": " << resolved.status();
+  }
+}
+
+TEST_F(ResolveSpecTest, AnEffectiveSpecHasEveryFieldAndResolvesToItself) {
+  const auto resolved = Resolve("cifar10_small", {"epochs=3"});
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->spec.model().num_classes(), 10);
+  EXPECT_TRUE(resolved->spec.has_seed());
+  EXPECT_TRUE(resolved->spec.has_compute_threads());
+  EXPECT_EQ(resolved->spec.optimizer().type(), vit::v1::OPTIMIZER_TYPE_ADAMW);
+  EXPECT_EQ(resolved->steps_per_epoch, 20000 / 128);
+  EXPECT_EQ(resolved->total_steps, 3 * (20000 / 128));
+  const auto again = ResolveSpec("", resolved->spec, environment_);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(resolved->spec, again->spec));
+}
+
+TEST_F(ResolveSpecTest, WhatIsSetWinsOverThePreset) {
+  const auto resolved = Resolve(
+      "cifar10_small", {"optimizer.weight_decay=0", "max_steps=7", "schedule.warmup_steps=2"});
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->spec.optimizer().weight_decay(), 0);
+  EXPECT_EQ(resolved->total_steps, 7);
+  EXPECT_FALSE(resolved->spec.has_epochs());
+  EXPECT_FALSE(resolved->spec.schedule().has_warmup_fraction());
+}
+
+TEST_F(ResolveSpecTest, SeedsAreDrawnApart) {
+  EXPECT_NE(Resolve("shapes_demo", {})->spec.seed(), Resolve("shapes_demo", {})->spec.seed());
+}
+
+struct BadSpec {
+  std::string preset;
+  std::vector<std::string> assignments;
+  absl::StatusCode code;
+  std::string message;
+};
+
+TEST_F(ResolveSpecTest, WhatCannotWorkIsNamedWithTheWayOut) {
+  fs::create_directories(root_ / "empty");
+  const auto invalid = absl::StatusCode::kInvalidArgument;
+  const std::string root = root_.string();
+  for (const BadSpec& bad : {
+           BadSpec{"cifar_small",
+                   {},
+                   absl::StatusCode::kNotFound,
+                   "no preset 'cifar_small'; did you mean 'cifar10_small'?"},
+           BadSpec{"shapes_demo", {"data.source="}, invalid, "data.source is not set"},
+           BadSpec{"shapes_demo", {"data.source=http://x"}, invalid, "http"},
+           BadSpec{"shapes_demo",
+                   {"model.embed_dim=65"},
+                   invalid,
+                   "model.embed_dim is 65, not a multiple"},
+           BadSpec{"shapes_demo",
+                   {"model.image_size=33"},
+                   invalid,
+                   "model.image_size is 33, not a multiple"},
+           BadSpec{"shapes_demo",
+                   {"model.num_classes=3"},
+                   invalid,
+                   "model.num_classes is 3, but shapes: has 10 classes"},
+           BadSpec{"shapes_demo",
+                   {"schedule.warmup_steps=5000"},
+                   invalid,
+                   "a warmup of 5000 steps is longer than the run"},
+           BadSpec{"shapes_demo",
+                   {"schedule.warmup_steps=5", "schedule.warmup_epochs=1"},
+                   invalid,
+                   "more than one of"},
+           BadSpec{"shapes_demo",
+                   {"epochs=1", "max_steps=1"},
+                   invalid,
+                   "epochs and max_steps are both set"},
+           BadSpec{"shapes_demo",
+                   {"batch_size=30000"},
+                   invalid,
+                   "batch_size 30000 exceeds the 20000 training pictures"},
+           BadSpec{"shapes_demo",
+                   {"accumulation_steps=3"},
+                   invalid,
+                   "accumulation_steps 3 does not divide batch_size 64"},
+           BadSpec{"shapes_demo",
+                   {"optimizer.learning_rate=0"},
+                   invalid,
+                   "optimizer.learning_rate is 0"},
+           BadSpec{"shapes_demo",
+                   {"optimizer.learning_rate=inf"},
+                   invalid,
+                   "optimizer.learning_rate is inf"},
+           BadSpec{"shapes_demo", {"optimizer.momentum=0.9"}, invalid, "belong to sgd"},
+           BadSpec{"shapes_demo",
+                   {"optimizer.type=sgd", "optimizer.beta1=0.9"},
+                   invalid,
+                   "belong to adamw"},
+           BadSpec{"shapes_demo", {"optimizer.beta2=1"}, invalid, "optimizer.beta2 is 1"},
+           BadSpec{"shapes_demo", {"label_smoothing=1"}, invalid, "label_smoothing is 1"},
+           BadSpec{"shapes_demo", {"checkpoint.keep_last=0"}, invalid, "checkpoint.keep_last is 0"},
+           BadSpec{"shapes_demo",
+                   {"data.source=folder:" + root + "/none"},
+                   absl::StatusCode::kNotFound,
+                   "none"},
+           BadSpec{"shapes_demo",
+                   {"data.source=folder:/etc"},
+                   absl::StatusCode::kPermissionDenied,
+                   "not under a data root"},
+           BadSpec{"shapes_demo", {"data.source=folder:" + root + "/empty"}, invalid, "empty"},
+           BadSpec{"shapes_demo",
+                   {"init=" + root + "/none.safetensors"},
+                   absl::StatusCode::kNotFound,
+                   "none.safetensors"},
+           BadSpec{"shapes_demo",
+                   {"init=/etc/passwd.safetensors"},
+                   absl::StatusCode::kPermissionDenied,
+                   "init"},
+           BadSpec{"shapes_demo",
+                   {"init=" + root + "/weights.pth"},
+                   invalid,
+                   "neither a .safetensors file nor run:ID"},
+           BadSpec{"shapes_demo", {"init=run:x"}, invalid, "no runs to start from"},
+       }) {
+    const auto resolved = Resolve(bad.preset, bad.assignments);
+    EXPECT_EQ(resolved.status().code(), bad.code) << bad.message << ": " << resolved.status();
+    EXPECT_THAT(std::string(resolved.status().message()), HasSubstr(bad.message));
+  }
+}
+
+TEST_F(ResolveSpecTest, EstimatedMemoryGrowsWithWhatNeedsIt) {
+  const auto estimate = [&](const std::vector<std::string>& assignments) {
+    return Resolve("cifar10_small", assignments)->estimated_memory_bytes;
+  };
+  const int64_t base = estimate({});
+  EXPECT_GT(estimate({"batch_size=256"}), base);
+  EXPECT_LT(estimate({"accumulation_steps=4"}), base);
+  EXPECT_GT(estimate({"model.depth=8"}), base);
+  EXPECT_LT(estimate({"optimizer.type=sgd"}), base);
+}
+
+}  // namespace
+}  // namespace vit

@@ -50,11 +50,15 @@ class Recorder : public TrainObserver {
     history[{point.step(), point.split()}] = timeless.SerializeAsString();
     last = point;
   }
-  absl::Status OnBeforeCheckpoint(int64_t step) override { return before_checkpoint ? before_checkpoint(step) : absl::OkStatus(); }
+  absl::Status OnBeforeCheckpoint(int64_t step) override {
+    return before_checkpoint ? before_checkpoint(step) : absl::OkStatus();
+  }
   void OnCheckpoint(const vit::v1::CheckpointInfo& checkpoint, absl::Duration) override {
     checkpoints.push_back(checkpoint.step());
   }
-  void OnCheckpointFailed(int64_t step, const absl::Status&) override { failed_checkpoints.push_back(step); }
+  void OnCheckpointFailed(int64_t step, const absl::Status&) override {
+    failed_checkpoints.push_back(step);
+  }
   void OnBadImage(const std::string& name, const absl::Status&, int64_t) override {
     MutexLock lock(&mu);
     bad_images.push_back(name);
@@ -80,8 +84,8 @@ class Recorder : public TrainObserver {
 class TrainerTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    directory_ =
-        fs::path(::testing::TempDir()) / ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    directory_ = fs::path(::testing::TempDir()) /
+                 ::testing::UnitTest::GetInstance()->current_test_info()->name();
     fs::remove_all(directory_);
     ASSERT_TRUE(ParseMessageText(kSmallSpec, &spec_).ok());
   }
@@ -100,12 +104,14 @@ class TrainerTest : public ::testing::Test {
   }
 
   // Trains on a thread of its own, as the daemon does.
-  static absl::StatusOr<TrainOutcome> RunTrain(const TrainerOptions& options, std::stop_token stop = {}) {
+  static absl::StatusOr<TrainOutcome> RunTrain(const TrainerOptions& options,
+                                               std::stop_token stop = {}) {
     absl::StatusOr<TrainOutcome> outcome = absl::UnknownError("did not run");
     ComputeBudget::StartThread("train", 2, [&] { outcome = Train(options, stop); }).join();
     return outcome;
   }
-  absl::StatusOr<TrainOutcome> RunTrain(const std::string& run, TrainObserver* observer, std::stop_token stop = {}) {
+  absl::StatusOr<TrainOutcome> RunTrain(const std::string& run, TrainObserver* observer,
+                                        std::stop_token stop = {}) {
     return RunTrain(Options(run, observer), stop);
   }
 
@@ -121,7 +127,8 @@ class TrainerTest : public ::testing::Test {
     return steps;
   }
 
-  void ExpectSameEnd(const std::string& a, const Recorder& a_told, const std::string& b, const Recorder& b_told) {
+  void ExpectSameEnd(const std::string& a, const Recorder& a_told, const std::string& b,
+                     const Recorder& b_told) {
     EXPECT_EQ(Contents(a, 12, "model.safetensors"), Contents(b, 12, "model.safetensors"));
     EXPECT_EQ(Contents(a, 12, "optimizer.safetensors"), Contents(b, 12, "optimizer.safetensors"));
     EXPECT_EQ(a_told.history, b_told.history);
@@ -140,7 +147,8 @@ TEST_F(TrainerTest, FinishesWithHistoryAndCheckpoints) {
   EXPECT_EQ(told.last_step, 12);
   // Points every 2 steps and at evaluations: every 3 steps and at the ends of epochs of 5 steps.
   std::vector<int64_t> train, validation;
-  for (const auto& [key, point] : told.history) (key.second == vit::v1::SPLIT_TRAIN ? train : validation).push_back(key.first);
+  for (const auto& [key, point] : told.history)
+    (key.second == vit::v1::SPLIT_TRAIN ? train : validation).push_back(key.first);
   EXPECT_THAT(validation, ElementsAre(3, 5, 6, 9, 10, 12));
   EXPECT_THAT(train, ElementsAre(2, 3, 4, 5, 6, 8, 9, 10, 12));
   EXPECT_THAT(told.checkpoints, ElementsAre(3, 4, 5, 6, 8, 9, 10, 12));
@@ -148,7 +156,8 @@ TEST_F(TrainerTest, FinishesWithHistoryAndCheckpoints) {
   const auto kept = ListCheckpoints(directory_ / "run");
   EXPECT_LE(kept.size(), 3);
   EXPECT_EQ(kept.back().step(), 12);
-  EXPECT_EQ(std::count_if(kept.begin(), kept.end(), [](const auto& info) { return info.best(); }), 1);
+  EXPECT_EQ(std::count_if(kept.begin(), kept.end(), [](const auto& info) { return info.best(); }),
+            1);
 }
 
 TEST_F(TrainerTest, AResumedRunEqualsAnUninterruptedOne) {
@@ -209,7 +218,8 @@ TEST_F(TrainerTest, ADamagedCheckpointIsPassedOverForTheOneBefore) {
     if (step == 8) stop.request_stop();
   };
   ASSERT_TRUE(RunTrain("run", &told, stop.get_token()).ok());
-  std::ofstream(CheckpointPath(directory_ / "run", 8) / "optimizer.safetensors", std::ios::app) << "x";
+  std::ofstream(CheckpointPath(directory_ / "run", 8) / "optimizer.safetensors", std::ios::app)
+      << "x";
   told.on_step = nullptr;
   ASSERT_TRUE(RunTrain("run", &told).ok());
   EXPECT_EQ(told.starts.back(), 6);
@@ -293,7 +303,8 @@ TEST_F(TrainerTest, InitStartsFromAnotherRunsWeightsWithANewHead) {
   Recorder told;
   ASSERT_TRUE(RunTrain("source", &told).ok());
   const fs::path file = CheckpointPath(directory_ / "source", 12) / "model.safetensors";
-  // A folder of three classes instead of ten: the shapes' pictures do not matter here, only the head does.
+  // A folder of three classes instead of ten: the shapes' pictures do not matter here, only the
+  // head does.
   spec_.set_init(file.string());
   std::stop_source stop;
   TrainerOptions options = Options("same", &told);
@@ -317,9 +328,26 @@ TEST_F(TrainerTest, ABadPictureIsToldOnceAndTheRunGoesOn) {
   }
   const auto write_bmp = [](const fs::path& path, uint8_t shade, size_t keep) {
     std::string bmp("BM", 2);
-    const auto u32 = [&](uint32_t v) { for (int i = 0; i < 4; ++i) bmp.push_back(static_cast<char>(v >> 8 * i)); };
-    const auto u16 = [&](uint16_t v) { for (int i = 0; i < 2; ++i) bmp.push_back(static_cast<char>(v >> 8 * i)); };
-    u32(54 + 16 * 16 * 3); u32(0); u32(54); u32(40); u32(16); u32(16); u16(1); u16(24); u32(0); u32(16 * 16 * 3); u32(0); u32(0); u32(0); u32(0);
+    const auto u32 = [&](uint32_t v) {
+      for (int i = 0; i < 4; ++i) bmp.push_back(static_cast<char>(v >> 8 * i));
+    };
+    const auto u16 = [&](uint16_t v) {
+      for (int i = 0; i < 2; ++i) bmp.push_back(static_cast<char>(v >> 8 * i));
+    };
+    u32(54 + 16 * 16 * 3);
+    u32(0);
+    u32(54);
+    u32(40);
+    u32(16);
+    u32(16);
+    u16(1);
+    u16(24);
+    u32(0);
+    u32(16 * 16 * 3);
+    u32(0);
+    u32(0);
+    u32(0);
+    u32(0);
     bmp.append(16 * 16 * 3, static_cast<char>(shade));
     std::ofstream(path, std::ios::binary) << bmp.substr(0, keep);
   };

@@ -68,7 +68,8 @@ TEST(TrainingStepTest, TwentyStepsFollowTimmsTrajectory) {
     EXPECT_NEAR(training.LossSum() / 4, loss, 1e-4 * loss) << "step " << step;
     const double norm = tensors.at("grad_norms")[step].item<double>();
     EXPECT_NEAR(training.GradNorm(), norm, 1e-3 * norm) << "step " << step;
-    EXPECT_NEAR(training.LearningRateAt(step), tensors.at("lrs")[step].item<double>(), 1e-9) << "step " << step;
+    EXPECT_NEAR(training.LearningRateAt(step), tensors.at("lrs")[step].item<double>(), 1e-9)
+        << "step " << step;
   }
   torch::NoGradGuard no_grad;
   for (const auto& item : model->named_parameters()) {
@@ -102,7 +103,8 @@ class SmallStepTest : public ::testing::Test {
     loss_ = training.LossSum() / static_cast<double>(images.size(0));
     bad_step_ = training.FirstBadStep();
     std::map<std::string, at::Tensor> weights;
-    for (const auto& item : model->named_parameters()) weights[item.key()] = item.value().detach().clone();
+    for (const auto& item : model->named_parameters())
+      weights[item.key()] = item.value().detach().clone();
     return weights;
   }
   vit::v1::TrainingSpec spec_;
@@ -121,7 +123,8 @@ TEST_F(SmallStepTest, AccumulationChangesNothingButRounding) {
   spec_.set_accumulation_steps(4);
   const auto parts = Weights(images_, labels_, AllSlots(8));
   EXPECT_NEAR(loss_, whole_loss, 1e-6);
-  for (const auto& [name, value] : whole) EXPECT_LT((value - parts.at(name)).abs().max().item<double>(), 1e-6) << name;
+  for (const auto& [name, value] : whole)
+    EXPECT_LT((value - parts.at(name)).abs().max().item<double>(), 1e-6) << name;
 }
 
 TEST_F(SmallStepTest, ALossThatIsNotFiniteSuppressesTheUpdateAndIsRemembered) {

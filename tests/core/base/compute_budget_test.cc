@@ -1,0 +1,61 @@
+#include "core/base/compute_budget.h"
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <opencv2/core/utility.hpp>
+#include <set>
+#include <thread>
+
+#include "core/base/mutex.h"
+
+namespace vit {
+namespace {
+
+TEST(ComputeBudgetTest, EachThreadHasItsOwnTeamSize) {
+  int first = 0, second = 0;
+  ComputeBudget::StartThread("first", 3, [&] { first = at::get_num_threads(); }).join();
+  ComputeBudget::StartThread("second", 1, [&] { second = at::get_num_threads(); }).join();
+  EXPECT_EQ(first, 3);
+  EXPECT_EQ(second, 1);
+}
+
+TEST(ComputeBudgetTest, ALaterThreadDoesNotChangeARunningOne) {
+  int after = 0;
+  ComputeBudget::StartThread("outer", 2, [&] {
+    ComputeBudget::StartThread("inner", 5, [] { at::get_num_threads(); }).join();
+    after = at::get_num_threads();
+  }).join();
+  EXPECT_EQ(after, 2);
+}
+
+TEST(ComputeBudgetTest, ANicedThreadYields) {
+  int niceness = -1;
+  ComputeBudget::StartThread(
+      "nice", 1, [&] { niceness = getpriority(PRIO_PROCESS, 0); }, 7)
+      .join();
+  EXPECT_EQ(niceness, getpriority(PRIO_PROCESS, 0) + 7);
+}
+
+TEST(ComputeBudgetTest, OpenCvMakesNoThreadsOfItsOwn) {
+  ASSERT_TRUE(ComputeBudget::Create(2).ok());
+  Mutex mu;
+  std::set<std::thread::id> threads;
+  cv::parallel_for_(cv::Range(0, 64), [&](const cv::Range&) {
+    MutexLock lock(&mu);
+    threads.insert(std::this_thread::get_id());
+  });
+  EXPECT_EQ(threads, std::set{std::this_thread::get_id()});
+}
+
+TEST(ComputeBudgetTest, ServingLeavesTrainingTheMachine) {
+  const auto budget = ComputeBudget::Create(16);
+  ASSERT_TRUE(budget.ok());
+  EXPECT_EQ(budget->training_threads(), 16);
+  EXPECT_LT(budget->serving_threads(), 8);
+  EXPECT_EQ(ComputeBudget::Create(-1).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace vit

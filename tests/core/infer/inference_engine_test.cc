@@ -1,0 +1,194 @@
+#include "core/infer/inference_engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <thread>
+
+#include "tests/core/infer/testing.h"
+
+namespace vit {
+namespace {
+
+using ::testing::HasSubstr;
+using ::vit::v1::ClassifyRequest;
+using ::vit::v1::ClassifyResponse;
+using Answer = absl::StatusOr<ClassifyResponse>;
+
+class InferenceEngineTest : public ::testing::Test {
+ protected:
+  void Start(InferenceEngine::Options options = {}) {
+    options.limits.max_bytes = 1 << 20;
+    options.limits.max_pixels = 10'000;
+    auto engine = InferenceEngine::Create(&checkpoints_, options);
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    engine_ = *std::move(engine);
+  }
+  static ClassifyRequest Request(const std::vector<std::string>& images,
+                                 const std::string& model = "run:a") {
+    ClassifyRequest request;
+    for (const std::string& image : images) request.add_images(image);
+    request.set_model(model);
+    return request;
+  }
+  Answer Classify(ClassifyRequest request, absl::Time deadline = absl::InfiniteFuture(),
+                  bool cancelled = false) {
+    std::promise<Answer> promise;
+    engine_->Classify(
+        std::move(request), deadline, [=] { return cancelled; },
+        [&](Answer answer) { promise.set_value(std::move(answer)); });
+    return promise.get_future().get();
+  }
+  static void ExpectModelsAnswer(const vit::v1::ImageResult& result, uint64_t seed,
+                                 const Image& image) {
+    const std::vector<float> expected = ExpectedProbabilities(seed, image);
+    for (const auto& score : result.classes()) {
+      EXPECT_NEAR(score.probability(), expected[score.index()], 1e-5);
+      EXPECT_EQ(score.label(), kLabels[score.index()]);
+    }
+  }
+  TestCheckpoints checkpoints_;
+  std::unique_ptr<InferenceEngine> engine_;
+  const Image image_ = SmoothImage(40, 30, 3);
+  const std::string png_ = Encode(image_, ".png");
+};
+
+TEST_F(InferenceEngineTest, AnswersWithTheModelsOwnProbabilitiesBestFirst) {
+  checkpoints_.Serve("a", 7);
+  Start();
+  const Answer answer = Classify(Request({png_}));
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->model().model(), "run:a");
+  EXPECT_EQ(answer->model().run(), "a");
+  EXPECT_EQ(answer->model().step(), 7);
+  ASSERT_EQ(answer->results_size(), 1);
+  ASSERT_EQ(answer->results(0).classes_size(), 3);  // top_k 5 of three classes
+  ExpectModelsAnswer(answer->results(0), 7, image_);
+  EXPECT_GE(answer->results(0).classes(0).probability(),
+            answer->results(0).classes(1).probability());
+  EXPECT_GE(answer->results(0).classes(1).probability(),
+            answer->results(0).classes(2).probability());
+}
+
+TEST_F(InferenceEngineTest, ManyPicturesComeBackInOrder) {
+  checkpoints_.Serve("a", 1);
+  Start({.max_batch_size = 3});
+  std::vector<std::string> images;
+  for (int i = 0; i < 10; ++i) images.push_back(Encode(SmoothImage(30 + i, 20, i), ".png"));
+  ClassifyRequest request = Request(images);
+  request.set_top_k(1);
+  const Answer answer = Classify(request);
+  ASSERT_TRUE(answer.ok());
+  ASSERT_EQ(answer->results_size(), 10);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(answer->results(i).classes_size(), 1);
+    ExpectModelsAnswer(answer->results(i), 1, SmoothImage(30 + i, 20, i));
+  }
+}
+
+TEST_F(InferenceEngineTest, ABadPictureFailsAlone) {
+  checkpoints_.Serve("a", 1);
+  Start();
+  const Answer answer =
+      Classify(Request({png_, "plain text", png_, Encode(SmoothImage(200, 100), ".png")}));
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->results(0).code(), 0);
+  EXPECT_EQ(answer->results(1).code(), static_cast<int>(absl::StatusCode::kInvalidArgument));
+  EXPECT_FALSE(answer->results(1).error().empty());
+  EXPECT_EQ(answer->results(2).code(), 0);
+  EXPECT_EQ(answer->results(3).code(), static_cast<int>(absl::StatusCode::kResourceExhausted));
+}
+
+TEST_F(InferenceEngineTest, ARequestsOnlyPictureFailsTheRequest) {
+  checkpoints_.Serve("a", 1);
+  Start();
+  EXPECT_EQ(Classify(Request({"plain text"})).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Classify(Request({""})).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Classify(Request({Encode(SmoothImage(200, 100), ".png")})).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Classify(Request({})).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(InferenceEngineTest, AnUnknownModelIsTheSourcesError) {
+  Start();
+  EXPECT_EQ(Classify(Request({png_}, "run:none")).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(InferenceEngineTest, APassedDeadlineAndAGoneCallerAreNotComputed) {
+  checkpoints_.Serve("a", 1);
+  Start();
+  EXPECT_EQ(Classify(Request({png_, png_}), absl::InfinitePast()).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(Classify(Request({png_}), absl::InfiniteFuture(), true).status().code(),
+            absl::StatusCode::kCancelled);
+}
+
+TEST_F(InferenceEngineTest, TooManyPicturesAreRefused) {
+  checkpoints_.Serve("a", 1);
+  Start({.max_queue_size = 3, .max_images_per_request = 8});
+  EXPECT_EQ(Classify(Request({png_, png_, png_, png_})).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(Classify(Request({png_, png_, png_})).ok());
+  const absl::Status many = Classify(Request(std::vector<std::string>(9, png_))).status();
+  EXPECT_EQ(many.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(many.message()), HasSubstr("at most 8"));
+}
+
+TEST_F(InferenceEngineTest, NoCallFailsWhileTheCheckpointChangesAndEachAnswerIsItsModels) {
+  checkpoints_.Serve("a", 1);
+  Start();
+  std::map<int64_t, std::vector<float>> expected;
+  for (int64_t step = 1; step <= 5; ++step) expected[step] = ExpectedProbabilities(step, image_);
+  std::atomic<int64_t> newest_seen{0};
+  std::vector<std::thread> clients;
+  for (int c = 0; c < 4; ++c) {
+    clients.emplace_back([&] {
+      while (newest_seen < 5) {
+        const Answer answer = Classify(Request({png_}));
+        ASSERT_TRUE(answer.ok()) << answer.status();
+        const int64_t step = answer->model().step();
+        for (const auto& score : answer->results(0).classes()) {
+          ASSERT_NEAR(score.probability(), expected[step][score.index()], 1e-5) << step;
+        }
+        int64_t seen = newest_seen;
+        while (seen < step && !newest_seen.compare_exchange_weak(seen, step)) {
+        }
+      }
+    });
+  }
+  for (int64_t step = 2; step <= 5; ++step) {
+    checkpoints_.Serve("a", step);
+    while (newest_seen < step) std::this_thread::yield();
+  }
+  for (std::thread& client : clients) client.join();
+}
+
+TEST_F(InferenceEngineTest, DestructionAnswersEveryCall) {
+  checkpoints_.Serve("a", 1);
+  Start();
+  std::vector<std::future<Answer>> answers;
+  for (int i = 0; i < 50; ++i) {
+    auto promise = std::make_shared<std::promise<Answer>>();
+    answers.push_back(promise->get_future());
+    engine_->Classify(
+        Request({png_}), absl::InfiniteFuture(), [] { return false; },
+        [promise](Answer answer) { promise->set_value(std::move(answer)); });
+  }
+  engine_.reset();
+  for (auto& answer : answers) {
+    const absl::Status status = answer.get().status();
+    EXPECT_TRUE(status.ok() || status.code() == absl::StatusCode::kUnavailable) << status;
+  }
+}
+
+TEST_F(InferenceEngineTest, PreloadLoads) {
+  checkpoints_.Serve("a", 1);
+  Start();
+  EXPECT_TRUE(engine_->Preload("run:a").ok());
+  EXPECT_EQ(checkpoints_.leases(), 1);
+  EXPECT_EQ(engine_->Preload("run:none").code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace vit
