@@ -55,7 +55,7 @@ _vitctl() {
         ;;
     esac
   done < <("${words[1]}" __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)
-  (( ${#described} )) && _describe -t vitctl 'vitctl' described $suffix
+  (( ${#described} )) && _describe -t vitctl 'vitctl' described "${(@)suffix}"
   if (( files )); then
     compset -P '*[:=]'
     _files
@@ -70,11 +70,15 @@ fi
 
 constexpr char kFish[] = R"sh(# fish completion for vitctl
 function __vitctl_complete
-    set -l words (commandline -opc) (commandline -ct)
+    set -l token (commandline -ct)
+    set -l words (commandline -opc) "$token"
     for line in ($words[1] __complete -- $words[2..-1] 2>/dev/null)
         switch $line
             case :files
-                __fish_complete_path (commandline -ct)
+                set -l before (string replace -r '[^:=]*$' '' -- $token)
+                for file in (__fish_complete_path (string replace -r '.*[:=]' '' -- $token))
+                    echo $before$file
+                end
             case :nospace
             case '*'
                 echo $line
