@@ -78,17 +78,21 @@ void ModelCache::Loop() {
       checkpoint = std::move(to_load_.front());
       to_load_.pop_front();
     }
-    Finish(checkpoint, FrozenModel::Load(checkpoint, options_.device));
+    absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded =
+        FrozenModel::Load(checkpoint, options_.device);
+    // From here on the model alone keeps the checkpoint's files.
+    checkpoint.lease.reset();
+    Finish(checkpoint.run, checkpoint.step, std::move(loaded));
   }
 }
 
-void ModelCache::Finish(const ServableCheckpoint& checkpoint,
+void ModelCache::Finish(const std::string& run, int64_t step,
                         absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded) {
   std::vector<Callback> waiting;
   std::vector<std::shared_ptr<const FrozenModel>> dropped;
   {
     MutexLock lock(&mu_);
-    Entry& entry = entries_[checkpoint.run];
+    Entry& entry = entries_[run];
     entry.loading_step = -1;
     waiting.swap(entry.waiting);
     if (loaded.ok()) {
@@ -96,7 +100,7 @@ void ModelCache::Finish(const ServableCheckpoint& checkpoint,
       entry.current = *loaded;
       for (auto& model : Evict()) dropped.push_back(std::move(model));
     } else {
-      entry.failed_step = checkpoint.step;
+      entry.failed_step = step;
       entry.retry_time = options_.clock->Now() + kRetryDelay;
     }
   }
@@ -105,6 +109,7 @@ void ModelCache::Finish(const ServableCheckpoint& checkpoint,
     for (const auto& model : dropped)
       options_.observer->OnModelUnloaded(model->name(), model->step());
   }
+  dropped.clear();  // before anybody hears of the new one
   for (Callback& done : waiting) done(loaded);
 }
 

@@ -54,7 +54,7 @@ class ModelCache {
   };
 
   void Loop();
-  void Finish(const ServableCheckpoint& checkpoint,
+  void Finish(const std::string& run, int64_t step,
               absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded);
   // Takes out what is over the limit; the caller drops it without the lock.
   std::vector<std::shared_ptr<const FrozenModel>> Evict() VIT_REQUIRES(mu_);
