@@ -154,8 +154,9 @@ absl::Status ApplyEnvironment(const Environment& environment, CLI::App* app) {
 
 absl::Status ApplyFile(const std::string& path, CLI::App* app) {
   std::ifstream file(path);
-  if (!file)
+  if (!file) {
     return absl::InvalidArgumentError(absl::StrCat("--config ", path, ": ", strerror(errno)));
+  }
   std::vector<CLI::ConfigItem> items;
   try {
     items = CLI::ConfigTOML().from_config(file);
@@ -190,12 +191,14 @@ absl::Status CheckRange(absl::string_view name, int64_t value, int64_t low, int6
 }
 
 absl::StatusOr<std::string> AbsoluteFolder(absl::string_view name, const std::string& path) {
-  if (path.empty())
+  if (path.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(name, " is empty; expected a folder"));
+  }
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(path, error);
-  if (error)
+  if (error) {
     return absl::InvalidArgumentError(absl::StrCat(name, " ", path, ": ", error.message()));
+  }
   return absolute.lexically_normal().string();
 }
 

@@ -50,7 +50,7 @@ absl::StatusOr<FileLock> LockStateDir(const std::string& state_dir) {
   return lock;
 }
 
-class DaemonImpl : public Daemon {
+class DaemonImpl final : public Daemon {
  public:
   DaemonImpl(Logger* logger, Clock* clock) : logger_(logger), clock_(clock) {}
   ~DaemonImpl() override {
@@ -162,8 +162,7 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
   engine_options.limits = limits;
   engine_options.observer = &inference_metrics_;
   engine_options.clock = clock_;
-  VIT_ASSIGN_OR_RETURN(engine_,
-                       InferenceEngine::Create(checkpoints_.get(), std::move(engine_options)));
+  VIT_ASSIGN_OR_RETURN(engine_, InferenceEngine::Create(checkpoints_.get(), engine_options));
   return absl::OkStatus();
 }
 
@@ -176,8 +175,9 @@ void DaemonImpl::Shutdown(absl::Time deadline) {
   inference_service_.RefuseNewWork();
   if (runs_ != nullptr) runs_->Shutdown(deadline);
   training_service_.EndWatches();
-  if (!calls_.AwaitIdle(deadline))
+  if (!calls_.AwaitIdle(deadline)) {
     logger_->Warning("calls in flight were cut off at the drain timeout");
+  }
   // Left are streams that their clients keep open, such as health watches, and answers on their
   // way.
   grpc_->Shutdown(

@@ -40,8 +40,9 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Create(
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   for (grpc::Service* service : services) builder.RegisterService(service);
   server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr || server->port_ == 0)
+  if (server->server_ == nullptr || server->port_ == 0) {
     return ExplainListenFailure(options.address);
+  }
   server->SetServing(false);
   return server;
 }

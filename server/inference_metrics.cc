@@ -77,8 +77,9 @@ void InferenceMetrics::OnBatch(const std::string& model, int batch_size, absl::D
 
 void InferenceMetrics::OnQueued(const std::string& model, absl::Duration queue_time) {
   MutexLock lock(&mu_);
-  if (ModelSeries* series = Find(model))
+  if (ModelSeries* series = Find(model)) {
     series->queue_seconds->Observe(absl::ToDoubleSeconds(queue_time));
+  }
 }
 
 void InferenceMetrics::OnQueueDepth(const std::string& model, int depth) {

@@ -47,8 +47,9 @@ grpc::ServerUnaryReactor* InferenceService::Classify(grpc::CallbackServerContext
       [cancelled = reactor->cancelled()] { return cancelled->load(); },
       [reactor, response,
        in_flight = calls_->Enter()](absl::StatusOr<vit::v1::ClassifyResponse> answer) {
+        const grpc::Status status = ToGrpcStatus(answer.status());
         if (answer.ok()) *response = *std::move(answer);
-        reactor->Finish(ToGrpcStatus(answer.status()));
+        reactor->Finish(status);
       });
   return reactor;
 }

@@ -37,8 +37,9 @@ absl::StatusOr<ListenAddress> ParseListenAddress(const std::string& text) {
   } else if (absl::StrContains(address.host, ':')) {
     return error();
   }
-  if (address.host.empty() || address.host.find_first_of(" /,[]") != std::string::npos)
+  if (address.host.empty() || address.host.find_first_of(" /,[]") != std::string::npos) {
     return error();
+  }
   if (!absl::SimpleAtoi(text.substr(colon + 1), &address.port) || address.port < 0 ||
       address.port > 65535) {
     return error();
@@ -69,8 +70,9 @@ absl::Status ExplainListenFailure(const ListenAddress& address) {
       return absl::FailedPreconditionError(absl::StrCat(
           what, "another process (another vitd?) listens there; stop it or choose another port"));
     }
-    if (error != 0)
+    if (error != 0) {
       return absl::ErrnoToStatus(error, absl::StrCat("cannot listen on ", address.ToString()));
+    }
   }
   return absl::UnavailableError(absl::StrCat(what, "it was taken a moment ago; try again"));
 }

@@ -78,7 +78,7 @@ std::string CleanText(absl::string_view text) {
 // A field's value as text; quoted where it would otherwise not be one word.
 std::string FieldText(const nlohmann::json& value) {
   if (!value.is_string()) return value.dump();
-  const std::string text = CleanText(value.get<std::string>());
+  std::string text = CleanText(value.get<std::string>());
   if (!text.empty() && text.find_first_of(" \"=") == std::string::npos) return text;
   std::string quoted = "\"";
   for (char c : text) {
@@ -95,7 +95,7 @@ class LineFormatter : public spdlog::formatter {
   void format(const spdlog::details::log_msg& msg, spdlog::memory_buf_t& dest) override {
     absl::string_view payload(msg.payload.data(), msg.payload.size());
     const size_t separator = payload.find(kFieldSeparator);
-    const absl::string_view message = payload.substr(0, separator);
+    const std::string message(payload.substr(0, separator));
     nlohmann::ordered_json fields = nlohmann::ordered_json::object();
     if (separator != absl::string_view::npos) {
       const absl::string_view text = payload.substr(separator + 1);
@@ -109,7 +109,7 @@ class LineFormatter : public spdlog::formatter {
       nlohmann::ordered_json object;
       object["time"] = time;
       object["level"] = LevelName(msg.level);
-      object["message"] = std::string(message);
+      object["message"] = message;
       for (const auto& [key, value] : fields.items()) object[key] = value;
       // ASCII only: JSON itself would let DEL and the C1 control characters through.
       line = object.dump(-1, ' ', /*ensure_ascii=*/true,
@@ -117,8 +117,9 @@ class LineFormatter : public spdlog::formatter {
     } else {
       line = absl::StrCat(time, " ", LevelName(msg.level),
                           std::string(8 - strlen(LevelName(msg.level)), ' '), CleanText(message));
-      for (const auto& [key, value] : fields.items())
+      for (const auto& [key, value] : fields.items()) {
         absl::StrAppend(&line, " ", key, "=", FieldText(value));
+      }
     }
     line += '\n';
     dest.append(line.data(), line.data() + line.size());
@@ -142,7 +143,8 @@ void Write(spdlog::logger* logger, spdlog::level::level_enum level, absl::string
   if (fields.size() > 0) {
     nlohmann::ordered_json object;
     for (const LogField& field : fields) {
-      std::visit([&](const auto& value) { object[std::string(field.key)] = value; }, field.value);
+      const std::string key(field.key);
+      std::visit([&](const auto& value) { object[key] = value; }, field.value);
     }
     // dump() escapes control characters, the separator among them.
     absl::StrAppend(&payload, std::string(1, kFieldSeparator),

@@ -25,8 +25,9 @@ void Knock(const ListenAddress& address) {
   addrinfo hints = {};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (getaddrinfo(address.host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found) != 0)
+  if (getaddrinfo(address.host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found) != 0) {
     return;
+  }
   const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd >= 0) {
     (void)!connect(fd, found->ai_addr, found->ai_addrlen);
@@ -41,8 +42,9 @@ MetricsEndpoint::~MetricsEndpoint() {
   // civetweb's listener looks up only every two seconds, or when somebody connects.
   const ListenAddress address = {.host = address_.host, .port = port()};
   const std::future<void> stopped = std::async(std::launch::async, [this] { exposer_.reset(); });
-  while (stopped.wait_for(std::chrono::milliseconds(10)) != std::future_status::ready)
+  while (stopped.wait_for(std::chrono::milliseconds(10)) != std::future_status::ready) {
     Knock(address);
+  }
 }
 
 absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Create(
@@ -60,8 +62,9 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> MetricsEndpoint::Create(
   std::unique_ptr<MetricsEndpoint> endpoint(new MetricsEndpoint(address));
   endpoint->exposer_ = std::move(exposer);
   endpoint->collectables_ = std::move(collectables);
-  for (const auto& collectable : endpoint->collectables_)
+  for (const auto& collectable : endpoint->collectables_) {
     endpoint->exposer_->RegisterCollectable(collectable);
+  }
   return endpoint;
 }
 

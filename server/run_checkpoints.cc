@@ -15,7 +15,8 @@ absl::StatusOr<ServableCheckpoint> RunCheckpoints::FindCheckpoint(const std::str
     return absl::InvalidArgumentError(
         absl::StrCat("model '", model, "': expected run:ID or latest"));
   }
-  absl::StatusOr<CheckpointLease> lease = runs_->FindServable(std::string(run));
+  const std::string id(run);
+  absl::StatusOr<CheckpointLease> lease = runs_->FindServable(id);
   if (!lease.ok()) return lease.status();
   return ServableCheckpoint{.run = std::move(lease->run),
                             .step = lease->step,

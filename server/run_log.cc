@@ -58,13 +58,15 @@ void RunLog::OnCheckpoint(const std::string& run, const vit::v1::CheckpointInfo&
 }
 
 void RunLog::OnCheckpointFailed(const std::string& run, int64_t step, const absl::Status& why) {
+  const std::string reason(why.message());
   logger_->Error("checkpoint not written; the previous one stays",
-                 {{"run", run}, {"step", step}, {"why", std::string(why.message())}});
+                 {{"run", run}, {"step", step}, {"why", reason}});
 }
 
 void RunLog::OnBadImage(const std::string& run, const std::string& name, const absl::Status& why) {
+  const std::string reason(why.message());
   logger_->Warning("unreadable picture, left out",
-                   {{"run", run}, {"picture", name}, {"why", std::string(why.message())}});
+                   {{"run", run}, {"picture", name}, {"why", reason}});
 }
 
 void RunLog::OnRunDeleted(const std::string& run) {

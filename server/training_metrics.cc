@@ -238,8 +238,9 @@ void TrainingMetrics::Admit(const std::string& id, KnownRun* known) {
   if (with_series_ >= max_runs_) {
     KnownRun* lowest = nullptr;
     for (auto& [other_id, other] : runs_) {
-      if (other.series != nullptr && (lowest == nullptr || other.rank < lowest->rank))
+      if (other.series != nullptr && (lowest == nullptr || other.rank < lowest->rank)) {
         lowest = &other;
+      }
     }
     if (lowest == nullptr || known->rank < lowest->rank) return;
     lowest->series.reset();

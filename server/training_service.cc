@@ -104,7 +104,7 @@ grpc::ServerUnaryReactor* TrainingService::Status(Context* context,
 }
 
 grpc::ServerWriteReactor<vit::v1::WatchResponse>* TrainingService::Watch(
-    Context* context, const vit::v1::WatchRequest* request) {
+    Context* /*context*/, const vit::v1::WatchRequest* request) {
   if (runs_ == nullptr) return new RefusedWatch(Starting());
   return watches_->Watch(*request);
 }
@@ -135,7 +135,7 @@ grpc::ServerUnaryReactor* TrainingService::ResumeRun(Context* context,
 
 grpc::ServerUnaryReactor* TrainingService::DeleteRun(Context* context,
                                                      const vit::v1::DeleteRunRequest* request,
-                                                     vit::v1::DeleteRunResponse* response) {
+                                                     vit::v1::DeleteRunResponse* /*response*/) {
   return AnswerOnPool(context, [=](RunManager* runs) { return runs->Delete(request->run()); });
 }
 

@@ -58,7 +58,7 @@ class TrainingService final : public vit::v1::TrainingService::CallbackService {
   Reactor* AnswerOnPool(Context* context, std::function<absl::Status(RunManager*)> call);
   // Answers with what `call` returns, at once.
   Reactor* Answer(Context* context, const std::function<absl::Status(RunManager*)>& call);
-  // Null, and the call answered, where new work is refused.
+  // UNAVAILABLE once new work is refused.
   absl::Status CheckTakesWork() const;
 
   TaskPool* const pool_;

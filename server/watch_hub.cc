@@ -183,12 +183,15 @@ void WatchHub::Serve(Watcher* watcher) {
     watcher->changed_ = false;  // before reading: what changes from here on is told next time
     watcher->next_send_ = options_.clock->Now() + options_.min_interval;
   }
-  if (cancelled)
+  if (cancelled) {
     return End(watcher, grpc::Status(grpc::StatusCode::CANCELLED, "cancelled by the client"));
-  if (watcher->last_message_sent_)
+  }
+  if (watcher->last_message_sent_) {
     return End(watcher, draining ? ShuttingDown() : grpc::Status::OK);
-  if (const absl::Status read = watcher->Read(); !read.ok())
+  }
+  if (const absl::Status read = watcher->Read(); !read.ok()) {
     return End(watcher, ToGrpcStatus(read));
+  }
   watcher->last_message_sent_ = draining || HasEnded(watcher->response_.run().state());
   {
     MutexLock lock(&mu_);
