@@ -1,0 +1,182 @@
+// The daemon's answers while it trains: how long Status takes, and how many pictures 8 clients get
+// classified, beside the same without training. Starts the vitd that lies beside this program, on
+// free ports and a temporary state directory.
+//
+//   serving_bench
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <opencv2/imgcodecs.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "client/client.h"
+#include "core/base/file.h"
+#include "core/data/dataset.h"
+#include "nlohmann/json.hpp"
+#include "proto/spec_text.h"
+
+namespace vit::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void Die(const std::string& message) {
+  std::fprintf(stderr, "serving_bench: %s\n", message.c_str());
+  std::exit(1);
+}
+
+// A vitd of its own, until this object goes.
+class Daemon {
+ public:
+  Daemon() : state_dir_(fs::temp_directory_path() / absl::StrCat("serving_bench.", getpid())) {
+    const fs::path vitd = fs::read_symlink("/proc/self/exe").parent_path() / "vitd";
+    pid_ = fork();
+    if (pid_ == 0) {
+      execl(vitd.c_str(), "vitd", "--state-dir", state_dir_.c_str(), "--listen", "127.0.0.1:0",
+            "--metrics-listen", "127.0.0.1:0", "--log-level", "error", nullptr);
+      _exit(127);
+    }
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    const fs::path ports = state_dir_ / "vitd.ports";
+    while (!fs::exists(ports)) {
+      if (absl::Now() > deadline || waitpid(pid_, nullptr, WNOHANG) != 0) Die("vitd did not start");
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    port_ = nlohmann::json::parse(*ReadFile(ports, 4096))["grpc"];
+  }
+  ~Daemon() {
+    kill(pid_, SIGTERM);
+    waitpid(pid_, nullptr, 0);
+    fs::remove_all(state_dir_);
+  }
+  std::unique_ptr<VitClient> Connect() const {
+    return *VitClient::Create(
+        {.server = absl::StrCat("127.0.0.1:", port_), .timeout = absl::Minutes(2)});
+  }
+
+ private:
+  const fs::path state_dir_;
+  pid_t pid_;
+  int port_ = 0;
+};
+
+struct Latencies {
+  std::vector<double> ms;
+  double seconds = 0;
+
+  double Quantile(double q) {
+    std::sort(ms.begin(), ms.end());
+    return ms[std::min(ms.size() - 1, static_cast<size_t>(q * static_cast<double>(ms.size())))];
+  }
+  void Print(const char* what) {
+    std::printf("  %-34s %8.1f calls/s  p50 %7.2f ms  p99 %7.2f ms\n", what,
+                static_cast<double>(ms.size()) / seconds, Quantile(0.5), Quantile(0.99));
+  }
+};
+
+// `clients` threads make `calls` calls between them, one after another each.
+Latencies Measure(const Daemon& daemon, int clients, int calls,
+                  const std::function<absl::Status(VitClient&)>& call) {
+  std::atomic<int> left{calls};
+  std::vector<std::vector<double>> ms(clients);
+  std::vector<std::thread> threads;
+  const absl::Time start = absl::Now();
+  for (int c = 0; c < clients; ++c) {
+    threads.emplace_back([&, c] {
+      const std::unique_ptr<VitClient> client = daemon.Connect();
+      while (left.fetch_sub(1) > 0) {
+        const absl::Time begin = absl::Now();
+        if (const absl::Status status = call(*client); !status.ok()) Die(status.ToString());
+        ms[c].push_back(absl::ToDoubleMilliseconds(absl::Now() - begin));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  Latencies all;
+  all.seconds = absl::ToDoubleSeconds(absl::Now() - start);
+  for (const auto& part : ms) all.ms.insert(all.ms.end(), part.begin(), part.end());
+  return all;
+}
+
+std::string ShapePng() {
+  vit::v1::DataConfig config;
+  config.set_source("shapes:");
+  const auto data = DataSet::Open(config, {.image_size = 32});
+  const Image image = *(*data)->Load(DataSplit::kValidation, 0, 0);
+  cv::Mat rgb(image.height, image.width, CV_8UC3, const_cast<uint8_t*>(image.rgb.data())),
+      bgr(rgb.size(), CV_8UC3);
+  const int reversed[] = {0, 2, 1, 1, 2, 0};
+  cv::mixChannels(&rgb, 1, &bgr, 1, reversed, 3);
+  std::vector<uint8_t> png;
+  cv::imencode(".png", bgr, png);
+  return {png.begin(), png.end()};
+}
+
+// Starts cifar10_small's model on shapes, to train for `steps`, and returns once it has a
+// checkpoint.
+std::string StartRun(VitClient& client, int steps) {
+  vit::v1::StartTrainingRequest request;
+  request.set_preset("cifar10_small");
+  for (const std::string& assignment :
+       {std::string("data.source=shapes:"), absl::StrCat("max_steps=", steps),
+        std::string("checkpoint.every_steps=20"), std::string("data.shapes.val_size=100")}) {
+    if (const absl::Status status = SetField(assignment, request.mutable_spec()); !status.ok())
+      Die(status.ToString());
+  }
+  const auto started = client.StartTraining(request);
+  if (!started.ok()) Die(started.status().ToString());
+  const std::unique_ptr<WatchStream> watch = client.Watch([&] {
+    vit::v1::WatchRequest watch_request;
+    watch_request.set_run(started->run().id());
+    return watch_request;
+  }());
+  vit::v1::WatchResponse update;
+  while (watch->Next(absl::InfiniteFuture(), &update) == WatchStream::Event::kUpdate) {
+    if (update.run().has_last_checkpoint() || update.run().state() == vit::v1::RUN_STATE_FAILED)
+      break;
+  }
+  watch->Cancel();
+  if (update.run().state() == vit::v1::RUN_STATE_FAILED) Die(update.run().message());
+  return started->run().id();
+}
+
+void Run() {
+  Daemon daemon;
+  const std::unique_ptr<VitClient> client = daemon.Connect();
+  const std::string run = StartRun(*client, 1'000'000);
+  vit::v1::ClassifyRequest classify;
+  classify.add_images(ShapePng());
+  const auto status_call = [&](VitClient& c) { return c.Status({}).status(); };
+  const auto classify_call = [&](VitClient& c) { return c.Classify(classify).status(); };
+  if (const absl::Status first = classify_call(*client); !first.ok()) Die(first.ToString());
+
+  std::printf("cifar10_small's model, pictures of 32 x 32\n");
+  Measure(daemon, 1, 2000, status_call).Print("Status while it trains (goal 50 ms)");
+  Measure(daemon, 1, 200, classify_call).Print("Classify while it trains, 1 client");
+  Measure(daemon, 8, 1000, classify_call).Print("Classify while it trains, 8 clients");
+  vit::v1::StopRunRequest stop;
+  stop.set_run(run);
+  if (const auto stopped = client->StopRun(stop); !stopped.ok()) Die(stopped.status().ToString());
+  const std::unique_ptr<WatchStream> watch = client->Watch({});
+  vit::v1::WatchResponse update;
+  while (watch->Next(absl::InfiniteFuture(), &update) == WatchStream::Event::kUpdate) {
+  }
+  Measure(daemon, 1, 2000, status_call).Print("Status, idle");
+  Measure(daemon, 1, 500, classify_call).Print("Classify, idle, 1 client");
+  Measure(daemon, 8, 2000, classify_call).Print("Classify, idle, 8 clients");
+}
+
+}  // namespace
+}  // namespace vit::bench
+
+int main() { vit::bench::Run(); }
