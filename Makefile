@@ -11,7 +11,7 @@ IMAGE ?= vitd
 CTEST := ctest --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap build demo test bench format lint test-asan test-tsan image clean
+.PHONY: help bootstrap build all demo test bench format lint test-asan test-tsan image clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,15 +20,18 @@ bootstrap: ## Install the dependencies (asks for root only where some are missin
 	@scripts/bootstrap
 
 build: bootstrap build/release/build.ninja ## Build vitd and vitctl into build/release/bin
+	@cmake --build build/release -j $(JOBS) -t vitd vitctl make_shapes
+
+all: bootstrap build/release/build.ninja ## Build the tests and benchmarks too
 	@cmake --build build/release -j $(JOBS)
 
 demo: build ## Train on generated pictures, classify one, look at the metrics
 	@scripts/demo build/release/bin
 
-test: build ## Build and run every test
+test: all ## Build and run every test
 	@cd build/release && $(CTEST)
 
-bench: build ## Measure training, serving and their parts
+bench: all ## Measure training, serving and their parts
 	@set -e; for program in build/release/bin/$(BENCH)_bench; do echo "== $$(basename $$program)"; $$program; done
 
 test-asan: bootstrap build/asan/build.ninja ## Every test under AddressSanitizer and UndefinedBehaviorSanitizer

@@ -1,22 +1,15 @@
 # `cmake --install build/release --prefix DIR`: DIR/bin/vitd and DIR/bin/vitctl, with what vitd needs of LibTorch in
 # DIR/lib/vitd, so that DIR can be moved as a whole. Debian's libraries stay Debian's.
 
-if(TARGET vitctl)
-  install(TARGETS vitctl RUNTIME DESTINATION bin)
-endif()
-
-if(TARGET vitd)
-  set_target_properties(vitd PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/vitd")
-  install(TARGETS vitd RUNTIME DESTINATION bin)
-  set(libraries ${LIBTORCH}/lib/libtorch_cpu.so ${LIBTORCH}/lib/libc10.so)
-  # The OpenMP library that the wheel brings; a LibTorch of another origin may use the system's.
-  file(GLOB openmp ${LIBTORCH}/lib/libgomp*.so*)
-  install(FILES ${libraries} ${openmp} DESTINATION lib/vitd)
-  if(EXISTS ${LIBTORCH}/lib/libtorch_cuda.so)
-    # The CUDA build loads more than it links, partly by name: all of it, its python bindings aside.
-    install(DIRECTORY ${LIBTORCH}/lib/ DESTINATION lib/vitd
-      FILES_MATCHING PATTERN "*.so*" PATTERN "libtorch_python*" EXCLUDE PATTERN "libshm*" EXCLUDE)
-    file(GLOB cuda_libraries ${LIBTORCH}/../nvidia/*/lib/*.so*)
-    install(FILES ${cuda_libraries} DESTINATION lib/vitd)
-  endif()
+install(TARGETS vitctl vitd RUNTIME DESTINATION bin)
+set_target_properties(vitd PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/vitd")
+# The wheel brings an OpenMP library of its own; a LibTorch of another origin may use the system's.
+file(GLOB openmp ${LIBTORCH}/lib/libgomp*.so*)
+install(FILES ${LIBTORCH}/lib/libtorch_cpu.so ${LIBTORCH}/lib/libc10.so ${openmp} DESTINATION lib/vitd)
+if(EXISTS ${LIBTORCH}/lib/libtorch_cuda.so)
+  # The CUDA build loads more than it links, partly by name: all of it, its python bindings aside.
+  install(DIRECTORY ${LIBTORCH}/lib/ DESTINATION lib/vitd
+    FILES_MATCHING PATTERN "*.so*" PATTERN "libtorch_python*" EXCLUDE PATTERN "libshm*" EXCLUDE)
+  file(GLOB cuda_libraries ${LIBTORCH}/../nvidia/*/lib/*.so*)
+  install(FILES ${cuda_libraries} DESTINATION lib/vitd)
 endif()
