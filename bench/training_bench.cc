@@ -81,6 +81,7 @@ ResolvedSpec Resolve(const std::string& preset, const TrainingEnvironment& envir
   spec.mutable_data()->mutable_shapes()->set_val_size(10);
   spec.set_max_steps(steps);
   spec.mutable_checkpoint()->set_every_steps(0);
+  spec.mutable_schedule()->set_warmup_steps(1);
   spec.set_log_every_steps(20);
   auto resolved = ResolveSpec(preset, spec, environment);
   if (!resolved.ok()) {

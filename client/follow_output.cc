@@ -51,10 +51,7 @@ class PlainLines final : public FollowOutput {
 
   void Update(const WatchResponse& update) override {
     const Run& run = update.run();
-    if (run.state() != last_.state()) {
-      Line(absl::StrCat("run ", RunTitle(run), " ", StateName(run.state()),
-                        run.message().empty() ? "" : absl::StrCat(": ", Printable(run.message()))));
-    }
+    if (!IsFinal(run.state())) TellState(run);
     if (run.phase() != last_.phase() && run.phase() != "training" && !PhaseText(run).empty() &&
         !IsFinal(run.state())) {
       Line(Printable(run.phase()));
@@ -68,12 +65,20 @@ class PlainLines final : public FollowOutput {
     if (run.has_best_checkpoint() && best.step() != last_.best_checkpoint().step()) {
       Line(absl::StrCat("new best checkpoint: ", BestText(run)));
     }
+    // The end comes after what led to it, which the same message may bring.
+    if (IsFinal(run.state())) TellState(run);
     last_ = run;
   }
 
   void Notice(absl::string_view text) override { notes_.Notice(text); }
 
  private:
+  void TellState(const Run& run) {
+    if (run.state() == last_.state()) return;
+    Line(absl::StrCat("run ", RunTitle(run), " ", StateName(run.state()),
+                      run.message().empty() ? "" : absl::StrCat(": ", Printable(run.message()))));
+  }
+
   void Line(absl::string_view text, absl::Time time = absl::Now()) {
     session_.out() << FormatClock(time) << "  " << text << std::endl;
   }

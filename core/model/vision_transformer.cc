@@ -62,11 +62,14 @@ AttentionImpl::AttentionImpl(const ModelConfig& config)
 
 at::Tensor AttentionImpl::forward(const at::Tensor& x) {
   const int64_t batch = x.size(0), tokens = x.size(1), dim = x.size(2);
-  const at::Tensor qkv = qkv_->forward(x)  // [B, N, 3D]
-                             .view({batch, tokens, 3, num_heads_, dim / num_heads_})
-                             .permute({2, 0, 3, 1, 4});       // [3, B, H, N, D/H]
+  // Split on the dimension that keeps the gradients' layout: they are put together again without
+  // another copy.
+  const std::vector<at::Tensor> qkv = qkv_->forward(x)  // 3 of [B, N, H, D/H]
+                                          .view({batch, tokens, 3, num_heads_, dim / num_heads_})
+                                          .unbind(2);
   const at::Tensor heads = at::scaled_dot_product_attention(  // [B, H, N, D/H]
-      qkv[0], qkv[1], qkv[2], /*attn_mask=*/{}, is_training() ? attn_drop_rate_ : 0.0);
+      qkv[0].transpose(1, 2), qkv[1].transpose(1, 2), qkv[2].transpose(1, 2), /*attn_mask=*/{},
+      is_training() ? attn_drop_rate_ : 0.0);
   return Dropout(proj_->forward(heads.transpose(1, 2).reshape({batch, tokens, dim})),
                  proj_drop_rate_, is_training());
 }
