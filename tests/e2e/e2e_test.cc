@@ -192,8 +192,8 @@ TEST(EndToEndTest, SecondSignalEndsAtOnce) {
 }
 
 // Everything random that a run may have, pictures from a folder, one of them damaged.
-vit::v1::TrainingSpec RestlessSpec(const fs::path& data) {
-  vit::v1::TrainingSpec spec = TinySpec(240);
+vit::v1::TrainingSpec RestlessSpec(const fs::path& data, int steps) {
+  vit::v1::TrainingSpec spec = TinySpec(steps);
   spec.mutable_data()->set_source("folder:" + data.string());
   spec.mutable_data()->set_max_bad_fraction(0.5);
   spec.mutable_data()->mutable_train()->set_crop(vit::v1::TRAIN_CROP_RANDOM_RESIZED);
@@ -236,10 +236,13 @@ std::vector<std::string> Comparable(std::vector<vit::v1::MetricPoint> history) {
   return lines;
 }
 
-TEST(EndToEndTest, KilledRunEndsByteForByteAsIfItHadNotBeen) {
+// Trains the same spec twice, once in peace and once killed `kills` times (every third at any
+// moment, the others while a checkpoint is written) and restarted with another number of loader
+// threads each time.
+void ExpectKilledRunEndsAsIfItHadNotBeen(int kills, int steps) {
   TemporaryFolder folder;
   WriteRestlessData(folder);
-  const vit::v1::TrainingSpec spec = RestlessSpec(folder.path() / "data");
+  const vit::v1::TrainingSpec spec = RestlessSpec(folder.path() / "data", steps);
   const std::vector<std::string> flags = {"--data-root", (folder.path() / "data").string()};
 
   TestDaemon calm(folder.path() / "calm", flags);
@@ -255,15 +258,15 @@ TEST(EndToEndTest, KilledRunEndsByteForByteAsIfItHadNotBeen) {
   TestDaemon restless(folder.path() / "restless", flags);
   ASSERT_NO_FATAL_FAILURE(restless.Start());
   const vit::v1::Run run = Client(restless.grpc_port()).Start(spec);
-  for (int kill = 0; kill < 3; ++kill) {
+  for (int kill = 0; kill < kills; ++kill) {
     // A whole checkpoint first, so that every start gets further than the one before.
     ASSERT_TRUE(restless.process().AwaitLine("checkpoint written"));
     CheckpointWatch watch(restless.RunDirectory(run.id()));
-    // The first kill hits at any moment, the others the writing of a checkpoint.
     int64_t writing = 0;
-    if (kill == 0) {
-      ASSERT_TRUE(
-          restless.process().AwaitLine("checkpoint written", 2 + static_cast<int>(random() % 4)));
+    if (kill % 3 == 0) {
+      Client client(restless.grpc_port());
+      client.AwaitStep(run.id(),
+                       client.Status(run.id()).run().step() + 1 + static_cast<int>(random() % 20));
     } else {
       writing = watch.AwaitWriting(1 + static_cast<int>(random() % 4));
     }
@@ -271,7 +274,7 @@ TEST(EndToEndTest, KilledRunEndsByteForByteAsIfItHadNotBeen) {
     EXPECT_EQ(restless.process().Wait(), 128 + SIGKILL);
     ASSERT_LT(writing, expected.step()) << "killed too late to show anything";
     ASSERT_THAT(restless.process().standard_error(), Not(HasSubstr("run succeeded")));
-    ASSERT_NO_FATAL_FAILURE(restless.Start({"--loader-threads", absl::StrCat(kill + 2)}));
+    ASSERT_NO_FATAL_FAILURE(restless.Start({"--loader-threads", absl::StrCat(1 + (kill + 1) % 5)}));
   }
   Client client(restless.grpc_port());
   const vit::v1::Run done = client.AwaitEnd(run.id());
@@ -287,6 +290,15 @@ TEST(EndToEndTest, KilledRunEndsByteForByteAsIfItHadNotBeen) {
   const auto expected_history = calm_client.History(expected.id());
   EXPECT_GT(expected_history.size(), 100u);
   EXPECT_EQ(Comparable(client.History(run.id())), Comparable(expected_history));
+}
+
+TEST(EndToEndTest, KilledRunEndsByteForByteAsIfItHadNotBeen) {
+  ExpectKilledRunEndsAsIfItHadNotBeen(/*kills=*/3, /*steps=*/240);
+}
+
+// The long form: e2e_test --gtest_also_run_disabled_tests --gtest_filter='*TenTimes*'
+TEST(EndToEndTest, DISABLED_RunKilledTenTimesEndsByteForByteAsIfItHadNotBeen) {
+  ExpectKilledRunEndsAsIfItHadNotBeen(/*kills=*/10, /*steps=*/1500);
 }
 
 // Files of `pid` may grow to `bytes` from now on; writing more fails, as on a full disk.
