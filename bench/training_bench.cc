@@ -182,7 +182,7 @@ void MeasureCheckpoint(const fs::path& scratch) {
 }  // namespace vit::bench
 
 int main(int argc, char** argv) {
-  vit::UsePassiveTeamWaits(argv);
+  vit::PrepareComputeProcess(argv);
   int rounds = 5;
   if (argc > 1 && (!absl::SimpleAtoi(argv[1], &rounds) || rounds < 1)) {
     std::fprintf(stderr, "usage: training_bench [ROUNDS] [PRESET]\n");

@@ -18,7 +18,7 @@
 #include "server/signals.h"
 
 int main(int argc, char** argv) {
-  vit::UsePassiveTeamWaits(argv);
+  vit::PrepareComputeProcess(argv);
   vit::ShutdownSignals signals;
   const auto parsed =
       vit::ParseServerConfig(argc, argv, [](const char* name) { return getenv(name); });

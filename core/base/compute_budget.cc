@@ -1,6 +1,8 @@
 #include "core/base/compute_budget.h"
 
 #include <ATen/Parallel.h>
+#include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -41,11 +43,15 @@ std::thread ComputeBudget::StartThread(const std::string& name, int intra_op_thr
   });
 }
 
-void UsePassiveTeamWaits(char** argv) {
-  if (getenv("OMP_WAIT_POLICY") != nullptr || getenv("GOMP_SPINCOUNT") != nullptr) return;
-  setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/1);
-  // Where /proc is missing the program goes on as it is.
-  execv("/proc/self/exe", argv);
+void PrepareComputeProcess(char** argv) {
+  if (getenv("OMP_WAIT_POLICY") == nullptr && getenv("GOMP_SPINCOUNT") == nullptr) {
+    setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/1);
+    // Where /proc is missing the program goes on as it is.
+    execv("/proc/self/exe", argv);
+  }
+  mallopt(M_ARENA_MAX, 1);
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest that glibc takes
+  mallopt(M_TRIM_THRESHOLD, INT_MAX);
 }
 
 }  // namespace vit

@@ -1,5 +1,6 @@
 #include "core/train/trainer.h"
 
+#include <malloc.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -338,7 +339,10 @@ class TrainingRun {
 }  // namespace
 
 absl::StatusOr<TrainOutcome> Train(const TrainerOptions& options, std::stop_token stop) {
-  return CatchExceptions("training", [&] { return TrainingRun(options, std::move(stop)).Run(); });
+  absl::StatusOr<TrainOutcome> outcome =
+      CatchExceptions("training", [&] { return TrainingRun(options, std::move(stop)).Run(); });
+  malloc_trim(0);  // nobody needs the tensors' memory now
+  return outcome;
 }
 
 }  // namespace vit
