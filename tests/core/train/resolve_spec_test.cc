@@ -74,6 +74,15 @@ TEST_F(ResolveSpecTest, WhatIsSetWinsOverThePreset) {
   EXPECT_FALSE(resolved->spec.schedule().has_warmup_fraction());
 }
 
+// A folder does not say that its pictures have the model's size: without this they would be
+// enlarged and cut.
+TEST_F(ResolveSpecTest, Cifar10IsEvaluatedWhole) {
+  for (const auto& preset : AllPresets()) {
+    if (preset.name().starts_with("cifar10_"))
+      EXPECT_EQ(preset.spec().data().eval().crop_pct(), 1) << preset.name();
+  }
+}
+
 TEST_F(ResolveSpecTest, SeedsAreDrawnApart) {
   EXPECT_NE(Resolve("shapes_demo", {})->spec.seed(), Resolve("shapes_demo", {})->spec.seed());
 }
