@@ -1,19 +1,14 @@
 // The real vitd and vitctl: train, watch, classify, scrape, stop, crash, full disk.
 #include <gmock/gmock.h>
-#include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
 
-#include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <set>
 #include <sstream>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -342,52 +337,6 @@ TEST(EndToEndTest, FullDiskFailsTheRunCleanlyAndKeepsThePreviousCheckpoint) {
   const auto [code, output] = daemon.Vitctl({"resume", run.id()});
   ASSERT_EQ(code, 0) << output;
   EXPECT_EQ(client.AwaitEnd(run.id()).state(), vit::v1::RUN_STATE_SUCCEEDED);
-}
-
-TEST(EndToEndTest, EightClientsClassifyThroughCheckpointChangesWithoutAFailedCall) {
-  TemporaryFolder folder;
-  TestDaemon daemon(folder.path() / "state");
-  ASSERT_NO_FATAL_FAILURE(daemon.Start());
-  Client starter(daemon.grpc_port());
-  vit::v1::TrainingSpec spec = TinySpec(1'000'000);
-  spec.mutable_data()->mutable_shapes()->set_train_size(640);
-  spec.mutable_evaluation()->set_best(vit::v1::BEST_METRIC_LOSS);
-  spec.mutable_evaluation()->set_every_steps(20);
-  spec.mutable_optimizer()->set_learning_rate(3e-3);
-  const vit::v1::Run run = starter.Start(spec);
-  ASSERT_TRUE(daemon.process().AwaitLine("checkpoint written"));
-
-  const std::string picture = Encode(SmoothImage(30, 30), ".png");
-  Mutex mu;
-  std::map<int64_t, std::vector<float>> answers;  // by step; all clients must agree
-  std::atomic<int> calls = 0, checkpoints = 0;
-  std::vector<std::thread> clients;
-  for (int i = 0; i < 8; ++i) {
-    clients.emplace_back([&] {
-      Client client(daemon.grpc_port());
-      // A thousand calls among them, and on until they have seen three changes.
-      while ((calls < 1000 || checkpoints < 4) && !testing::Test::HasFailure()) {
-        vit::v1::ClassifyResponse response;
-        const grpc::Status status =
-            client.Classify({picture}, calls % 2 ? "latest" : "run:" + run.id(), &response);
-        ++calls;
-        ASSERT_TRUE(status.ok()) << status.error_code() << ": " << status.error_message();
-        ASSERT_EQ(response.results_size(), 1);
-        std::vector<float> scores(10);
-        ASSERT_EQ(response.results(0).classes_size(), 5);
-        for (const auto& c : response.results(0).classes()) scores[c.index()] = c.probability();
-        MutexLock lock(&mu);
-        const auto [it, first] = answers.emplace(response.model().step(), scores);
-        if (first) ++checkpoints;
-        // A batch's size may change the order of a sum, nothing more.
-        for (int k = 0; k < 10; ++k) ASSERT_NEAR(it->second[k], scores[k], 1e-5);
-        ASSERT_LT(calls, 200'000) << "the checkpoint in use does not change";
-      }
-    });
-  }
-  for (std::thread& client : clients) client.join();
-  EXPECT_GE(answers.size(), 4u);
-  EXPECT_GE(calls, 1000);
 }
 
 }  // namespace
