@@ -27,7 +27,7 @@ set(VIT_TEST_ENVIRONMENT
   "OMP_WAIT_POLICY=passive"
   "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1"
   "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp"
-  "ASAN_OPTIONS=detect_stack_use_after_return=0"
+  "ASAN_OPTIONS=detect_stack_use_after_return=0:allocator_may_return_null=1"
   "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
 
 # vit_test(NAME SOURCES... [TORCH] DEPS targets... [TIMEOUT seconds] [LABELS labels...]): one test program. It gets its

@@ -160,7 +160,8 @@ absl::StatusOr<Safetensors> Parse(const std::shared_ptr<MappedFile>& file) {
     at::Tensor tensor = at::from_blob(
         const_cast<char*>(begin), entry.shape, [file](void*) {}, options);
     // The format does not promise alignment; a value that a processor could trip over is copied.
-    if (reinterpret_cast<uintptr_t>(begin) % c10::elementSize(entry.type) != 0) {
+    if (tensor.numel() > 0 &&
+        reinterpret_cast<uintptr_t>(begin) % c10::elementSize(entry.type) != 0) {
       at::Tensor copy = at::empty(entry.shape, options);
       std::memcpy(copy.mutable_data_ptr(), begin, entry.end - entry.begin);
       tensor = copy;
