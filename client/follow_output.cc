@@ -8,6 +8,7 @@
 #include "client/progress_view.h"
 #include "client/run_text.h"
 #include "client/text.h"
+#include "proto/time.h"
 
 namespace vit {
 namespace {
@@ -59,7 +60,7 @@ class PlainLines final : public FollowOutput {
     for (int i = 0; i < update.points_size(); ++i) {
       const MetricPoint& point = update.points(i);
       Line(PointText(run, point, /*newest=*/i + 1 == update.points_size()),
-           point.has_time() ? ToTime(point.time()) : absl::Now());
+           point.has_time() ? FromProto(point.time()) : absl::Now());
     }
     const auto& best = run.best_checkpoint();
     if (run.has_best_checkpoint() && best.step() != last_.best_checkpoint().step()) {
@@ -96,7 +97,7 @@ class PlainLines final : public FollowOutput {
         absl::StrAppend(&line, "  ", FormatSpeed(point.images_per_second()), " images/s");
       }
       if (newest && run.has_time_left()) {
-        absl::StrAppend(&line, "  left ", FormatSeconds(ToDuration(run.time_left())));
+        absl::StrAppend(&line, "  left ", FormatSeconds(FromProto(run.time_left())));
       }
     }
     return line;

@@ -9,6 +9,7 @@
 #include "client/run_text.h"
 #include "client/terminal.h"
 #include "client/text.h"
+#include "proto/time.h"
 
 namespace vit {
 namespace {
@@ -117,7 +118,7 @@ std::vector<Segment> SpeedSegments(const Run& run, const FrameOptions& options) 
     segments.push_back({absl::StrCat("elapsed ", FormatSeconds(*elapsed)), Style::kPlain, 2});
   }
   if (run.has_time_left() && !IsFinal(run.state())) {
-    const absl::Duration left = ToDuration(run.time_left()) - (options.now - options.received);
+    const absl::Duration left = FromProto(run.time_left()) - (options.now - options.received);
     segments.push_back(
         {absl::StrCat("left ", FormatSeconds(std::max(left, absl::ZeroDuration()))), Style::kBold});
   }

@@ -7,6 +7,7 @@
 #include "absl/strings/strip.h"
 #include "client/text.h"
 #include "proto/spec_text.h"
+#include "proto/time.h"
 
 namespace vit {
 
@@ -71,8 +72,8 @@ double ProgressRatio(const Run& run) {
 
 std::optional<absl::Duration> Elapsed(const Run& run, absl::Time now) {
   if (!run.has_start_time()) return std::nullopt;
-  const absl::Time end = run.has_end_time() ? ToTime(run.end_time()) : now;
-  return std::max(absl::ZeroDuration(), end - ToTime(run.start_time()));
+  const absl::Time end = run.has_end_time() ? FromProto(run.end_time()) : now;
+  return std::max(absl::ZeroDuration(), end - FromProto(run.start_time()));
 }
 
 std::string BestText(const Run& run) {

@@ -8,8 +8,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "google/protobuf/duration.pb.h"
-#include "google/protobuf/timestamp.pb.h"
 
 namespace vit {
 
@@ -25,9 +23,6 @@ std::string FormatSeconds(absl::Duration d);   // 45s, 4m 08s, 1h 02m, 3d 04h
 std::string FormatAgo(absl::Duration age);     // just now, 32 min ago, 3 days ago
 std::string FormatDateTime(absl::Time time);   // 2026-01-31 03:12:09, local
 std::string FormatClock(absl::Time time);      // 03:12:09, local
-
-absl::Time ToTime(const google::protobuf::Timestamp& timestamp);
-absl::Duration ToDuration(const google::protobuf::Duration& duration);
 
 // "30s", "1m30s", "500ms", or a bare number of seconds; above 0.
 absl::StatusOr<absl::Duration> ParseTimeout(absl::string_view text);

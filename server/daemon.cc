@@ -14,6 +14,7 @@
 #include "core/base/device.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
+#include "core/base/task_pool.h"
 #include "core/infer/inference_engine.h"
 #include "core/runs/run_manager.h"
 #include "server/call_tracker.h"
@@ -24,7 +25,6 @@
 #include "server/process_metrics.h"
 #include "server/run_checkpoints.h"
 #include "server/run_log.h"
-#include "server/task_pool.h"
 #include "server/training_metrics.h"
 #include "server/training_service.h"
 
@@ -87,7 +87,7 @@ class DaemonImpl final : public Daemon {
   std::unique_ptr<RunCheckpoints> checkpoints_;
   std::unique_ptr<InferenceEngine> engine_;
   CallTracker calls_{clock_};
-  TaskPool pool_{/*threads=*/4, /*max_queued=*/256};
+  TaskPool pool_{"call", /*threads=*/4, /*max_queued=*/256};
   TrainingService training_service_{&pool_, &calls_, clock_};
   InferenceService inference_service_{&calls_};
   std::unique_ptr<GrpcServer> grpc_;

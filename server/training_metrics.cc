@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "google/protobuf/util/time_util.h"
 #include "proto/spec_text.h"
+#include "proto/time.h"
 
 namespace vit {
 namespace {
@@ -20,10 +20,6 @@ Family<Gauge>& AddGauge(prometheus::Registry* registry, const char* name, const 
 }
 Family<Counter>& AddCounter(prometheus::Registry* registry, const char* name, const char* help) {
   return prometheus::BuildCounter().Name(name).Help(help).Register(*registry);
-}
-
-absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
-  return absl::FromUnixNanos(google::protobuf::util::TimeUtil::TimestampToNanoseconds(timestamp));
 }
 
 double UnixSeconds(const google::protobuf::Timestamp& timestamp) {
@@ -228,7 +224,8 @@ void TrainingMetrics::Update(const vit::v1::Run& run) {
   }
   const bool active =
       run.state() == vit::v1::RUN_STATE_RUNNING || run.state() == vit::v1::RUN_STATE_STOPPING;
-  known.rank = Rank(active, run.has_start_time() ? ToTime(run.start_time()) : absl::InfinitePast());
+  known.rank =
+      Rank(active, run.has_start_time() ? FromProto(run.start_time()) : absl::InfinitePast());
   // A run that has never started has nothing to show.
   if (known.series == nullptr && (active || run.has_start_time())) Admit(run.id(), &known);
   if (known.series != nullptr) known.series->Update(run);

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "core/base/clock.h"
+#include "core/base/task_pool.h"
 #include "core/runs/run_manager.h"
 #include "server/call_tracker.h"
-#include "server/task_pool.h"
 #include "server/watch_hub.h"
 #include "vit/v1/training.grpc.pb.h"
 

@@ -9,6 +9,7 @@
 #include "client/run_text.h"
 #include "client/table.h"
 #include "client/text.h"
+#include "proto/time.h"
 
 namespace vit {
 namespace {
@@ -34,7 +35,7 @@ void PrintCsv(const Session& session, const vit::v1::GetHistoryResponse& respons
         SplitName(point.split()), point.loss(), point.accuracy(), point.learning_rate(),
         train ? absl::StrFormat("%.9g", point.grad_norm()) : "",
         train ? absl::StrFormat("%.9g", point.images_per_second()) : "",
-        absl::FormatTime(absl::RFC3339_full, ToTime(point.time()), absl::UTCTimeZone()));
+        absl::FormatTime(absl::RFC3339_full, FromProto(point.time()), absl::UTCTimeZone()));
   }
 }
 
@@ -57,7 +58,7 @@ void PrintTable(const Session& session, const vit::v1::GetHistoryResponse& respo
                   Table::Cell(FormatPercent(point.accuracy()), style),
                   FormatRate(point.learning_rate()), train ? FormatLoss(point.grad_norm()) : "",
                   train ? FormatSpeed(point.images_per_second()) : "",
-                  FormatDateTime(ToTime(point.time()))});
+                  FormatDateTime(FromProto(point.time()))});
   }
   const Terminal& terminal = session.terminal();
   session.out() << table.Render(terminal.columns(), terminal.color, terminal.utf8);

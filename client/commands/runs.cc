@@ -12,6 +12,7 @@
 #include "client/table.h"
 #include "client/text.h"
 #include "proto/spec_text.h"
+#include "proto/time.h"
 
 namespace vit {
 namespace {
@@ -66,9 +67,9 @@ Table RunsTable(const vit::v1::ListRunsResponse& response, absl::Time now) {
          run.best_checkpoint().has_accuracy() ? FormatPercent(run.best_checkpoint().accuracy())
                                               : "",
          elapsed ? FormatSeconds(*elapsed) : "",
-         run.has_time_left() && !IsFinal(run.state()) ? FormatSeconds(ToDuration(run.time_left()))
+         run.has_time_left() && !IsFinal(run.state()) ? FormatSeconds(FromProto(run.time_left()))
                                                       : "",
-         run.has_create_time() ? FormatAgo(now - ToTime(run.create_time())) : "",
+         run.has_create_time() ? FormatAgo(now - FromProto(run.create_time())) : "",
          Printable(run.preset()), Printable(run.data_source())});
   }
   return table;

@@ -8,6 +8,7 @@
 #include "client/run_text.h"
 #include "client/table.h"
 #include "client/text.h"
+#include "proto/time.h"
 
 namespace vit {
 namespace {
@@ -56,7 +57,7 @@ Fields Describe(const vit::v1::StatusResponse& response, absl::Time now) {
         "speed",
         absl::StrCat(FormatSpeed(run.images_per_second()), " images/s",
                      run.has_time_left()
-                         ? absl::StrCat(", ", FormatSeconds(ToDuration(run.time_left())), " left")
+                         ? absl::StrCat(", ", FormatSeconds(FromProto(run.time_left())), " left")
                          : ""));
   }
   if (const std::string best = BestText(run); !best.empty()) {
@@ -73,7 +74,7 @@ Fields Describe(const vit::v1::StatusResponse& response, absl::Time now) {
   fields.emplace_back("model", model);
   fields.emplace_back("data", Printable(run.data_source()));
   if (run.has_create_time()) {
-    const absl::Time created = ToTime(run.create_time());
+    const absl::Time created = FromProto(run.create_time());
     fields.emplace_back("created",
                         absl::StrCat(FormatDateTime(created), ", ", FormatAgo(now - created)));
   }

@@ -122,12 +122,16 @@ absl::Status RemoveTree(const fs::path& path) {
   return FromErrorCode(code, absl::StrCat("remove ", aside.string()));
 }
 
+absl::Status WriteFile(const fs::path& path, absl::string_view content) {
+  VIT_ASSIGN_OR_RETURN(FileWriter writer, FileWriter::Create(path));
+  VIT_RETURN_IF_ERROR(writer.Append(content));
+  return writer.SyncAndClose();
+}
+
 absl::Status WriteFileAtomically(const fs::path& path, absl::string_view content) {
   const fs::path aside = path.string() + ".tmp";
   const absl::Status written = [&] {
-    VIT_ASSIGN_OR_RETURN(FileWriter writer, FileWriter::Create(aside));
-    VIT_RETURN_IF_ERROR(writer.Append(content));
-    VIT_RETURN_IF_ERROR(writer.SyncAndClose());
+    VIT_RETURN_IF_ERROR(WriteFile(aside, content));
     std::error_code code;
     fs::rename(aside, path, code);
     return FromErrorCode(code, absl::StrCat("rename to ", path.string()));

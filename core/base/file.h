@@ -36,6 +36,10 @@ class FileWriter {
   std::filesystem::path path_;
 };
 
+// Creates or replaces `path`, fsynced. A crash may leave half of it: for files of a folder that
+// appears whole or not at all (WriteDirectoryAtomically).
+absl::Status WriteFile(const std::filesystem::path& path, absl::string_view content);
+
 // Creates or replaces `path`: written beside it, fsynced, renamed, its folder fsynced.
 absl::Status WriteFileAtomically(const std::filesystem::path& path, absl::string_view content);
 

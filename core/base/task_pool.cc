@@ -1,4 +1,4 @@
-#include "server/task_pool.h"
+#include "core/base/task_pool.h"
 
 #include <utility>
 
@@ -7,10 +7,10 @@
 
 namespace vit {
 
-TaskPool::TaskPool(int threads, int max_queued) : max_queued_(max_queued) {
+TaskPool::TaskPool(const std::string& name, int threads, int max_queued) : max_queued_(max_queued) {
   for (int i = 0; i < threads; ++i) {
     threads_.push_back(
-        ComputeBudget::StartThread(absl::StrCat("vitd-calls-", i), 1, [this] { Work(); }));
+        ComputeBudget::StartThread(absl::StrCat(name, "-", i), 1, [this] { Work(); }));
   }
 }
 
@@ -27,7 +27,7 @@ absl::Status TaskPool::Run(std::function<void()> task) {
   MutexLock lock(&mu_);
   if (tasks_.size() >= max_queued_) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(tasks_.size(), " calls wait already; try again in a moment"));
+        absl::StrCat(tasks_.size(), " tasks wait already; try again in a moment"));
   }
   tasks_.push_back(std::move(task));
   changed_.NotifyOne();

@@ -1,9 +1,10 @@
-// Threads for the calls that read and write files, so that gRPC's few callback threads stay free.
-#ifndef VIT_SERVER_TASK_POOL_H_
-#define VIT_SERVER_TASK_POOL_H_
+// A fixed number of threads that run tasks in order of arrival.
+#ifndef VIT_CORE_BASE_TASK_POOL_H_
+#define VIT_CORE_BASE_TASK_POOL_H_
 
 #include <deque>
 #include <functional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -12,12 +13,12 @@
 
 namespace vit {
 
-// Runs tasks in order of arrival on a fixed number of threads. Thread-safe. Destruction runs what
-// is queued, then joins.
+// Thread-safe. Destruction runs what is queued, then joins.
 class TaskPool {
  public:
-  // `max_queued`: tasks that may wait; beyond it Run returns RESOURCE_EXHAUSTED.
-  TaskPool(int threads, int max_queued);
+  // `name`: of its threads. `max_queued`: tasks that may wait; beyond it Run returns
+  // RESOURCE_EXHAUSTED.
+  TaskPool(const std::string& name, int threads, int max_queued);
   ~TaskPool();
 
   // Queues `task`, or returns an error and never runs it.
@@ -36,4 +37,4 @@ class TaskPool {
 
 }  // namespace vit
 
-#endif  // VIT_SERVER_TASK_POOL_H_
+#endif  // VIT_CORE_BASE_TASK_POOL_H_

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <atomic>
-#include <deque>
 #include <numeric>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/mutex.h"
+#include "core/base/task_pool.h"
 #include "core/infer/batcher.h"
 #include "core/infer/frozen_model.h"
 #include "core/infer/model_cache.h"
@@ -39,50 +38,6 @@ void FillTopK(const std::vector<float>& probabilities, const std::vector<std::st
   }
 }
 
-// Threads that run tasks in order of arrival. Destruction runs what is queued first.
-class WorkerPool {
- public:
-  WorkerPool(const std::string& name, int threads) {
-    for (int i = 0; i < threads; ++i) {
-      threads_.push_back(ComputeBudget::StartThread(name, 1, [this] { Loop(); }));
-    }
-  }
-  ~WorkerPool() {
-    {
-      MutexLock lock(&mu_);
-      closing_ = true;
-      changed_.NotifyAll();
-    }
-    for (std::thread& thread : threads_) thread.join();
-  }
-  void Run(std::function<void()> task) {
-    MutexLock lock(&mu_);
-    tasks_.push_back(std::move(task));
-    changed_.NotifyOne();
-  }
-
- private:
-  void Loop() {
-    while (true) {
-      std::function<void()> task;
-      {
-        MutexLock lock(&mu_);
-        while (tasks_.empty() && !closing_) changed_.Wait(&mu_);
-        if (tasks_.empty()) return;
-        task = std::move(tasks_.front());
-        tasks_.pop_front();
-      }
-      task();
-    }
-  }
-
-  Mutex mu_;
-  CondVar changed_;
-  std::deque<std::function<void()>> tasks_ VIT_GUARDED_BY(mu_);
-  bool closing_ VIT_GUARDED_BY(mu_) = false;
-  std::vector<std::thread> threads_;  // last: joined before what they use goes
-};
-
 // One request on its way. Its pictures finish in any order, on any thread; the last one answers.
 struct Call {
   ClassifyRequest request;
@@ -105,7 +60,7 @@ class Engine : public InferenceEngine {
                   .threads = options.budget.serving_threads(),
                   .observer = options.observer,
                   .clock = options.clock}),
-        decoders_("decode", options.budget.decode_threads()),
+        decoders_("decode", options.budget.decode_threads(), options.max_queue_size),
         cache_({.device = options.device,
                 .load_threads = options.budget.serving_threads(),
                 .max_loaded_models = options.max_loaded_models,
@@ -210,7 +165,8 @@ class Engine : public InferenceEngine {
     identity->set_run(call->model->run());
     identity->set_step(call->model->step());
     for (int i = 0; i < call->request.images_size(); ++i) {
-      decoders_.Run([this, call, i] { Prepare(call, i); });
+      const absl::Status queued = decoders_.Run([this, call, i] { Prepare(call, i); });
+      if (!queued.ok()) Finish(call, i, queued);
     }
   }
 
@@ -271,7 +227,7 @@ class Engine : public InferenceEngine {
   // Destroyed from the last: no model is handed out any more, then no picture decoded, then none
   // computed.
   Batcher batcher_;
-  WorkerPool decoders_;
+  TaskPool decoders_;
   ModelCache cache_;
 };
 

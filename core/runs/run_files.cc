@@ -8,7 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
+#include "core/train/initial_weights.h"
 #include "proto/spec_text.h"
+#include "proto/time.h"
 
 namespace vit {
 namespace fs = std::filesystem;
@@ -111,8 +113,8 @@ class Reconciler {
     absl::Time created = options_.now;
     std::string error;
     absl::ParseTime("%Y%m%d-%H%M%S", id.substr(0, 15), &created, &error);
-    *run.mutable_create_time() = ToTimestamp(created);
-    *run.mutable_start_time() = ToTimestamp(created);
+    *run.mutable_create_time() = ToProto(created);
+    *run.mutable_start_time() = ToProto(created);
     record.last_start = created;
     run.set_data_source(record.spec.data().source());
     run.set_class_count(record.spec.model().num_classes());
@@ -135,11 +137,11 @@ class Reconciler {
     vit::v1::Run& run = record->run;
     if (run.state() == vit::v1::RUN_STATE_STOPPING) {
       run.set_state(vit::v1::RUN_STATE_STOPPED);
-      *run.mutable_end_time() = ToTimestamp(options_.now);
+      *run.mutable_end_time() = ToProto(options_.now);
       SetStepFromCheckpoint(record);
     } else if (run.state() == vit::v1::RUN_STATE_RUNNING) {
       run.set_state(vit::v1::RUN_STATE_INTERRUPTED);
-      *run.mutable_end_time() = ToTimestamp(options_.now);
+      *run.mutable_end_time() = ToProto(options_.now);
       SetStepFromCheckpoint(record);
       run.set_message(absl::StrCat("interrupted; the last checkpoint is of step ", run.step()));
       if (options_.resume_interrupted) CountRestart(record);
@@ -202,6 +204,11 @@ absl::Status WriteSpecFile(const fs::path& run_directory, const vit::v1::Trainin
   VIT_RETURN_IF_ERROR(CreateDirectories(run_directory));
   VIT_RETURN_IF_ERROR(WriteFileAtomically(SpecPath(run_directory), MessageToText(spec)));
   return SyncDirectory(run_directory.parent_path());
+}
+
+bool NeedsInit(const RunRecord& record, const fs::path& run_directory) {
+  return record.spec.has_init() && record.checkpoints.empty() &&
+         !fs::exists(KeptInitialWeights(run_directory));
 }
 
 absl::Status MarkDeleted(const fs::path& run_directory) {

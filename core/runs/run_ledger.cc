@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
+#include "proto/time.h"
 
 namespace vit {
 
@@ -236,7 +237,7 @@ absl::StatusOr<RunRecord> RunLedger::Add(
       record.run.set_id(MakeRunId(now));
     } while (runs_.count(record.run.id()) > 0);
     record.run.set_state(vit::v1::RUN_STATE_QUEUED);
-    *record.run.mutable_create_time() = ToTimestamp(now);
+    *record.run.mutable_create_time() = ToProto(now);
     record.queue_order = next_queue_order_;
   }
   absl::Status stored = store_files(record);

@@ -21,6 +21,8 @@
 #include "core/runs/run_store.h"
 #include "core/runs/run_worker.h"
 #include "core/runs/subscriptions.h"
+#include "core/train/initial_weights.h"
+#include "proto/time.h"
 
 namespace vit {
 
@@ -117,7 +119,11 @@ class RunManagerImpl : public RunManager {
     bool created = false;
     absl::StatusOr<RunRecord> added = ledger_.Add(
         std::move(record),
-        [this](const RunRecord& run) { return WriteSpecFile(Directory(run.run.id()), run.spec); },
+        [this](const RunRecord& run) -> absl::Status {
+          const std::filesystem::path directory = Directory(run.run.id());
+          VIT_RETURN_IF_ERROR(WriteSpecFile(directory, run.spec));
+          return KeepInitialWeights(run.spec, options_.environment, directory);
+        },
         [this](const RunRecord& run) { RemoveTree(Directory(run.run.id())).IgnoreError(); },
         options_.clock->Now(), &created);
     if (!added.ok()) {
@@ -161,7 +167,7 @@ class RunManagerImpl : public RunManager {
       Run& run = record->run;
       if (run.state() == vit::v1::RUN_STATE_QUEUED) {
         run.set_state(vit::v1::RUN_STATE_STOPPED);
-        *run.mutable_end_time() = ToTimestamp(now);
+        *run.mutable_end_time() = ToProto(now);
       } else if (run.state() == vit::v1::RUN_STATE_RUNNING) {
         run.set_state(vit::v1::RUN_STATE_STOPPING);
       } else if (run.state() != vit::v1::RUN_STATE_STOPPING) {
@@ -319,7 +325,7 @@ class RunManagerImpl : public RunManager {
 
   // What would otherwise fail only when the run's turn comes. Reads the data's listing.
   absl::Status CheckDataUnchanged(const RunRecord& record, vit::v1::TrainingSpec spec) const {
-    if (!record.checkpoints.empty()) spec.clear_init();
+    if (!NeedsInit(record, Directory(record.run.id()))) spec.clear_init();
     VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved,
                          options_.resolve("", spec, options_.environment));
     if (record.checkpoints.empty() || record.data_fingerprint.empty() || resolved.data == nullptr ||

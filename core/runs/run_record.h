@@ -68,9 +68,6 @@ bool IsRunId(absl::string_view text);
 // space, or is "latest", which means something else.
 absl::Status ValidateRunName(absl::string_view name);
 
-google::protobuf::Timestamp ToTimestamp(absl::Time time);
-absl::Time FromTimestamp(const google::protobuf::Timestamp& timestamp);
-
 }  // namespace vit
 
 #endif  // VIT_CORE_RUNS_RUN_RECORD_H_

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proto/time.h"
 
 namespace vit {
 
@@ -16,10 +17,7 @@ namespace {
 
 void SetTimeLeft(std::optional<absl::Duration> left, Run* run) {
   run->clear_time_left();
-  if (!left.has_value()) return;
-  const int64_t nanos = absl::ToInt64Nanoseconds(*left);
-  run->mutable_time_left()->set_seconds(nanos / 1'000'000'000);
-  run->mutable_time_left()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+  if (left.has_value()) *run->mutable_time_left() = ToProto(*left);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "core/base/status.h"
 #include "core/runs/run_schema.h"
 #include "proto/spec_text.h"
+#include "proto/time.h"
 
 namespace vit {
 
@@ -32,12 +33,10 @@ namespace {
   "split, step, epoch, loss, accuracy, learning_rate, grad_norm, images_per_second, time"
 
 int64_t ToNanos(const google::protobuf::Timestamp& timestamp) {
-  return absl::ToUnixNanos(FromTimestamp(timestamp));
+  return absl::ToUnixNanos(FromProto(timestamp));
 }
 
-google::protobuf::Timestamp FromNanos(int64_t nanos) {
-  return ToTimestamp(absl::FromUnixNanos(nanos));
-}
+google::protobuf::Timestamp FromNanos(int64_t nanos) { return ToProto(absl::FromUnixNanos(nanos)); }
 
 absl::Status WriteRun(const RunRecord& record, SqliteStatement* statement) {
   const vit::v1::Run& run = record.run;

@@ -7,6 +7,7 @@
 #include "core/base/compute_budget.h"
 #include "core/base/status.h"
 #include "core/runs/run_files.h"
+#include "proto/time.h"
 
 namespace vit {
 
@@ -87,7 +88,7 @@ void RunWorker::RunOne(const std::string& run) {
     if (run.state() != vit::v1::RUN_STATE_QUEUED)
       return absl::FailedPreconditionError("not queued");
     run.set_state(vit::v1::RUN_STATE_RUNNING);
-    if (!run.has_start_time()) *run.mutable_start_time() = ToTimestamp(now);
+    if (!run.has_start_time()) *run.mutable_start_time() = ToProto(now);
     run.clear_end_time();
     run.clear_message();
     run.clear_bad_images();  // counted anew
@@ -116,12 +117,10 @@ absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::sto
   const RunManager::Options& options = options_.manager;
   const std::optional<RunRecord> record = ledger_.Get(run);
   vit::v1::TrainingSpec spec = record->spec;
-  // Where a run goes on from its own checkpoint, what it began with does not matter and may be
-  // gone.
-  const bool resumes = !record->checkpoints.empty();
-  if (resumes) spec.clear_init();
+  const bool needs_init = NeedsInit(*record, RunDirectory(options.state_dir, run));
+  if (!needs_init) spec.clear_init();
   VIT_ASSIGN_OR_RETURN(ResolvedSpec resolved, options.resolve("", spec, options.environment));
-  if (resumes && record->spec.has_init()) resolved.spec.set_init(record->spec.init());
+  if (!needs_init && record->spec.has_init()) resolved.spec.set_init(record->spec.init());
   if (options.loader_threads > 0) {
     resolved.spec.mutable_data()->set_loader_threads(options.loader_threads);
   }
@@ -175,7 +174,7 @@ void RunWorker::Finish(const std::string& run, const absl::StatusOr<TrainOutcome
                       absl::StrCat(run.message(), run.message().empty() ? "" : "; ",
                                    "part of the history is not stored: ", history.message()));
                 }
-                *run.mutable_end_time() = ToTimestamp(now);
+                *run.mutable_end_time() = ToProto(now);
                 run.clear_phase();
                 run.clear_phase_progress();
                 run.clear_time_left();

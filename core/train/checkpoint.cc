@@ -21,6 +21,7 @@
 #include "core/train/trainer.h"
 #include "core/weights/safetensors.h"
 #include "proto/spec_text.h"
+#include "proto/time.h"
 
 namespace vit {
 namespace {
@@ -48,12 +49,6 @@ absl::StatusOr<std::string> Sha256(const fs::path& path) {
   unsigned int size = 0;
   EVP_DigestFinal_ex(context.get(), digest, &size);
   return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
-}
-
-absl::Status WriteFsynced(const fs::path& path, absl::string_view content) {
-  VIT_ASSIGN_OR_RETURN(FileWriter writer, FileWriter::Create(path));
-  VIT_RETURN_IF_ERROR(writer.Append(content));
-  return writer.SyncAndClose();
 }
 
 Json StateToJson(const TrainState& state) {
@@ -137,16 +132,16 @@ absl::Status WriteCheckpoint(const fs::path& run_directory, const Checkpoint& ch
             WriteSafetensors(directory / "optimizer.safetensors", checkpoint.optimizer, {}));
         VIT_RETURN_IF_ERROR(WriteModelDescription(directory, checkpoint.description));
         VIT_RETURN_IF_ERROR(
-            WriteFsynced(directory / "spec.textproto", MessageToText(checkpoint.spec)));
+            WriteFile(directory / "spec.textproto", MessageToText(checkpoint.spec)));
         VIT_RETURN_IF_ERROR(
-            WriteFsynced(directory / "state.json", StateToJson(checkpoint.state).dump(2) + "\n"));
+            WriteFile(directory / "state.json", StateToJson(checkpoint.state).dump(2) + "\n"));
         std::string sums;
         for (const char* name : {"config.json", "labels.txt", "model.safetensors",
                                  "optimizer.safetensors", "spec.textproto", "state.json"}) {
           VIT_ASSIGN_OR_RETURN(const std::string digest, Sha256(directory / name));
           absl::StrAppend(&sums, digest, "  ", name, "\n");
         }
-        VIT_RETURN_IF_ERROR(WriteFsynced(directory / kSums, sums));
+        VIT_RETURN_IF_ERROR(WriteFile(directory / kSums, sums));
         return before_rename();
       });
 }
@@ -194,10 +189,7 @@ std::vector<vit::v1::CheckpointInfo> ListCheckpoints(const fs::path& run_directo
     info.set_step(state->step);
     if (state->accuracy) info.set_accuracy(*state->accuracy);
     if (state->loss) info.set_loss(*state->loss);
-    const absl::Duration since_epoch = state->time - absl::UnixEpoch();
-    info.mutable_time()->set_seconds(absl::ToInt64Seconds(since_epoch));
-    info.mutable_time()->set_nanos(
-        static_cast<int32_t>(absl::ToInt64Nanoseconds(since_epoch % absl::Seconds(1))));
+    *info.mutable_time() = ToProto(state->time);
     best = state->best_step;  // the newest knows
     checkpoints.push_back(std::move(info));
   }

@@ -53,6 +53,14 @@ absl::StatusOr<fs::path> InitPath(const vit::v1::TrainingSpec& spec,
   return path;
 }
 
+absl::StatusOr<std::string> LoadInto(torch::nn::Module& module, const fs::path& path,
+                                     const vit::v1::TrainingSpec& spec) {
+  VIT_ASSIGN_OR_RETURN(const Safetensors weights, ReadSafetensors(path));
+  absl::StatusOr<std::string> note = LoadInitialWeights(weights.tensors, module);
+  if (!note.ok()) return Annotate(note.status(), absl::StrCat("init ", spec.init()));
+  return note;
+}
+
 }  // namespace
 
 absl::StatusOr<int64_t> CheckpointStep(const fs::path& directory) {
@@ -65,22 +73,41 @@ absl::StatusOr<int64_t> CheckpointStep(const fs::path& directory) {
   return step;
 }
 
-absl::StatusOr<std::string> CopyInitialWeights(const vit::v1::TrainingSpec& spec,
-                                               const TrainingEnvironment& environment,
-                                               torch::nn::Module& module) {
-  VIT_ASSIGN_OR_RETURN(const fs::path path, InitPath(spec, environment));
-  VIT_ASSIGN_OR_RETURN(const Safetensors weights, ReadSafetensors(path));
-  absl::StatusOr<std::string> note = LoadInitialWeights(weights.tensors, module);
-  if (!note.ok()) return Annotate(note.status(), absl::StrCat("init ", spec.init()));
-  return note;
-}
-
 absl::Status CheckInitialWeights(const vit::v1::TrainingSpec& spec,
                                  const TrainingEnvironment& environment) {
   return CatchExceptions("init", [&]() -> absl::Status {
+    VIT_ASSIGN_OR_RETURN(const fs::path path, InitPath(spec, environment));
     VisionTransformer model(spec.model());
-    return CopyInitialWeights(spec, environment, *model).status();
+    return LoadInto(*model, path, spec).status();
   });
+}
+
+fs::path KeptInitialWeights(const fs::path& run_directory) {
+  return run_directory / "init.safetensors";
+}
+
+absl::Status KeepInitialWeights(const vit::v1::TrainingSpec& spec,
+                                const TrainingEnvironment& environment,
+                                const fs::path& run_directory) {
+  if (!absl::StartsWith(spec.init(), "run:")) return absl::OkStatus();
+  VIT_ASSIGN_OR_RETURN(const fs::path path, InitPath(spec, environment));
+  std::error_code code;
+  fs::create_hard_link(path, KeptInitialWeights(run_directory), code);
+  if (code) {
+    return absl::ErrnoToStatus(code.value(), absl::StrCat("keep the weights of ", spec.init()));
+  }
+  return SyncDirectory(run_directory);
+}
+
+absl::StatusOr<std::string> CopyInitialWeights(const vit::v1::TrainingSpec& spec,
+                                               const TrainingEnvironment& environment,
+                                               const fs::path& run_directory,
+                                               torch::nn::Module& module) {
+  fs::path path = KeptInitialWeights(run_directory);
+  if (!fs::exists(path)) {
+    VIT_ASSIGN_OR_RETURN(path, InitPath(spec, environment));
+  }
+  return LoadInto(module, path, spec);
 }
 
 }  // namespace vit

@@ -24,9 +24,20 @@ absl::StatusOr<int64_t> CheckpointStep(const std::filesystem::path& directory);
 absl::Status CheckInitialWeights(const vit::v1::TrainingSpec& spec,
                                  const TrainingEnvironment& environment);
 
-// Copies them into `module`. Returns a note on what was left out, such as another head.
+// Where a run keeps the weights that it starts from, if they are another run's.
+std::filesystem::path KeptInitialWeights(const std::filesystem::path& run_directory);
+
+// Keeps them there (a hard link): what the other run does, and its deletion, no longer matters to a
+// run that waits for its turn. Nothing where `spec.init` (effective) is not a run's.
+absl::Status KeepInitialWeights(const vit::v1::TrainingSpec& spec,
+                                const TrainingEnvironment& environment,
+                                const std::filesystem::path& run_directory);
+
+// Copies them into `module`, from where `run_directory` keeps them if it does. Returns a note on
+// what was left out, such as another head.
 absl::StatusOr<std::string> CopyInitialWeights(const vit::v1::TrainingSpec& spec,
                                                const TrainingEnvironment& environment,
+                                               const std::filesystem::path& run_directory,
                                                torch::nn::Module& module);
 
 }  // namespace vit

@@ -23,6 +23,7 @@
 #include "core/train/training_step.h"
 #include "core/weights/load_weights.h"
 #include "core/weights/safetensors.h"
+#include "proto/time.h"
 
 namespace vit {
 namespace {
@@ -79,8 +80,9 @@ class TrainingRun {
     if (!checkpoint.has_value()) {
       model_->Initialize(spec_.seed());
       if (spec_.has_init()) {
-        VIT_ASSIGN_OR_RETURN(const std::string note,
-                             CopyInitialWeights(spec_, options_.environment, *model_));
+        VIT_ASSIGN_OR_RETURN(
+            const std::string note,
+            CopyInitialWeights(spec_, options_.environment, options_.directory, *model_));
         if (!note.empty()) notes.push_back(note);
       }
     }
@@ -217,10 +219,7 @@ class TrainingRun {
     point.set_epoch(Epoch());
     point.set_split(split);
     point.set_learning_rate(training_step_->LearningRateAt(std::max<int64_t>(0, state_.step - 1)));
-    const absl::Duration since_epoch = options_.clock->Now() - absl::UnixEpoch();
-    point.mutable_time()->set_seconds(absl::ToInt64Seconds(since_epoch));
-    point.mutable_time()->set_nanos(
-        static_cast<int32_t>(absl::ToInt64Nanoseconds(since_epoch % absl::Seconds(1))));
+    *point.mutable_time() = ToProto(options_.clock->Now());
     return point;
   }
 

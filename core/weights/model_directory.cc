@@ -73,12 +73,6 @@ Json TimmConfig(const ModelDescription& description) {
   };
 }
 
-absl::Status WriteFsynced(const std::filesystem::path& path, const std::string& content) {
-  VIT_ASSIGN_OR_RETURN(FileWriter writer, FileWriter::Create(path));
-  VIT_RETURN_IF_ERROR(writer.Append(content));
-  return writer.SyncAndClose();
-}
-
 }  // namespace
 
 absl::Status WriteModelDescription(const std::filesystem::path& directory,
@@ -94,8 +88,8 @@ absl::Status WriteModelDescription(const std::filesystem::path& directory,
     config["vitd"] = {{"model", ToJson(description.model)},
                       {"preprocessing", ToJson(preprocessing)},
                       {"precision", vit::v1::Precision_Name(description.precision)}};
-    VIT_RETURN_IF_ERROR(WriteFsynced(directory / "config.json", config.dump(2) + "\n"));
-    return WriteFsynced(directory / "labels.txt", absl::StrJoin(description.labels, "\n") + "\n");
+    VIT_RETURN_IF_ERROR(WriteFile(directory / "config.json", config.dump(2) + "\n"));
+    return WriteFile(directory / "labels.txt", absl::StrJoin(description.labels, "\n") + "\n");
   });
 }
 

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
 #include "client/text.h"
+#include "proto/time.h"
 #include "tests/client/fake_vitd.h"
 
 namespace vit {
@@ -19,7 +20,7 @@ FrameOptions At(int columns, bool utf8) {
   FrameOptions options;
   options.columns = columns;
   options.utf8 = utf8;
-  options.received = ToTime(TrainingRun().start_time()) + absl::Seconds(192);
+  options.received = FromProto(TrainingRun().start_time()) + absl::Seconds(192);
   options.now = options.received + absl::Seconds(8);
   return options;
 }

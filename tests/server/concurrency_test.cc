@@ -2,56 +2,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
+#include <latch>
 #include <memory>
 #include <thread>
 
 #include "core/base/clock.h"
 #include "server/call_tracker.h"
 #include "server/exit_watchdog.h"
-#include "server/task_pool.h"
 
 namespace vit {
 namespace {
-
-// Lets one thread wait for another.
-class Gate {
- public:
-  void Open() {
-    MutexLock lock(&mu_);
-    open_ = true;
-    changed_.NotifyAll();
-  }
-  void Await() {
-    MutexLock lock(&mu_);
-    while (!open_) changed_.Wait(&mu_);
-  }
-
- private:
-  Mutex mu_;
-  CondVar changed_;
-  bool open_ VIT_GUARDED_BY(mu_) = false;
-};
-
-TEST(TaskPoolTest, RefusesMoreThanMayWaitAndRunsWhatItTook) {
-  std::atomic<int> ran = 0;
-  Gate started, go;
-  {
-    TaskPool pool(/*threads=*/1, /*max_queued=*/2);
-    ASSERT_TRUE(pool.Run([&] {
-                      started.Open();
-                      go.Await();
-                      ++ran;
-                    })
-                    .ok());
-    started.Await();
-    EXPECT_TRUE(pool.Run([&] { ++ran; }).ok());
-    EXPECT_TRUE(pool.Run([&] { ++ran; }).ok());
-    EXPECT_EQ(pool.Run([&] { ran += 100; }).code(), absl::StatusCode::kResourceExhausted);
-    go.Open();
-  }
-  EXPECT_EQ(ran, 3);
-}
 
 TEST(CallTrackerTest, WaitsForTheLastCall) {
   CallTracker calls(Clock::Real());
@@ -79,11 +39,11 @@ TEST(CallTrackerTest, GivesUpAtTheDeadline) {
 
 TEST(ExitWatchdogTest, ActsAtTheDeadline) {
   FakeClock clock;
-  Gate acted;
-  ExitWatchdog watchdog(clock.Now() + absl::Seconds(30), &clock, [&] { acted.Open(); });
+  std::latch acted(1);
+  ExitWatchdog watchdog(clock.Now() + absl::Seconds(30), &clock, [&] { acted.count_down(); });
   clock.AwaitWaiters(1);
   clock.Advance(absl::Seconds(30));
-  acted.Await();
+  acted.wait();
 }
 
 TEST(ExitWatchdogTest, DoesNothingWhereItWasInTime) {

@@ -51,7 +51,7 @@ class TrainingServiceTest : public testing::Test {
   FakeClock clock_;
   ScriptedRuns runs_;
   CallTracker calls_{Clock::Real()};
-  TaskPool pool_{1, 16};
+  TaskPool pool_{"call", 1, 16};
   TrainingService service_{&pool_, &calls_, &clock_};
   std::unique_ptr<GrpcServer> server_;
   std::unique_ptr<vit::v1::TrainingService::Stub> stub_;

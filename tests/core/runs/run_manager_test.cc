@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/runs/run_record.h"
+#include "core/train/initial_weights.h"
 #include "proto/spec_text.h"
 #include "tests/core/runs/testing.h"
 
@@ -599,22 +600,30 @@ TEST_F(RunManagerTest, RunThatWasAskedToStopBeforeAShutdownStaysStopped) {
   EXPECT_EQ(StatusOf(manager.get(), id).state(), vit::v1::RUN_STATE_STOPPED);
 }
 
-TEST_F(RunManagerTest, InitFromARunMeansItsCheckpointAndIsPinnedToItsId) {
+TEST_F(RunManagerTest, InitFromARunIsPinnedToItsCheckpointAndKeptWhereTheOtherRunIsDeleted) {
   auto manager = Open();
   const std::string a = StartRun(manager.get(), "teacher");
   auto session = trainer_.Await();
   session->WriteCheckpoint(10, /*best=*/true);
   session->Finish(TrainOutcome::kFinished);
   AwaitState(manager.get(), a, vit::v1::RUN_STATE_SUCCEEDED);
+  const std::string before = StartRun(manager.get());
+  session = trainer_.Await();
   StartTrainingRequest request = Request();
   request.mutable_spec()->set_init("run:teacher");
-  const auto started = manager->Start(request);
-  ASSERT_TRUE(started.ok()) << started.status();
-  EXPECT_EQ(started->effective_spec().init(), absl::StrCat("run:", a));
-  session = trainer_.Await();
-  const auto found = session->options().environment.find_checkpoint(a);
-  ASSERT_TRUE(found.ok()) << found.status();
-  EXPECT_EQ(*found, CheckpointPath(RunFolder(a), 10).string());
+  const auto waiting = manager->Start(request);
+  ASSERT_TRUE(waiting.ok()) << waiting.status();
+  EXPECT_EQ(waiting->effective_spec().init(), absl::StrCat("run:", a, "@10"));
+
+  ASSERT_TRUE(manager->Delete(a).ok());
+  EXPECT_EQ(ReadFile(KeptInitialWeights(RunFolder(waiting->run().id())), 100).value_or(""),
+            "weights of step 10");
+  // Stopped before it began, it can still be resumed.
+  const std::string id = waiting->run().id();
+  ASSERT_TRUE(manager->Stop(id).ok());
+  EXPECT_TRUE(manager->Resume(ResumeRequest(id)).ok());
+  session->Finish(TrainOutcome::kFinished);
+  EXPECT_EQ(trainer_.Await()->run(), id);
 }
 
 // What a full disk or a read-only one does to the database, made by a trigger.

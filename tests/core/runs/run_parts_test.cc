@@ -10,6 +10,7 @@
 #include "core/runs/progress_meter.h"
 #include "core/runs/run_record.h"
 #include "core/runs/subscriptions.h"
+#include "proto/time.h"
 #include "tests/core/runs/testing.h"
 
 namespace vit {
@@ -169,8 +170,8 @@ TEST(RunRecordTest, TimesKeepTheirNanoseconds) {
   for (const int64_t nanos :
        {int64_t{0}, int64_t{1}, int64_t{-1}, int64_t{1'795'232'412'123'456'789}}) {
     const absl::Time time = absl::FromUnixNanos(nanos);
-    EXPECT_EQ(FromTimestamp(ToTimestamp(time)), time);
-    EXPECT_GE(ToTimestamp(time).nanos(), 0);
+    EXPECT_EQ(FromProto(ToProto(time)), time);
+    EXPECT_GE(ToProto(time).nanos(), 0);
   }
 }
 

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #include <algorithm>
+#include <fstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/runs/run_record.h"
+#include "core/train/initial_weights.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -63,6 +65,15 @@ void AwaitLocked(CondVar* changed, Mutex* mu, const std::string& what,
   }
 }
 
+// "run:ID" to "run:ID@STEP", as ResolveSpec does.
+absl::Status PinInit(const TrainingEnvironment& environment, vit::v1::TrainingSpec* spec) {
+  const std::string run = spec->init().substr(sizeof("run:") - 1);
+  VIT_ASSIGN_OR_RETURN(const std::string directory, environment.find_checkpoint(run));
+  VIT_ASSIGN_OR_RETURN(const int64_t step, CheckpointStep(directory));
+  spec->set_init(absl::StrCat("run:", run, "@", step));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 StateFolder::StateFolder() {
@@ -103,8 +114,13 @@ CheckpointInfo Checkpoint(int64_t step, bool best) {
 }
 
 void ScriptedTrainer::Install(RunManager::Options* options) {
-  options->resolve = [this](const std::string& preset, const vit::v1::TrainingSpec& spec,
-                            const TrainingEnvironment&) { return Resolve(preset, spec); };
+  options->resolve = [this](
+                         const std::string& preset, const vit::v1::TrainingSpec& spec,
+                         const TrainingEnvironment& environment) -> absl::StatusOr<ResolvedSpec> {
+    VIT_ASSIGN_OR_RETURN(ResolvedSpec resolved, Resolve(preset, spec));
+    if (resolved.spec.has_init()) VIT_RETURN_IF_ERROR(PinInit(environment, &resolved.spec));
+    return resolved;
+  };
   options->train = [this](const TrainerOptions& trainer, std::stop_token stop) {
     return Train(trainer, stop);
   };
@@ -235,6 +251,7 @@ void ScriptedTrainer::Session::WriteCheckpoint(int64_t step, bool best) {
   if (written.ok()) {
     const fs::path folder = CheckpointPath(options_.directory, step);
     fs::create_directories(folder);
+    std::ofstream(folder / "model.safetensors") << "weights of step " << step;
     written = WriteFileAtomically(folder / "info.textproto", MessageToText(info));
   }
   if (written.ok()) {

@@ -12,6 +12,7 @@
 
 #include "core/base/file.h"
 #include "core/base/mutex.h"
+#include "core/train/initial_weights.h"
 #include "core/weights/safetensors.h"
 #include "proto/spec_text.h"
 
@@ -299,25 +300,28 @@ TEST_F(TrainerTest, AnEndThatCannotBeWrittenFailsTheRunAndKeepsTheCheckpointBefo
   EXPECT_EQ(Steps("run").back(), 8);
 }
 
-TEST_F(TrainerTest, InitStartsFromAnotherRunsWeightsWithANewHead) {
+TEST_F(TrainerTest, InitStartsFromWeightsInAFileOrKeptFromAnotherRun) {
   Recorder told;
   ASSERT_TRUE(RunTrain("source", &told).ok());
   const fs::path file = CheckpointPath(directory_ / "source", 12) / "model.safetensors";
-  // A folder of three classes instead of ten: the shapes' pictures do not matter here, only the
-  // head does.
   spec_.set_init(file.string());
-  std::stop_source stop;
-  TrainerOptions options = Options("same", &told);
-  options.resolved.total_steps = 1;
-  ASSERT_TRUE(RunTrain(options).ok());
+  TrainerOptions from_file = Options("file", &told);
+  from_file.resolved.total_steps = 1;
+  ASSERT_TRUE(RunTrain(from_file).ok());
+  spec_.clear_init();
+  TrainerOptions from_kept = Options("kept", &told);
+  from_kept.resolved.total_steps = 1;
+  from_kept.resolved.spec.set_init("run:deleted@12");
+  fs::copy_file(file, KeptInitialWeights(from_kept.directory));
+  ASSERT_TRUE(RunTrain(from_kept).ok());
+  EXPECT_EQ(Contents("file", 1, "model.safetensors"), Contents("kept", 1, "model.safetensors"));
+
   const auto source = ReadSafetensors(file);
-  const auto after = ReadSafetensors(CheckpointPath(directory_ / "same", 1) / "model.safetensors");
+  const auto after = ReadSafetensors(CheckpointPath(directory_ / "file", 1) / "model.safetensors");
   ASSERT_TRUE(source.ok() && after.ok());
   // One small step away from the source, far from a random start.
-  const auto distance = [&](const std::string& name) {
-    return (source->tensors.at(name) - after->tensors.at(name)).abs().max().item<double>();
-  };
-  EXPECT_LT(distance("blocks.0.mlp.fc1.weight"), 0.01);
+  const std::string name = "blocks.0.mlp.fc1.weight";
+  EXPECT_LT((source->tensors.at(name) - after->tensors.at(name)).abs().max().item<double>(), 0.01);
 }
 
 TEST_F(TrainerTest, ABadPictureIsToldOnceAndTheRunGoesOn) {
