@@ -1,21 +1,15 @@
-// The life cycle of runs, with a trainer that does what the test says.
-#include "core/runs/run_manager.h"
-
+// The life cycle of runs.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sqlite3.h>
 
-#include <atomic>
-#include <fstream>
 #include <thread>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/runs/run_record.h"
 #include "core/train/initial_weights.h"
 #include "proto/spec_text.h"
-#include "tests/core/runs/testing.h"
+#include "tests/core/runs/run_manager_fixture.h"
 
 namespace vit {
 namespace {
@@ -26,51 +20,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using RunInfo = vit::v1::Run;
 using vit::v1::StartTrainingRequest;
-
-class RunManagerTest : public ::testing::Test {
- protected:
-  std::unique_ptr<RunManager> Open(const fs::path& state_dir) {
-    RunManager::Options options = options_;
-    options.state_dir = state_dir;
-    options.listener = &listener_;
-    options.clock = &clock_;
-    trainer_.Install(&options);
-    absl::StatusOr<std::unique_ptr<RunManager>> manager = RunManager::Create(options);
-    EXPECT_TRUE(manager.ok()) << manager.status();
-    return manager.ok() ? *std::move(manager) : nullptr;
-  }
-  std::unique_ptr<RunManager> Open() { return Open(state_.path()); }
-
-  static StartTrainingRequest Request(const std::string& name = "") {
-    StartTrainingRequest request;
-    request.set_name(name);
-    request.set_preset("shapes_demo");
-    request.mutable_spec()->mutable_data()->set_source("shapes:");
-    return request;
-  }
-  static std::string StartRun(RunManager* manager, const std::string& name = "") {
-    const auto response = manager->Start(Request(name));
-    EXPECT_TRUE(response.ok()) << response.status();
-    return response.ok() ? response->run().id() : "";
-  }
-  static vit::v1::ResumeRunRequest ResumeRequest(const std::string& run) {
-    vit::v1::ResumeRunRequest request;
-    request.set_run(run);
-    return request;
-  }
-  static RunInfo StatusOf(RunManager* manager, const std::string& run) {
-    const auto status = manager->GetStatus(run);
-    EXPECT_TRUE(status.ok()) << status.status();
-    return status.ok() ? status->run() : RunInfo();
-  }
-  fs::path RunFolder(const std::string& run) const { return state_.path() / "runs" / run; }
-
-  StateFolder state_;
-  FakeClock clock_;
-  ScriptedTrainer trainer_;
-  RecordingListener listener_;
-  RunManager::Options options_;
-};
 
 TEST_F(RunManagerTest, RunGoesFromQueuedToSucceeded) {
   auto manager = Open();
@@ -354,204 +303,6 @@ TEST_F(RunManagerTest, DeleteRemovesTheRunWithItsFilesAndHistory) {
   EXPECT_EQ(Open()->List({})->runs_size(), 0);
 }
 
-TEST_F(RunManagerTest, LeasedCheckpointStaysOnDiskUntilItIsReleased) {
-  auto manager = Open();
-  const std::string id = StartRun(manager.get());
-  const auto session = trainer_.Await();
-  EXPECT_EQ(manager->FindServable("").status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(manager->FindServable(id).status().code(), absl::StatusCode::kUnavailable);
-  session->WriteCheckpoint(10, /*best=*/true);
-  absl::StatusOr<CheckpointLease> lease = manager->FindServable("latest");
-  ASSERT_TRUE(lease.ok()) << lease.status();
-  EXPECT_EQ(lease->run, id);
-  EXPECT_EQ(lease->step, 10);
-  EXPECT_TRUE(fs::exists(lease->directory / "info.textproto"));
-
-  session->WriteCheckpoint(20);  // the best stays the one that is served
-  EXPECT_EQ(manager->FindServable(id)->step, 10);
-  session->WriteCheckpoint(30, /*best=*/true);
-  EXPECT_EQ(manager->FindServable(id)->step, 30);
-  const auto& is_served = session->options().is_served;
-  EXPECT_TRUE(is_served(10)) << "leased";
-  EXPECT_FALSE(is_served(20));
-  EXPECT_TRUE(is_served(30)) << "would be given out next";
-
-  session->Finish(TrainOutcome::kFinished);
-  AwaitState(manager.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
-  const fs::path directory = lease->directory;
-  ASSERT_TRUE(manager->Delete(id).ok());
-  EXPECT_EQ(manager->FindServable(id).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_TRUE(fs::exists(directory));
-  lease->lease.reset();
-  EXPECT_FALSE(fs::exists(RunFolder(id)));
-}
-
-TEST_F(RunManagerTest, LatestServesTheMostRecentlyStartedRunThatHasACheckpoint) {
-  auto manager = Open();
-  const std::string a = StartRun(manager.get());
-  auto session = trainer_.Await();
-  session->WriteCheckpoint(10);
-  session->Finish(TrainOutcome::kFinished);
-  AwaitState(manager.get(), a, vit::v1::RUN_STATE_SUCCEEDED);
-  clock_.Advance(absl::Seconds(1));
-  const std::string b = StartRun(manager.get());
-  session = trainer_.Await();
-  EXPECT_EQ(manager->FindServable("")->run, a);
-  session->WriteCheckpoint(1);
-  EXPECT_EQ(manager->FindServable("")->run, b);
-}
-
-TEST_F(RunManagerTest, RunsAreFoundByIdPrefixAndName) {
-  auto manager = Open();
-  EXPECT_EQ(manager->GetStatus("").status().code(), absl::StatusCode::kNotFound);
-  const std::string a = StartRun(manager.get(), "pets");
-  const auto session = trainer_.Await();
-  clock_.Advance(absl::Hours(24));
-  const std::string b = StartRun(manager.get(), "cars");
-  EXPECT_EQ(StatusOf(manager.get(), a).id(), a);
-  EXPECT_EQ(StatusOf(manager.get(), b.substr(0, 9)).id(), b);
-  EXPECT_EQ(StatusOf(manager.get(), "pets").id(), a);
-  EXPECT_EQ(StatusOf(manager.get(), "").id(), a) << "the most recently started";
-  EXPECT_EQ(StatusOf(manager.get(), "latest").id(), a);
-
-  const absl::Status ambiguous = manager->GetStatus("20").status();
-  EXPECT_EQ(ambiguous.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(ambiguous.message(), AllOf(HasSubstr(a), HasSubstr(b)));
-  const absl::Status unknown = manager->GetStatus("boats").status();
-  EXPECT_EQ(unknown.code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(unknown.message(), AllOf(HasSubstr("'boats'"), HasSubstr("(pets)")));
-
-  const std::string c = StartRun(manager.get(), "pets");
-  const absl::Status shared = manager->GetStatus("pets").status();
-  EXPECT_EQ(shared.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(shared.message(), AllOf(HasSubstr(a), HasSubstr(c), HasSubstr("2 runs")));
-}
-
-TEST_F(RunManagerTest, ListPagesFromTheNewestAndFiltersByState) {
-  auto manager = Open();
-  std::vector<std::string> ids;
-  for (int i = 0; i < 5; ++i) {
-    clock_.Advance(absl::Seconds(1));
-    ids.push_back(StartRun(manager.get()));
-    if (i == 0) trainer_.Await();
-  }
-  vit::v1::ListRunsRequest request;
-  request.set_page_size(2);
-  std::vector<std::string> listed;
-  do {
-    const auto page = manager->List(request);
-    ASSERT_TRUE(page.ok());
-    EXPECT_LE(page->runs_size(), 2);
-    for (const RunInfo& run : page->runs()) listed.push_back(run.id());
-    request.set_page_token(page->next_page_token());
-  } while (!request.page_token().empty());
-  EXPECT_THAT(listed, ElementsAre(ids[4], ids[3], ids[2], ids[1], ids[0]));
-
-  request.Clear();
-  request.add_states(vit::v1::RUN_STATE_RUNNING);
-  const auto running = manager->List(request);
-  ASSERT_EQ(running->runs_size(), 1);
-  EXPECT_EQ(running->runs(0).id(), ids[0]);
-  request.set_page_token("nonsense");
-  EXPECT_EQ(manager->List(request).status().code(), absl::StatusCode::kInvalidArgument);
-}
-
-TEST_F(RunManagerTest, HistoryComesInOrderAndThinned) {
-  auto manager = Open();
-  const std::string id = StartRun(manager.get());
-  const auto session = trainer_.Await();
-  session->StepTo(10);
-  session->Do([](TrainObserver* observer) {
-    observer->OnMetrics(Point(10, vit::v1::SPLIT_VALIDATION, 0.5));
-  });
-  session->StepTo(20);
-  vit::v1::GetHistoryRequest request;
-  request.set_run(id);
-  auto history = manager->GetHistory(request);
-  ASSERT_TRUE(history.ok()) << history.status();
-  ASSERT_EQ(history->points_size(), 21);
-  EXPECT_EQ(history->run().id(), id);
-  EXPECT_EQ(history->points(9).split(), vit::v1::SPLIT_TRAIN);
-  EXPECT_EQ(history->points(10).split(), vit::v1::SPLIT_VALIDATION);
-  EXPECT_EQ(history->points(10).SerializeAsString(),
-            Point(10, vit::v1::SPLIT_VALIDATION, 0.5).SerializeAsString());
-  request.set_after_step(18);
-  EXPECT_EQ(manager->GetHistory(request)->points_size(), 2);
-  request.set_after_step(0);
-  request.set_split(vit::v1::SPLIT_TRAIN);
-  request.set_max_points(3);
-  history = manager->GetHistory(request);
-  ASSERT_EQ(history->points_size(), 3);
-  EXPECT_EQ(history->points(0).step(), 1);
-  EXPECT_EQ(history->points(1).step(), 10);
-  EXPECT_EQ(history->points(2).step(), 20);
-  request.set_max_points(-1);
-  EXPECT_EQ(manager->GetHistory(request).status().code(), absl::StatusCode::kInvalidArgument);
-}
-
-TEST_F(RunManagerTest, ListenerHearsEverythingInOrder) {
-  auto manager = Open();
-  const std::string id = StartRun(manager.get());
-  const auto session = trainer_.Await();
-  session->StepTo(2);
-  session->Do([](TrainObserver* observer) {
-    observer->OnBadImage("a.jpg", absl::InvalidArgumentError("truncated"), 1);
-    observer->OnCheckpointFailed(2, absl::ResourceExhaustedError("disk full"));
-  });
-  EXPECT_THAT(StatusOf(manager.get(), id).message(), HasSubstr("disk full"));
-  session->WriteCheckpoint(2);
-  EXPECT_EQ(StatusOf(manager.get(), id).message(), "");
-  session->Finish(TrainOutcome::kFinished);
-  const std::string done = absl::StrCat("state ", id, " succeeded");
-  listener_.Await(done);
-  const auto line = [&](const std::string& what, const std::string& rest) {
-    return absl::StrCat(what, " ", id, " ", rest);
-  };
-  EXPECT_THAT(listener_.lines(),
-              ElementsAre(line("state", "queued"), line("state", "running"), line("metrics", "1"),
-                          line("step", "1"), line("metrics", "2"), line("step", "2"),
-                          line("bad image", "a.jpg"), line("checkpoint failed", "2"),
-                          line("checkpoint", "2"), done));
-}
-
-TEST_F(RunManagerTest, SubscriptionTellsOfChangesUntilItIsDropped) {
-  auto manager = Open();
-  const std::string id = StartRun(manager.get());
-  const auto session = trainer_.Await();
-  // AwaitRun waits for nothing but the calls of its own subscription.
-  std::thread driver([&] {
-    session->StepTo(3);
-    session->Finish(TrainOutcome::kFinished);
-  });
-  AwaitState(manager.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
-  driver.join();
-
-  std::atomic<int> calls = 0;
-  auto subscription = manager->Subscribe(id, [&] { ++calls; });
-  ASSERT_TRUE(subscription.ok());
-  subscription->reset();
-  ASSERT_TRUE(manager->Delete(id).ok());
-  listener_.Await(absl::StrCat("deleted ", id));
-  EXPECT_EQ(calls, 0);
-  EXPECT_EQ(manager->Subscribe(id, [] {}).status().code(), absl::StatusCode::kNotFound);
-}
-
-TEST_F(RunManagerTest, FollowerFindsThePointItWasToldOf) {
-  auto manager = Open();
-  const std::string id = StartRun(manager.get());
-  const auto session = trainer_.Await();
-  for (int64_t step = 1; step <= 50; ++step) {
-    std::thread driver([&] { session->StepTo(step); });
-    AwaitRun(manager.get(), id,
-             [&](const RunInfo& run) { return run.last_train().step() == step; });
-    vit::v1::GetHistoryRequest request;
-    request.set_run(id);
-    request.set_after_step(step - 1);
-    EXPECT_EQ(manager->GetHistory(request)->points_size(), 1);
-    driver.join();
-  }
-}
-
 TEST_F(RunManagerTest, ShutdownLeavesTheRunInterruptedAndTheQueueAsItIs) {
   auto manager = Open();
   const std::string a = StartRun(manager.get());
@@ -624,78 +375,6 @@ TEST_F(RunManagerTest, InitFromARunIsPinnedToItsCheckpointAndKeptWhereTheOtherRu
   EXPECT_TRUE(manager->Resume(ResumeRequest(id)).ok());
   session->Finish(TrainOutcome::kFinished);
   EXPECT_EQ(trainer_.Await()->run(), id);
-}
-
-// What a full disk or a read-only one does to the database, made by a trigger.
-void RefuseInserts(const fs::path& state_dir) {
-  sqlite3* db = nullptr;
-  ASSERT_EQ(sqlite3_open((state_dir / "runs.db").c_str(), &db), SQLITE_OK);
-  ASSERT_EQ(sqlite3_exec(db,
-                         "CREATE TRIGGER refuse BEFORE INSERT ON runs BEGIN "
-                         "SELECT RAISE(ABORT, 'refused'); END",
-                         nullptr, nullptr, nullptr),
-            SQLITE_OK);
-  sqlite3_close(db);
-}
-
-TEST_F(RunManagerTest, RunThatCannotBeStoredLeavesNothingBehind) {
-  auto manager = Open();
-  RefuseInserts(state_.path());
-  const absl::Status refused = manager->Start(Request()).status();
-  EXPECT_FALSE(refused.ok());
-  EXPECT_THAT(refused.message(), AllOf(HasSubstr("store the run"), HasSubstr("refused")));
-  EXPECT_EQ(manager->List({})->runs_size(), 0);
-  EXPECT_TRUE(fs::is_empty(state_.path() / "runs"));
-}
-
-TEST_F(RunManagerTest, UnwritableRunFolderIsACleanError) {
-  auto manager = Open();
-  fs::remove_all(state_.path() / "runs");
-  std::ofstream(state_.path() / "runs") << "a file where the folder should be";
-  const absl::Status refused = manager->Start(Request()).status();
-  EXPECT_FALSE(refused.ok());
-  EXPECT_THAT(refused.message(), HasSubstr("runs"));
-  EXPECT_EQ(manager->List({})->runs_size(), 0);
-}
-
-TEST_F(RunManagerTest, StateDirectoryThatCannotBeUsedIsNamed) {
-  RunManager::Options options;
-  trainer_.Install(&options);
-  options.state_dir = state_.path() / "file";
-  std::ofstream(options.state_dir) << "not a folder";
-  absl::Status status = RunManager::Create(options).status();
-  EXPECT_FALSE(status.ok());
-  EXPECT_THAT(status.message(), HasSubstr(options.state_dir.string()));
-
-  options.state_dir = state_.path() / "blocked";
-  fs::create_directories(options.state_dir / "runs.db");  // a folder in the database's place
-  status = RunManager::Create(options).status();
-  EXPECT_FALSE(status.ok());
-  EXPECT_THAT(status.message(), HasSubstr("runs.db"));
-}
-
-TEST_F(RunManagerTest, CheckpointWithoutItsHistoryIsRefused) {
-  auto manager = Open();
-  const std::string id = StartRun(manager.get());
-  const auto session = trainer_.Await();
-  sqlite3* db = nullptr;
-  ASSERT_EQ(sqlite3_open((state_.path() / "runs.db").c_str(), &db), SQLITE_OK);
-  const auto execute = [&](const char* sql) {
-    EXPECT_EQ(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
-  };
-  execute("CREATE TRIGGER refuse BEFORE INSERT ON metrics BEGIN SELECT RAISE(ABORT, 'full'); END");
-  session->StepTo(2);
-  session->WriteCheckpoint(2);
-  listener_.Await(absl::StrCat("checkpoint failed ", id, " 2"));
-  EXPECT_FALSE(fs::exists(CheckpointPath(RunFolder(id), 2)));
-  // Once there is room again, nothing of the history is missing.
-  execute("DROP TRIGGER refuse");
-  sqlite3_close(db);
-  session->StepTo(4);
-  session->WriteCheckpoint(4);
-  vit::v1::GetHistoryRequest request;
-  request.set_run(id);
-  EXPECT_EQ(manager->GetHistory(request)->points_size(), 4);
 }
 
 }  // namespace
