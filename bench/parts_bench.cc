@@ -1,0 +1,141 @@
+// The parts that a training step and a Classify call are made of, each on one thread: decoding,
+// transforms, GELU. Google Benchmark's flags apply (--benchmark_filter=Gelu).
+//
+//   parts_bench
+#include <benchmark/benchmark.h>
+#include <torch/torch.h>
+
+#include <opencv2/imgcodecs.hpp>
+#include <string>
+
+#include "core/data/data_config.h"
+#include "core/data/dataset.h"
+#include "core/data/transform.h"
+#include "core/model/gelu.h"
+#include "core/model/normalize.h"
+
+namespace vit::bench {
+namespace {
+
+using benchmark::Counter;
+using benchmark::State;
+
+// A picture with the detail of a photograph: blocks of many sizes.
+Image Picture(int width, int height) {
+  Image image{width, height, std::vector<uint8_t>(size_t{3} * width * height)};
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      for (int c = 0; c < 3; ++c) {
+        const int detail = (x / 3 * 7 + y / 5 * 11 + (x ^ y) / (c + 2) * 3) % 97;
+        image.rgb[(size_t{3} * y * width) + (3 * x) + c] =
+            static_cast<uint8_t>(255 * x / width / 2 + detail);
+      }
+    }
+  }
+  return image;
+}
+
+std::string Jpeg(const Image& image) {
+  cv::Mat pixels(image.height, image.width, CV_8UC3, const_cast<uint8_t*>(image.rgb.data()));
+  std::vector<uint8_t> bytes;
+  cv::imencode(".jpg", pixels, bytes, {cv::IMWRITE_JPEG_QUALITY, 90});
+  return {bytes.begin(), bytes.end()};
+}
+
+void PerImage(State& state, double images = 1) {
+  state.counters["images/s"] =
+      Counter(images * static_cast<double>(state.iterations()), Counter::kIsRate);
+}
+
+// As evaluation and Classify decode (0), and as training does for a side of 224.
+void DecodeJpeg500x375(State& state) {
+  const std::string jpeg = Jpeg(Picture(500, 375));
+  const DecodeOptions options{.min_short_side = static_cast<int>(state.range(0))};
+  for (auto _ : state) benchmark::DoNotOptimize(DecodeImage(jpeg, options));
+  PerImage(state);
+}
+BENCHMARK(DecodeJpeg500x375)->ArgName("min_short_side")->Arg(0)->Arg(224);
+
+void DecodeJpeg32x32(State& state) {
+  const std::string jpeg = Jpeg(Picture(32, 32));
+  for (auto _ : state) benchmark::DoNotOptimize(DecodeImage(jpeg, {}));
+  PerImage(state);
+}
+BENCHMARK(DecodeJpeg32x32);
+
+void EvalTransform500x375To224(State& state) {
+  const Image image = Picture(500, 375);
+  std::vector<uint8_t> out(3 * 224 * 224);
+  for (auto _ : state) {
+    EvalTransformImage(image, 224, 0.875, vit::v1::INTERPOLATION_BICUBIC, absl::MakeSpan(out));
+  }
+  PerImage(state);
+}
+BENCHMARK(EvalTransform500x375To224);
+
+void TrainTransform(State& state, int width, int height, int size, vit::v1::TrainCrop crop) {
+  vit::v1::DataConfig config;
+  config.set_source("shapes:");
+  config.mutable_train()->set_crop(crop);
+  config.mutable_train()->set_horizontal_flip(0.5);
+  const auto data = DataSet::Open(config, {.image_size = size});
+  FillDataConfigDefaults(**data, size, 1, &config);
+  const Image image = Picture(width, height);
+  std::vector<uint8_t> out(size_t{3} * size * size);
+  CounterRandom random(1, RandomPurpose::kAugment, 0, 0);
+  for (auto _ : state) TrainTransformImage(image, size, config, &random, absl::MakeSpan(out));
+  PerImage(state);
+}
+BENCHMARK_CAPTURE(TrainTransform, RandomCrop32, 32, 32, 32, vit::v1::TRAIN_CROP_RANDOM);
+BENCHMARK_CAPTURE(TrainTransform, RandomResizedCrop500x375To224, 500, 375, 224,
+                  vit::v1::TRAIN_CROP_RANDOM_RESIZED);
+
+void DrawShape(State& state) {
+  vit::v1::DataConfig config;
+  config.set_source("shapes:");
+  const auto data = DataSet::Open(config, {.image_size = static_cast<int>(state.range(0))});
+  int64_t index = 0;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize((*data)->Load(DataSplit::kTrain, index, 0));
+    index = (index + 1) % (*data)->size(DataSplit::kTrain);
+  }
+  PerImage(state);
+}
+BENCHMARK(DrawShape)->ArgName("side")->Arg(32)->Arg(224);
+
+void NormalizeBatchOf128x32x32(State& state) {
+  vit::v1::DataConfig config;
+  for (int c = 0; c < 3; ++c) {
+    config.add_mean(0.5);
+    config.add_std(0.25);
+  }
+  const Normalizer normalize(config, at::kCPU);
+  const std::vector<uint8_t> pixels(128 * 3 * 32 * 32, 100);
+  for (auto _ : state) benchmark::DoNotOptimize(normalize(pixels.data(), 128, 32));
+  PerImage(state, 128);
+}
+BENCHMARK(NormalizeBatchOf128x32x32);
+
+// The hidden layer of cifar10_small at batch 128: forward and backward.
+void GeluForwardBackward(State& state, at::Tensor (*gelu)(const at::Tensor&)) {
+  const at::Tensor x = at::randn({128, 65, 384}).set_requires_grad(true);
+  const at::Tensor gradient = at::randn_like(x);
+  for (auto _ : state) {
+    const at::Tensor y = gelu(x);
+    benchmark::DoNotOptimize(torch::autograd::grad({y}, {x}, {gradient}));
+  }
+  state.SetItemsProcessed(state.iterations() * x.numel());
+}
+BENCHMARK_CAPTURE(GeluForwardBackward, own, &Gelu);
+BENCHMARK_CAPTURE(
+    GeluForwardBackward, libtorch, +[](const at::Tensor& x) { return at::gelu(x); });
+
+}  // namespace
+}  // namespace vit::bench
+
+int main(int argc, char** argv) {
+  at::set_num_threads(1);
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+}
