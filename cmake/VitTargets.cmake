@@ -25,7 +25,7 @@ target_precompile_headers(vit_torch_pch PRIVATE <torch/torch.h>)
 # What the sanitizers' and OpenMP's runtimes read; every test gets it.
 set(VIT_TEST_ENVIRONMENT
   "OMP_WAIT_POLICY=passive"
-  "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1"
+  "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1"
   "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp"
   "ASAN_OPTIONS=detect_stack_use_after_return=0:allocator_may_return_null=1"
   "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")

@@ -274,6 +274,27 @@ std::string ShortEnumName(const EnumValueDescriptor* value) {
   return absl::AsciiStrToLower(absl::StripPrefix(value->name(), prefix));
 }
 
+absl::Status CheckEnums(const Message& message, absl::string_view path) {
+  const Reflection* reflection = message.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection->ListFields(message, &fields);
+  for (const FieldDescriptor* field : fields) {
+    const std::string name = absl::StrCat(path, field->name());
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field->is_repeated()) {
+      const absl::Status status =
+          CheckEnums(reflection->GetMessage(message, field), absl::StrCat(name, "."));
+      if (!status.ok()) return status;
+    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM && !field->is_repeated()) {
+      const int value = reflection->GetEnumValue(message, field);
+      if (value != 0 && field->enum_type()->FindValueByNumber(value) != nullptr) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          name, " is ", value == 0 ? "unspecified" : absl::StrCat(value), "; expected one of ",
+          AllowedValues(field->enum_type()), ", or leave it out"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 std::string NearestName(absl::string_view name, const std::vector<std::string>& candidates) {
   std::string best;
   int best_distance = static_cast<int>(std::max<size_t>(2, name.size() / 3)) + 1;

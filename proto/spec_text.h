@@ -33,6 +33,11 @@ absl::Status SetField(absl::string_view assignment, google::protobuf::Message* m
 // where `from` has any.
 void MergeByPresence(const google::protobuf::Message& from, google::protobuf::Message* into);
 
+// INVALID_ARGUMENT, naming the field and its values, where a set enumeration of `message`, at any
+// depth, is unspecified or of a number that is not known. `path` leads to `message`: "data.", or
+// "".
+absl::Status CheckEnums(const google::protobuf::Message& message, absl::string_view path = "");
+
 // The candidate nearest to `name` by edit distance, or "" where none is near.
 std::string NearestName(absl::string_view name, const std::vector<std::string>& candidates);
 

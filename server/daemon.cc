@@ -55,6 +55,7 @@ class DaemonImpl final : public Daemon {
   DaemonImpl(Logger* logger, Clock* clock) : logger_(logger), clock_(clock) {}
   ~DaemonImpl() override {
     if (!shut_down_) Shutdown(clock_->Now());
+    unloader_.SetEngine(nullptr);
     std::error_code error;
     if (!ports_file_.empty()) fs::remove(ports_file_, error);
   }
@@ -81,7 +82,8 @@ class DaemonImpl final : public Daemon {
   TrainingMetrics training_metrics_{registry_.get()};
   InferenceMetrics inference_metrics_{registry_.get()};
   RunLog run_log_{logger_, clock_};
-  RunListeners listeners_{{&training_metrics_, &run_log_}};
+  ModelUnloader unloader_;
+  RunListeners listeners_{{&training_metrics_, &run_log_, &unloader_}};
   std::unique_ptr<MetricsEndpoint> endpoint_;
   std::unique_ptr<RunManager> runs_;
   std::unique_ptr<RunCheckpoints> checkpoints_;
@@ -163,6 +165,7 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
   engine_options.observer = &inference_metrics_;
   engine_options.clock = clock_;
   VIT_ASSIGN_OR_RETURN(engine_, InferenceEngine::Create(checkpoints_.get(), engine_options));
+  unloader_.SetEngine(engine_.get());
   return absl::OkStatus();
 }
 

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "core/base/mutex.h"
 #include "core/infer/inference_engine.h"
 #include "core/runs/run_manager.h"
 
@@ -19,6 +20,24 @@ class RunCheckpoints : public CheckpointSource {
 
  private:
   RunManager* const runs_;
+};
+
+// Lets the engine forget the models of deleted runs. Thread-safe.
+class ModelUnloader : public RunListener {
+ public:
+  // Null from before the engine goes.
+  void SetEngine(InferenceEngine* engine) {
+    MutexLock lock(&mu_);
+    engine_ = engine;
+  }
+  void OnRunDeleted(const std::string& run) override {
+    MutexLock lock(&mu_);
+    if (engine_ != nullptr) engine_->Unload(run);
+  }
+
+ private:
+  Mutex mu_;
+  InferenceEngine* engine_ VIT_GUARDED_BY(mu_) = nullptr;
 };
 
 }  // namespace vit

@@ -23,7 +23,6 @@ class RunLog : public RunListener {
   RunLog(Logger* logger, Clock* clock) : logger_(logger), start_(clock->Now()) {}
 
   void OnRunChanged(const vit::v1::Run& run) override;
-  void OnStep(const std::string& run, const TrainObserver::Step& step) override {}
   void OnMetrics(const vit::v1::Run& run, const vit::v1::MetricPoint& point) override;
   void OnCheckpoint(const std::string& run, const vit::v1::CheckpointInfo& checkpoint,
                     absl::Duration write_time) override;

@@ -76,7 +76,12 @@ std::string Device::model_name() const {
 }
 
 bool Device::has_fast_bfloat16() const {
-  return kind_ == Kind::kCuda || __builtin_cpu_supports("avx512bf16") != 0;
+  if (kind_ == Kind::kCuda) return true;
+#ifdef __x86_64__
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
 }
 
 Device::Memory Device::memory() const {

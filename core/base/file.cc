@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -107,7 +108,10 @@ absl::Status SyncDirectory(const fs::path& path) {
 
 absl::Status CreateDirectories(const fs::path& path) {
   std::error_code code;
-  fs::create_directories(path, code);
+  if (fs::is_directory(path, code)) return absl::OkStatus();
+  const fs::path parent = path.parent_path();
+  if (!parent.empty() && parent != path) VIT_RETURN_IF_ERROR(CreateDirectories(parent));
+  if (fs::create_directory(path, code)) return SyncDirectory(parent.empty() ? "." : parent);
   return FromErrorCode(code, absl::StrCat("create folder ", path.string()));
 }
 
@@ -152,15 +156,17 @@ absl::Status WriteDirectoryAtomically(
     VIT_RETURN_IF_ERROR(CreateDirectories(aside));
     VIT_RETURN_IF_ERROR(fill(aside));
     VIT_RETURN_IF_ERROR(SyncDirectory(aside));
-    VIT_RETURN_IF_ERROR(RemoveTree(path));
+    // An earlier `path` changes places with the new one, so that there is one at every moment.
+    if (renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0) {
+      return absl::OkStatus();
+    }
+    if (errno == EINVAL) VIT_RETURN_IF_ERROR(RemoveTree(path));  // the file system cannot exchange
     fs::rename(aside, path, code);
     return FromErrorCode(code, absl::StrCat("rename to ", path.string()));
   }();
-  if (!written.ok()) {
-    fs::remove_all(aside, code);
-    return written;
-  }
-  return SyncDirectory(path.parent_path());
+  const absl::Status synced = written.ok() ? SyncDirectory(path.parent_path()) : written;
+  fs::remove_all(aside, code);  // the earlier one, or what could not be finished
+  return synced;
 }
 
 absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path,

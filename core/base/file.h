@@ -53,7 +53,7 @@ absl::Status WriteDirectoryAtomically(
 
 absl::Status SyncDirectory(const std::filesystem::path& path);
 
-// mkdir -p.
+// mkdir -p, each new folder's entry fsynced.
 absl::Status CreateDirectories(const std::filesystem::path& path);
 
 // rm -rf; OK where there is nothing. Renames the tree aside first, so that a crash never leaves

@@ -24,13 +24,20 @@ BatchMaker::BatchMaker(Options options)
     : options_(std::move(options)),
       image_bytes_(size_t{3} * options_.image_size * options_.image_size) {
   const int threads = std::max(options_.threads, 1);
-  for (int i = 0; i < threads; ++i) {
-    threads_.push_back(ComputeBudget::StartThread(
-        absl::StrCat("loader-", i), /*intra_op_threads=*/1, [this] { RunThread(); }, kNiceness));
+  try {
+    for (int i = 0; i < threads; ++i) {
+      threads_.push_back(ComputeBudget::StartThread(
+          absl::StrCat("loader-", i), /*intra_op_threads=*/1, [this] { RunThread(); }, kNiceness));
+    }
+  } catch (...) {  // the system has no thread left; those that run must end before this object goes
+    StopThreads();
+    throw;
   }
 }
 
-BatchMaker::~BatchMaker() {
+BatchMaker::~BatchMaker() { StopThreads(); }
+
+void BatchMaker::StopThreads() {
   stop_.request_stop();
   {
     MutexLock lock(&mu_);

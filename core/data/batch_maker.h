@@ -56,6 +56,7 @@ class BatchMaker {
     int size() const { return static_cast<int>(plan.indices.size()); }
   };
 
+  void StopThreads();
   void RunThread();
   // Takes and fills places until stopped.
   void FillBatches();

@@ -35,15 +35,7 @@ absl::Status CheckPart(absl::string_view field, double value, double high) {
   return Out(field, value, absl::StrCat("above 0, at most ", high));
 }
 
-absl::Status CheckEnum(absl::string_view field, bool has, int value, absl::string_view expected) {
-  if (!has || value != 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("data.", field, " is unspecified; expected ", expected, ", or leave it out"));
-}
-
 absl::Status ValidateTrain(const TrainTransform& train) {
-  VIT_RETURN_IF_ERROR(
-      CheckEnum("train.crop", train.has_crop(), train.crop(), "center, random or random_resized"));
   VIT_RETURN_IF_ERROR(CheckRange("train.padding", train.padding(), 0, 4096));
   const double scale_min = train.has_scale_min() ? train.scale_min() : kDefaultScaleMin;
   const double scale_max = train.has_scale_max() ? train.scale_max() : kDefaultScaleMax;
@@ -91,8 +83,6 @@ absl::Status ValidateDataConfig(const DataConfig& config) {
   if (config.eval().has_crop_pct()) {
     VIT_RETURN_IF_ERROR(CheckPart("eval.crop_pct", config.eval().crop_pct(), 1));
   }
-  VIT_RETURN_IF_ERROR(CheckEnum("interpolation", config.has_interpolation(), config.interpolation(),
-                                "bilinear or bicubic"));
   VIT_RETURN_IF_ERROR(ValidateNormalization(config));
   if (config.has_loader_threads()) {
     VIT_RETURN_IF_ERROR(CheckRange("loader_threads", config.loader_threads(), 1, 1024));
@@ -100,7 +90,6 @@ absl::Status ValidateDataConfig(const DataConfig& config) {
   if (config.has_prefetch_batches()) {
     VIT_RETURN_IF_ERROR(CheckRange("prefetch_batches", config.prefetch_batches(), 1, 1024));
   }
-  VIT_RETURN_IF_ERROR(CheckEnum("cache", config.has_cache(), config.cache(), "auto or off"));
   if (config.max_cache_bytes() < 0) {
     return Out("max_cache_bytes", static_cast<double>(config.max_cache_bytes()), "0 or more");
   }

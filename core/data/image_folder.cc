@@ -14,11 +14,13 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/random.h"
 #include "core/base/status.h"
+#include "core/base/utf8.h"
 #include "core/data/sources.h"
 
 namespace vit {
@@ -113,18 +115,22 @@ class ImageFolder : public DataSet {
     return samples(split)[index].label;
   }
   std::string name(DataSplit split, int64_t index) const override {
-    const Sample& sample = samples(split)[index];
-    return absl::StrCat(folders_[sample.folder], "/", sample.file);
+    const std::string path = Path(split, index);
+    return IsPrintableUtf8(path) ? path : absl::CEscape(path);
   }
   absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side) const override {
     VIT_ASSIGN_OR_RETURN(const std::string bytes,
-                         ReadFile(name(split, index), options_.limits.max_bytes));
+                         ReadFile(Path(split, index), options_.limits.max_bytes));
     return DecodeImage(bytes, {options_.limits, apply_orientation_, min_short_side});
   }
 
  private:
   const std::vector<Sample>& samples(DataSplit split) const {
     return samples_[split == DataSplit::kTrain ? 0 : 1];
+  }
+  std::string Path(DataSplit split, int64_t index) const {
+    const Sample& sample = samples(split)[index];
+    return absl::StrCat(folders_[sample.folder], "/", sample.file);
   }
   // Appends the pictures of `tree`'s class folders to `samples`; `class_names_` decides the labels.
   absl::Status AddTree(const fs::path& tree, const Listing& listing, std::vector<Sample>* samples);
@@ -136,6 +142,14 @@ class ImageFolder : public DataSet {
   std::vector<std::string> folders_;
   std::array<std::vector<Sample>, 2> samples_;  // training, validation
 };
+
+// A class's name goes into files of lines, JSON and answers.
+absl::Status CheckClassName(const fs::path& tree, const std::string& name) {
+  if (IsPrintableUtf8(name)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("class folder ", absl::CEscape((tree / name).string()),
+                   " is not named in UTF-8 without control characters; rename it"));
+}
 
 absl::Status ImageFolder::ListAll(const fs::path& root, double validation_fraction) {
   VIT_ASSIGN_OR_RETURN(Listing listing, List(root, options_.data_roots));
@@ -162,6 +176,7 @@ absl::Status ImageFolder::ListAll(const fs::path& root, double validation_fracti
         listing.file_count() == 1 ? " file" : " files", "); expected ",
         has_train_folder ? "train/<class>/*.jpg" : "train/<class>/*.jpg or <class>/*.jpg"));
   }
+  for (const std::string& name : listing.folders) VIT_RETURN_IF_ERROR(CheckClassName(train, name));
   class_names_ = listing.folders;
   VIT_RETURN_IF_ERROR(AddTree(train, listing, &samples_[0]));
   if (has_train_folder && !validation.empty()) {

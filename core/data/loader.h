@@ -62,6 +62,9 @@ class SampleReader {
   std::unique_ptr<Impl> impl_;
 };
 
+// What a SampleReader comes to keep, in bytes, judged by some of the pictures, which it decodes.
+int64_t EstimateCacheBytes(const DataSet& data, const vit::v1::DataConfig& config, int image_size);
+
 // Training batches for steps first_step, first_step + 1, ... without end. Step s holds places
 // (s mod steps_per_epoch) * batch_size ... of ShuffledIndices(seed, epoch, n) with epoch = s /
 // steps_per_epoch and steps_per_epoch = n / batch_size; what is left over at an epoch's end is left

@@ -25,6 +25,11 @@ constexpr size_t kNamesKept = 10;
 
 }  // namespace
 
+// Of what is decoded for a picture of `split`; 0 is in full size.
+int MinShortSide(DataSplit split, int image_size) {
+  return split == DataSplit::kTrain ? kTrainDetail * image_size : 0;
+}
+
 class SampleReader::Impl {
  public:
   Impl(std::shared_ptr<const DataSet> data, const vit::v1::DataConfig& config, int image_size,
@@ -44,9 +49,6 @@ class SampleReader::Impl {
   using Slot = std::atomic<const Image*>;
 
   std::vector<Slot>& slots(DataSplit split) { return slots_[split == DataSplit::kTrain ? 0 : 1]; }
-  int min_short_side(DataSplit split) const {
-    return split == DataSplit::kTrain ? kTrainDetail * image_size_ : 0;
-  }
   absl::Span<uint8_t> OutputSpan(uint8_t* out) const {
     return {out, size_t{3} * image_size_ * image_size_};
   }
@@ -97,8 +99,8 @@ const Image* SampleReader::Impl::Get(DataSplit split, int64_t index, Image* scra
   const Image* known = slot.load(std::memory_order_acquire);
   if (known == &kBad) return nullptr;
   if (known != nullptr) return known;
-  absl::StatusOr<Image> loaded =
-      CatchExceptions("read", [&] { return data_->Load(split, index, min_short_side(split)); });
+  absl::StatusOr<Image> loaded = CatchExceptions(
+      "read", [&] { return data_->Load(split, index, MinShortSide(split, image_size_)); });
   if (!loaded.ok()) {
     const Image* expected = nullptr;
     if (slot.compare_exchange_strong(expected, &kBad)) ReportBad(split, index, loaded.status());
@@ -194,5 +196,22 @@ int64_t SampleReader::bad_train_images() const { return impl_->bad_train_images(
 absl::Status SampleReader::CheckBadFraction() const { return impl_->CheckBadFraction(); }
 const DataSet& SampleReader::data() const { return impl_->data(); }
 int SampleReader::image_size() const { return impl_->image_size(); }
+
+int64_t EstimateCacheBytes(const DataSet& data, const vit::v1::DataConfig& config, int image_size) {
+  if (config.cache() == vit::v1::CACHE_MODE_OFF) return 0;
+  constexpr int64_t kLooks = 8;
+  int64_t bytes = 0;
+  for (const DataSplit split : {DataSplit::kTrain, DataSplit::kValidation}) {
+    const int64_t size = data.size(split), looks = std::min(size, kLooks);
+    int64_t seen = 0;
+    for (int64_t i = 0; i < looks; ++i) {
+      const absl::StatusOr<Image> image =
+          data.Load(split, size * i / looks, MinShortSide(split, image_size));
+      if (image.ok()) seen += static_cast<int64_t>(image->rgb.size() + sizeof(Image));
+    }
+    if (looks > 0) bytes += seen * size / looks;
+  }
+  return std::min(bytes, config.max_cache_bytes());
+}
 
 }  // namespace vit

@@ -12,6 +12,7 @@
 #include "core/model/model_config.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
+#include "core/weights/checksums.h"
 #include "core/weights/load_weights.h"
 #include "core/weights/model_directory.h"
 #include "core/weights/safetensors.h"
@@ -69,6 +70,8 @@ absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(
     const ServableCheckpoint& checkpoint, const Device& device) {
   const std::string what = absl::StrCat("load run:", checkpoint.run, " step ", checkpoint.step);
   return CatchExceptions(what, [&]() -> absl::StatusOr<std::shared_ptr<const FrozenModel>> {
+    VIT_RETURN_IF_ERROR(
+        VerifyChecksums(checkpoint.directory, {"config.json", "labels.txt", "model.safetensors"}));
     VIT_ASSIGN_OR_RETURN(ModelDescription description, ReadModelDescription(checkpoint.directory));
     if (absl::Status status = ValidateModelConfig(description.model); !status.ok()) {
       return absl::DataLossError(

@@ -20,8 +20,9 @@ namespace vit {
 // loaded; keeps the checkpoint's files as long as it lives.
 class FrozenModel {
  public:
-  // Reads the checkpoint's model directory and runs one picture through it. Statuses as those of
-  // ReadModelDescription, ReadSafetensors and LoadWeights; RESOURCE_EXHAUSTED out of memory.
+  // Reads the checkpoint's model directory, whose checksums must hold, and runs one picture through
+  // it. Statuses as those of VerifyChecksums, ReadModelDescription, ReadSafetensors and
+  // LoadWeights; RESOURCE_EXHAUSTED out of memory.
   static absl::StatusOr<std::shared_ptr<const FrozenModel>> Load(
       const ServableCheckpoint& checkpoint, const Device& device);
   ~FrozenModel();

@@ -134,6 +134,8 @@ class Engine : public InferenceEngine {
     return waiter->status;
   }
 
+  void Unload(const std::string& run) override { cache_.Unload(run); }
+
  private:
   absl::Status CheckRequest(const ClassifyRequest& request) const {
     if (request.images_size() == 0) {

@@ -93,6 +93,10 @@ class InferenceEngine {
 
   // Loads what `model` means now, if it is not loaded yet, so that the next request does not wait.
   virtual absl::Status Preload(const std::string& model) = 0;
+
+  // Lets go of the run's model and of its files: the run is deleted. Requests that it answers now
+  // are answered.
+  virtual void Unload(const std::string& run) = 0;
 };
 
 }  // namespace vit

@@ -68,6 +68,23 @@ void ModelCache::Get(const ServableCheckpoint& wanted, Callback done) {
   }
 }
 
+void ModelCache::Unload(const std::string& run) {
+  std::shared_ptr<const FrozenModel> dropped;
+  {
+    MutexLock lock(&mu_);
+    const auto found = entries_.find(run);
+    if (found == entries_.end()) return;
+    dropped = std::move(found->second.current);
+    if (found->second.loading_step < 0) {
+      entries_.erase(found);
+    } else {
+      found->second.unwanted = true;
+    }
+  }
+  if (dropped != nullptr && options_.observer != nullptr)
+    options_.observer->OnModelUnloaded(dropped->name(), dropped->step());
+}
+
 void ModelCache::Loop() {
   while (true) {
     ServableCheckpoint checkpoint;
@@ -95,7 +112,10 @@ void ModelCache::Finish(const std::string& run, int64_t step,
     Entry& entry = entries_[run];
     entry.loading_step = -1;
     waiting.swap(entry.waiting);
-    if (loaded.ok()) {
+    if (entry.unwanted) {
+      entries_.erase(run);
+      if (loaded.ok()) dropped.push_back(*loaded);
+    } else if (loaded.ok()) {
       if (entry.current != nullptr) dropped.push_back(entry.current);
       entry.current = *loaded;
       for (auto& model : Evict()) dropped.push_back(std::move(model));

@@ -42,6 +42,9 @@ class ModelCache {
   // once on this thread where a model of the run is loaded, else when it is.
   void Get(const ServableCheckpoint& wanted, Callback done);
 
+  // Drops the model of `run`, and one that is being loaded once who waits for it has it.
+  void Unload(const std::string& run);
+
  private:
   struct Entry {
     std::shared_ptr<const FrozenModel> current;
@@ -51,6 +54,7 @@ class ModelCache {
     absl::Time retry_time = absl::InfinitePast();
     std::vector<Callback> waiting;
     uint64_t last_use = 0;
+    bool unwanted = false;  // is dropped when it is loaded
   };
 
   void Loop();

@@ -50,14 +50,22 @@ void FillFromCounter(at::Tensor values, uint64_t seed, uint64_t parameter, Draw 
 
 }  // namespace
 
+LinearImpl::LinearImpl(at::IntArrayRef shape, bool with_bias) {
+  weight_ = register_parameter("weight", at::empty(shape));
+  if (with_bias) bias_ = register_parameter("bias", at::empty(shape[0]));
+}
+
+at::Tensor LinearImpl::forward(const at::Tensor& x) {
+  return at::linear(x, weight_.flatten(1), bias_);
+}
+
 AttentionImpl::AttentionImpl(const ModelConfig& config)
     : num_heads_(config.num_heads()),
       attn_drop_rate_(config.attn_drop_rate()),
       proj_drop_rate_(config.proj_drop_rate()) {
   const int64_t dim = config.embed_dim();
-  qkv_ = register_module(
-      "qkv", torch::nn::Linear(torch::nn::LinearOptions(dim, 3 * dim).bias(config.qkv_bias())));
-  proj_ = register_module("proj", torch::nn::Linear(dim, dim));
+  qkv_ = register_module("qkv", Linear(at::IntArrayRef{3 * dim, dim}, config.qkv_bias()));
+  proj_ = register_module("proj", Linear(at::IntArrayRef{dim, dim}));
 }
 
 at::Tensor AttentionImpl::forward(const at::Tensor& x) {
@@ -75,8 +83,9 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x) {
 }
 
 MlpImpl::MlpImpl(const ModelConfig& config) : drop_rate_(config.proj_drop_rate()) {
-  fc1_ = register_module("fc1", torch::nn::Linear(config.embed_dim(), MlpHiddenDim(config)));
-  fc2_ = register_module("fc2", torch::nn::Linear(MlpHiddenDim(config), config.embed_dim()));
+  const int64_t dim = config.embed_dim(), hidden = MlpHiddenDim(config);
+  fc1_ = register_module("fc1", Linear(at::IntArrayRef{hidden, dim}));
+  fc2_ = register_module("fc2", Linear(at::IntArrayRef{dim, hidden}));
 }
 
 at::Tensor MlpImpl::forward(const at::Tensor& x) {
@@ -100,10 +109,9 @@ at::Tensor BlockImpl::forward(const at::Tensor& x) {
 }
 
 PatchEmbedImpl::PatchEmbedImpl(const ModelConfig& config) : patch_size_(config.patch_size()) {
-  proj_ = register_module(
-      "proj", torch::nn::Conv2d(torch::nn::Conv2dOptions(config.in_channels(), config.embed_dim(),
-                                                         config.patch_size())
-                                    .stride(config.patch_size())));
+  proj_ =
+      register_module("proj", Linear(at::IntArrayRef{config.embed_dim(), config.in_channels(),
+                                                     config.patch_size(), config.patch_size()}));
 }
 
 at::Tensor PatchEmbedImpl::forward(const at::Tensor& images) {
@@ -112,7 +120,7 @@ at::Tensor PatchEmbedImpl::forward(const at::Tensor& images) {
   const at::Tensor patches = images.view({batch, channels, rows, p, columns, p})
                                  .permute({0, 2, 4, 1, 3, 5})
                                  .reshape({batch, rows * columns, channels * p * p});
-  return at::linear(patches, proj_->weight.flatten(1), proj_->bias);
+  return proj_->forward(patches);
 }
 
 VisionTransformerImpl::VisionTransformerImpl(const ModelConfig& config) : config_(config) {
@@ -135,7 +143,7 @@ VisionTransformerImpl::VisionTransformerImpl(const ModelConfig& config) : config
   } else {
     norm_ = register_module("norm", MakeLayerNorm(config));
   }
-  head_ = register_module("head", torch::nn::Linear(dim, config.num_classes()));
+  head_ = register_module("head", Linear(at::IntArrayRef{config.num_classes(), dim}));
 }
 
 void VisionTransformerImpl::Initialize(uint64_t seed) {

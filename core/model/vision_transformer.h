@@ -18,6 +18,19 @@
 
 namespace vit {
 
+// y = x W^T + b with W = weight flattened to [out, in]; `shape` is that of weight: [out, in], or a
+// convolution's [out, C, P, P]. Its values are not initialised: torch::nn's layers draw theirs from
+// the process's random generator, whose state belongs to the run that trains.
+class LinearImpl : public torch::nn::Module {
+ public:
+  explicit LinearImpl(at::IntArrayRef shape, bool with_bias = true);
+  at::Tensor forward(const at::Tensor& x);  // [..., in] -> [..., out]
+
+ private:
+  at::Tensor weight_, bias_;
+};
+TORCH_MODULE(Linear);
+
 // Multi-head self-attention: softmax(Q K^T / sqrt(D / H)) V, then a linear projection.
 class AttentionImpl : public torch::nn::Module {
  public:
@@ -27,7 +40,7 @@ class AttentionImpl : public torch::nn::Module {
  private:
   int64_t num_heads_;
   double attn_drop_rate_, proj_drop_rate_;
-  torch::nn::Linear qkv_{nullptr}, proj_{nullptr};
+  Linear qkv_{nullptr}, proj_{nullptr};
 };
 TORCH_MODULE(Attention);
 
@@ -39,7 +52,7 @@ class MlpImpl : public torch::nn::Module {
 
  private:
   double drop_rate_;
-  torch::nn::Linear fc1_{nullptr}, fc2_{nullptr};
+  Linear fc1_{nullptr}, fc2_{nullptr};
 };
 TORCH_MODULE(Mlp);
 
@@ -66,13 +79,14 @@ class PatchEmbedImpl : public torch::nn::Module {
 
  private:
   int64_t patch_size_;
-  torch::nn::Conv2d proj_{nullptr};
+  Linear proj_{nullptr};
 };
 TORCH_MODULE(PatchEmbed);
 
 class VisionTransformerImpl : public torch::nn::Module {
  public:
-  // `config`: effective and valid. Weights are allocated but not initialised.
+  // `config`: effective and valid. Weights are allocated but not initialised; nothing random is
+  // drawn.
   explicit VisionTransformerImpl(const vit::v1::ModelConfig& config);
 
   // timm's initialisation, every value a function of (seed, parameter): linear weights and position
@@ -95,7 +109,7 @@ class VisionTransformerImpl : public torch::nn::Module {
   PatchEmbed patch_embed_{nullptr};
   std::vector<Block> blocks_;
   torch::nn::LayerNorm norm_{nullptr}, fc_norm_{nullptr};
-  torch::nn::Linear head_{nullptr};
+  Linear head_{nullptr};
 };
 TORCH_MODULE(VisionTransformer);
 

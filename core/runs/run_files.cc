@@ -94,9 +94,11 @@ class Reconciler {
       return RemoveTree(folder);
     }
     if (known != records_.end()) return absl::OkStatus();
-    // A folder without a checkpoint is of a call that a crash cut off before it was answered.
     std::vector<CheckpointInfo> checkpoints = options_.list_checkpoints(folder);
-    return checkpoints.empty() ? RemoveTree(folder) : Adopt(id, folder, std::move(checkpoints));
+    if (!checkpoints.empty()) return Adopt(id, folder, std::move(checkpoints));
+    // A folder that never had a checkpoint is of a call that a crash cut off before it was
+    // answered. One whose checkpoints cannot be read stays as it is.
+    return fs::exists(folder / "checkpoints", code) || code ? absl::OkStatus() : RemoveTree(folder);
   }
 
   absl::Status Adopt(const std::string& id, const fs::path& folder,

@@ -325,14 +325,13 @@ absl::StatusOr<Run> RunLedger::Commit(const std::string& id, const Change& chang
 }
 
 absl::Status RunLedger::Remove(const std::string& id, const Change& check,
-                               const std::function<absl::Status()>& before) {
+                               const std::function<absl::Status()>& remove) {
   MutexLock write_lock(&write_mu_);
   std::optional<RunRecord> record = Get(id);
   if (!record.has_value())
     return absl::NotFoundError(absl::StrCat("run ", id, " is deleted already"));
   VIT_RETURN_IF_ERROR(check(&*record));
-  VIT_RETURN_IF_ERROR(before());
-  VIT_RETURN_IF_ERROR(options_.store->DeleteRun(id));
+  VIT_RETURN_IF_ERROR(remove());
   MutexLock lock(&mu_);
   const auto found = runs_.find(id);
   Unindex(found->second);

@@ -82,10 +82,10 @@ class RunLedger {
   absl::StatusOr<vit::v1::Run> Settle(const std::string& id, const Change& change);
   // As Apply, and puts the run at the end of the queue.
   absl::StatusOr<vit::v1::Run> Enqueue(const std::string& id, const Change& change);
-  // Forgets a run: `check` as in Apply; then `before` (an error keeps the run), the database, the
-  // memory.
+  // Forgets a run: `check` as in Apply; then `remove`, which takes it out of the database (an error
+  // keeps the run); then the memory.
   absl::Status Remove(const std::string& id, const Change& check,
-                      const std::function<absl::Status()>& before);
+                      const std::function<absl::Status()>& remove);
 
   using Tell = std::function<void(RunListener*, const vit::v1::Run&)>;
   // Changes progress in memory alone; the database gets it with the next lasting change. Never the

@@ -217,9 +217,14 @@ class RunManagerImpl : public RunManager {
           return absl::FailedPreconditionError(absl::StrCat(
               "run ", record->run.id(), " is ", StateName(record->run.state()), "; stop it first"));
         },
-        [&] {
+        [&]() -> absl::Status {
           history_.Forget(id);
-          return MarkDeleted(Directory(id));
+          // The mark, and the deletion from the database, hold both or neither.
+          const std::filesystem::path directory = Directory(id);
+          absl::Status deleted = MarkDeleted(directory);
+          if (deleted.ok()) deleted = store_->DeleteRun(id);
+          if (!deleted.ok()) (void)UnmarkDeleted(directory);
+          return deleted;
         }));
     // Files of a checkpoint that is being served go when it no longer is.
     return Annotate(leases_.RemoveWhenUnused(id, Directory(id)),
@@ -296,12 +301,15 @@ class RunManagerImpl : public RunManager {
     return *std::move(record);
   }
 
-  // "run:name" becomes "run:id", so that the effective specification means the same for ever.
+  // "run:name" becomes "run:id", so that the effective specification means the same for ever; what
+  // follows an "@" stays.
   absl::Status PinInit(vit::v1::TrainingSpec* spec) const {
     if (!absl::StartsWith(spec->init(), kRunPrefix)) return absl::OkStatus();
-    const absl::StatusOr<std::string> id = ledger_.Find(spec->init().substr(kRunPrefix.size()));
+    const std::string run = spec->init().substr(kRunPrefix.size());
+    const size_t at = std::min(run.find('@'), run.size());
+    const absl::StatusOr<std::string> id = ledger_.Find(run.substr(0, at));
     if (!id.ok()) return Annotate(id.status(), absl::StrCat("init '", spec->init(), "'"));
-    spec->set_init(absl::StrCat(kRunPrefix, *id));
+    spec->set_init(absl::StrCat(kRunPrefix, *id, run.substr(at)));
     return absl::OkStatus();
   }
 

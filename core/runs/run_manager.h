@@ -23,21 +23,21 @@ namespace vit {
 
 // What happens to runs, for metrics and logs. Called with no lock held, one call at a time, in the
 // order in which things happened; the runs that exist already are told first, perhaps before Create
-// has returned. Must return quickly, and may call the manager, but for Shutdown.
+// has returned. Must return quickly, and may call the manager, but for Shutdown. What a listener
+// does not override it does not hear.
 class RunListener {
  public:
   virtual ~RunListener() = default;
   // Its state, phase, checkpoints or message.
-  virtual void OnRunChanged(const vit::v1::Run& run) = 0;
-  virtual void OnStep(const std::string& run, const TrainObserver::Step& step) = 0;
-  virtual void OnMetrics(const vit::v1::Run& run, const vit::v1::MetricPoint& point) = 0;
+  virtual void OnRunChanged(const vit::v1::Run& run) {}
+  virtual void OnStep(const std::string& run, const TrainObserver::Step& step) {}
+  virtual void OnMetrics(const vit::v1::Run& run, const vit::v1::MetricPoint& point) {}
   virtual void OnCheckpoint(const std::string& run, const vit::v1::CheckpointInfo& checkpoint,
-                            absl::Duration write_time) = 0;
-  virtual void OnCheckpointFailed(const std::string& run, int64_t step,
-                                  const absl::Status& why) = 0;
+                            absl::Duration write_time) {}
+  virtual void OnCheckpointFailed(const std::string& run, int64_t step, const absl::Status& why) {}
   virtual void OnBadImage(const std::string& run, const std::string& name,
-                          const absl::Status& why) = 0;
-  virtual void OnRunDeleted(const std::string& run) = 0;
+                          const absl::Status& why) {}
+  virtual void OnRunDeleted(const std::string& run) {}
 };
 
 // A run's checkpoint, kept on disk while `lease` is held.

@@ -126,8 +126,13 @@ absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::sto
   }
   if (stop.stop_requested()) return TrainOutcome::kStopped;
 
-  // A run adopted from its folder does not know these yet.
+  // A run adopted from its folder does not know these yet, and data may change while it waits.
   ledger_.Touch(run, [&](RunRecord* known) {
+    if (known->checkpoints.empty() && resolved.data != nullptr) {
+      known->data_fingerprint = resolved.data->fingerprint();
+      known->train_size = resolved.data->size(DataSplit::kTrain);
+      known->validation_size = resolved.data->size(DataSplit::kValidation);
+    }
     known->steps_per_epoch = resolved.steps_per_epoch;
     known->run.set_total_steps(resolved.total_steps);
     known->run.set_parameter_count(resolved.parameter_count);

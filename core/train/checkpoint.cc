@@ -1,24 +1,21 @@
 #include "core/train/checkpoint.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/train/trainer.h"
+#include "core/weights/checksums.h"
 #include "core/weights/safetensors.h"
 #include "proto/spec_text.h"
 #include "proto/time.h"
@@ -30,26 +27,10 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr int kStateVersion = 1;
-constexpr char kSums[] = "SHA256SUMS";
 constexpr int64_t kMaxStateBytes = 1 << 20;
-
-absl::StatusOr<std::string> Sha256(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", path.string()));
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(),
-                                                                        &EVP_MD_CTX_free);
-  EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
-  std::vector<char> buffer(1 << 20);
-  while (file) {
-    file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
-    EVP_DigestUpdate(context.get(), buffer.data(), file.gcount());
-  }
-  if (file.bad()) return absl::DataLossError(absl::StrCat("cannot read ", path.string()));
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  EVP_DigestFinal_ex(context.get(), digest, &size);
-  return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), size));
-}
+const std::vector<std::string> kFiles = {"config.json",       "labels.txt",
+                                         "model.safetensors", "optimizer.safetensors",
+                                         "spec.textproto",    "state.json"};
 
 Json StateToJson(const TrainState& state) {
   Json json = {
@@ -97,7 +78,12 @@ TrainState StateFromJson(const Json& json) {
   return state;
 }
 
-// The steps that have a folder of their name.
+}  // namespace
+
+fs::path CheckpointPath(const fs::path& run_directory, int64_t step) {
+  return run_directory / "checkpoints" / absl::StrFormat("step-%09d", step);
+}
+
 std::vector<int64_t> CheckpointSteps(const fs::path& run_directory) {
   std::vector<int64_t> steps;
   std::error_code code;
@@ -111,12 +97,6 @@ std::vector<int64_t> CheckpointSteps(const fs::path& run_directory) {
   }
   std::sort(steps.begin(), steps.end());
   return steps;
-}
-
-}  // namespace
-
-fs::path CheckpointPath(const fs::path& run_directory, int64_t step) {
-  return run_directory / "checkpoints" / absl::StrFormat("step-%09d", step);
 }
 
 absl::Status WriteCheckpoint(const fs::path& run_directory, const Checkpoint& checkpoint,
@@ -135,28 +115,36 @@ absl::Status WriteCheckpoint(const fs::path& run_directory, const Checkpoint& ch
             WriteFile(directory / "spec.textproto", MessageToText(checkpoint.spec)));
         VIT_RETURN_IF_ERROR(
             WriteFile(directory / "state.json", StateToJson(checkpoint.state).dump(2) + "\n"));
-        std::string sums;
-        for (const char* name : {"config.json", "labels.txt", "model.safetensors",
-                                 "optimizer.safetensors", "spec.textproto", "state.json"}) {
-          VIT_ASSIGN_OR_RETURN(const std::string digest, Sha256(directory / name));
-          absl::StrAppend(&sums, digest, "  ", name, "\n");
-        }
-        VIT_RETURN_IF_ERROR(WriteFile(directory / kSums, sums));
+        VIT_RETURN_IF_ERROR(WriteChecksums(directory, kFiles));
         return before_rename();
       });
 }
 
 absl::Status VerifyCheckpoint(const fs::path& directory) {
-  VIT_ASSIGN_OR_RETURN(const std::string sums, ReadFile(directory / kSums, kMaxStateBytes));
-  for (absl::string_view line : absl::StrSplit(sums, '\n', absl::SkipEmpty())) {
-    const std::pair<std::string, std::string> parts =
-        absl::StrSplit(line, absl::MaxSplits("  ", 1));
-    VIT_ASSIGN_OR_RETURN(const std::string digest, Sha256(directory / parts.second));
-    if (digest != parts.first) {
-      return absl::DataLossError(absl::StrCat((directory / parts.second).string(),
-                                              " does not have its checksum of ", kSums,
-                                              ": it was changed or damaged after it was written"));
-    }
+  return VerifyChecksums(directory, kFiles);
+}
+
+absl::Status SetAsideCheckpoint(const fs::path& directory) {
+  const fs::path aside = directory.string() + ".damaged";
+  VIT_RETURN_IF_ERROR(RemoveTree(aside));
+  std::error_code code;
+  fs::rename(directory, aside, code);
+  if (code) {
+    return absl::ErrnoToStatus(code.value(), absl::StrCat("set aside ", directory.string()));
+  }
+  return SyncDirectory(directory.parent_path());
+}
+
+absl::Status RemoveUnfinishedCheckpoints(const fs::path& run_directory) {
+  std::vector<fs::path> unfinished;
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(run_directory / "checkpoints", code)) {
+    const fs::path extension = entry.path().extension();
+    if (extension == ".tmp" || extension == ".removed") unfinished.push_back(entry.path());
+  }
+  for (const fs::path& path : unfinished) {
+    fs::remove_all(path, code);
+    if (code) return absl::ErrnoToStatus(code.value(), absl::StrCat("remove ", path.string()));
   }
   return absl::OkStatus();
 }
@@ -175,25 +163,29 @@ absl::StatusOr<TrainState> ReadTrainState(const fs::path& directory) {
   }
 }
 
-std::vector<vit::v1::CheckpointInfo> ListCheckpoints(const fs::path& run_directory,
-                                                     std::vector<std::string>* damaged) {
+std::vector<vit::v1::CheckpointInfo> ListCheckpoints(const fs::path& run_directory) {
   std::vector<vit::v1::CheckpointInfo> checkpoints;
-  std::optional<int64_t> best;
+  std::vector<std::optional<int64_t>> best;  // what each of them knew as the best
   for (const int64_t step : CheckpointSteps(run_directory)) {
     const absl::StatusOr<TrainState> state = ReadTrainState(CheckpointPath(run_directory, step));
-    if (!state.ok()) {
-      if (damaged != nullptr) damaged->push_back(std::string(state.status().message()));
-      continue;
-    }
+    if (!state.ok()) continue;
     vit::v1::CheckpointInfo info;
     info.set_step(state->step);
     if (state->accuracy) info.set_accuracy(*state->accuracy);
     if (state->loss) info.set_loss(*state->loss);
     *info.mutable_time() = ToProto(state->time);
-    best = state->best_step;  // the newest knows
     checkpoints.push_back(std::move(info));
+    best.push_back(state->best_step);
   }
-  for (vit::v1::CheckpointInfo& info : checkpoints) info.set_best(best == info.step());
+  // The newest knows, unless that one could not be written.
+  while (!best.empty()) {
+    for (vit::v1::CheckpointInfo& info : checkpoints) {
+      if (best.back() != info.step()) continue;
+      info.set_best(true);
+      return checkpoints;
+    }
+    best.pop_back();
+  }
   return checkpoints;
 }
 

@@ -54,8 +54,17 @@ absl::Status WriteCheckpoint(const std::filesystem::path& run_directory,
                              const Checkpoint& checkpoint,
                              const std::function<absl::Status()>& before_rename);
 
-// DATA_LOSS, naming the file, where a checksum does not hold.
+// The steps that have a folder of their name, ascending, whatever is in it.
+std::vector<int64_t> CheckpointSteps(const std::filesystem::path& run_directory);
+
+// DATA_LOSS, naming the file, where one is missing or its checksum does not hold.
 absl::Status VerifyCheckpoint(const std::filesystem::path& directory);
+
+// Renames a damaged checkpoint to "<directory>.damaged", where nothing looks for checkpoints.
+absl::Status SetAsideCheckpoint(const std::filesystem::path& directory);
+
+// Removes what was being written or removed when the program was killed.
+absl::Status RemoveUnfinishedCheckpoints(const std::filesystem::path& run_directory);
 
 absl::StatusOr<TrainState> ReadTrainState(const std::filesystem::path& directory);
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/base/compute_budget.h"
+#include "core/base/status.h"
 
 namespace vit {
 
@@ -50,30 +51,27 @@ void CheckpointWriter::Loop() {
       checkpoint = std::exchange(pending_, std::nullopt);
       busy_ = true;
     }
-    WriteOne(*checkpoint);
+    absl::Status status = CatchExceptions("write", [&] { return WriteOne(*checkpoint); });
+    if (!status.ok()) observer_->OnCheckpointFailed(checkpoint->state.step, status);
     checkpoint.reset();
     MutexLock lock(&mu_);
+    last_status_ = std::move(status);
     busy_ = false;
     changed_.NotifyAll();
   }
 }
 
-void CheckpointWriter::WriteOne(const Checkpoint& checkpoint) {
+absl::Status CheckpointWriter::WriteOne(const Checkpoint& checkpoint) {
   const int64_t step = checkpoint.state.step;
   const absl::Time start = clock_->Now();
-  absl::Status status =
-      WriteCheckpoint(directory_, checkpoint, [&] { return observer_->OnBeforeCheckpoint(step); });
-  if (status.ok()) {
-    for (const vit::v1::CheckpointInfo& info : ListCheckpoints(directory_)) {
-      if (info.step() == step) observer_->OnCheckpoint(info, clock_->Now() - start);
-    }
-    // What could not be removed now is tried again after the next one.
-    (void)RemoveOldCheckpoints(directory_, keep_last_, is_served_);
-  } else {
-    observer_->OnCheckpointFailed(step, status);
+  VIT_RETURN_IF_ERROR(
+      WriteCheckpoint(directory_, checkpoint, [&] { return observer_->OnBeforeCheckpoint(step); }));
+  for (const vit::v1::CheckpointInfo& info : ListCheckpoints(directory_)) {
+    if (info.step() == step) observer_->OnCheckpoint(info, clock_->Now() - start);
   }
-  MutexLock lock(&mu_);
-  last_status_ = std::move(status);
+  // What could not be removed now is tried again after the next one.
+  (void)RemoveOldCheckpoints(directory_, keep_last_, is_served_);
+  return absl::OkStatus();
 }
 
 }  // namespace vit

@@ -35,7 +35,7 @@ class CheckpointWriter {
 
  private:
   void Loop();
-  void WriteOne(const Checkpoint& checkpoint);
+  absl::Status WriteOne(const Checkpoint& checkpoint);
 
   const std::filesystem::path directory_;
   TrainObserver* const observer_;

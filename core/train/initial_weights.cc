@@ -11,6 +11,7 @@
 #include "core/base/status.h"
 #include "core/model/vision_transformer.h"
 #include "core/train/trainer.h"
+#include "core/weights/checksums.h"
 #include "core/weights/load_weights.h"
 #include "core/weights/safetensors.h"
 
@@ -42,7 +43,7 @@ absl::StatusOr<fs::path> InitPath(const vit::v1::TrainingSpec& spec,
   if (!environment.find_checkpoint)
     return absl::InvalidArgumentError("init: there are no runs to start from here");
   absl::StatusOr<std::string> served = environment.find_checkpoint(parts.first);
-  if (!served.ok()) return Annotate(served.status(), absl::StrCat("init ", spec.init()));
+  if (!served.ok()) return NoCheckpoint(served.status(), spec.init());
   const fs::path path =
       CheckpointPath(fs::path(*served).parent_path().parent_path(), step) / "model.safetensors";
   if (!fs::exists(path)) {
@@ -50,18 +51,16 @@ absl::StatusOr<fs::path> InitPath(const vit::v1::TrainingSpec& spec,
                                             ": the run has no checkpoint of step ", step,
                                             " any more; run:", parts.first, " is its best one"));
   }
+  VIT_RETURN_IF_ERROR(VerifyChecksums(path.parent_path(), {"model.safetensors"}));
   return path;
 }
 
-absl::StatusOr<std::string> LoadInto(torch::nn::Module& module, const fs::path& path,
-                                     const vit::v1::TrainingSpec& spec) {
-  VIT_ASSIGN_OR_RETURN(const Safetensors weights, ReadSafetensors(path));
-  absl::StatusOr<std::string> note = LoadInitialWeights(weights.tensors, module);
-  if (!note.ok()) return Annotate(note.status(), absl::StrCat("init ", spec.init()));
-  return note;
-}
-
 }  // namespace
+
+absl::Status NoCheckpoint(const absl::Status& why, absl::string_view init) {
+  const absl::Status named = Annotate(why, absl::StrCat("init ", init));
+  return absl::IsUnavailable(why) ? absl::FailedPreconditionError(named.message()) : named;
+}
 
 absl::StatusOr<int64_t> CheckpointStep(const fs::path& directory) {
   const std::string name = directory.filename().string();
@@ -77,8 +76,10 @@ absl::Status CheckInitialWeights(const vit::v1::TrainingSpec& spec,
                                  const TrainingEnvironment& environment) {
   return CatchExceptions("init", [&]() -> absl::Status {
     VIT_ASSIGN_OR_RETURN(const fs::path path, InitPath(spec, environment));
-    VisionTransformer model(spec.model());
-    return LoadInto(*model, path, spec).status();
+    VIT_ASSIGN_OR_RETURN(const Safetensors weights, ReadSafetensors(path));
+    const VisionTransformer model(spec.model());
+    return Annotate(CheckInitialWeightsFit(weights.tensors, *model),
+                    absl::StrCat("init ", spec.init()));
   });
 }
 
@@ -107,7 +108,10 @@ absl::StatusOr<std::string> CopyInitialWeights(const vit::v1::TrainingSpec& spec
   if (!fs::exists(path)) {
     VIT_ASSIGN_OR_RETURN(path, InitPath(spec, environment));
   }
-  return LoadInto(module, path, spec);
+  VIT_ASSIGN_OR_RETURN(const Safetensors weights, ReadSafetensors(path));
+  absl::StatusOr<std::string> note = LoadInitialWeights(weights.tensors, module);
+  if (!note.ok()) return Annotate(note.status(), absl::StrCat("init ", spec.init()));
+  return note;
 }
 
 }  // namespace vit

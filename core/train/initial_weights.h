@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "core/train/resolve_spec.h"
 
 namespace torch::nn {
@@ -18,6 +19,10 @@ namespace vit {
 
 // The step of a checkpoint folder, step-000001000. INVALID_ARGUMENT for another name.
 absl::StatusOr<int64_t> CheckpointStep(const std::filesystem::path& directory);
+
+// What TrainingEnvironment::find_checkpoint answered where it found none, for `init`. UNAVAILABLE,
+// which asks a caller to try again, becomes FAILED_PRECONDITION.
+absl::Status NoCheckpoint(const absl::Status& why, absl::string_view init);
 
 // Whether the weights of `spec.init` (effective) exist, may be read and fit the model; statuses as
 // ResolveSpec's.

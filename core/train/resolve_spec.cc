@@ -14,6 +14,7 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/data/data_config.h"
+#include "core/data/loader.h"
 #include "core/model/model_config.h"
 #include "core/train/initial_weights.h"
 #include "core/train/memory_estimate.h"
@@ -258,7 +259,7 @@ absl::Status ResolveInit(const TrainingEnvironment& environment, TrainingSpec* s
     if (!environment.find_checkpoint)
       return absl::InvalidArgumentError("init: there are no runs to start from here");
     absl::StatusOr<std::string> directory = environment.find_checkpoint(std::string(run));
-    if (!directory.ok()) return Annotate(directory.status(), absl::StrCat("init ", spec->init()));
+    if (!directory.ok()) return NoCheckpoint(directory.status(), spec->init());
     VIT_ASSIGN_OR_RETURN(const int64_t step, CheckpointStep(*directory));
     spec->set_init(absl::StrCat(
         "run:", std::filesystem::path(*directory).parent_path().parent_path().filename().string(),
@@ -267,21 +268,13 @@ absl::Status ResolveInit(const TrainingEnvironment& environment, TrainingSpec* s
   return CheckInitialWeights(*spec, environment);
 }
 
-// The decoded pictures that a SampleReader keeps.
-int64_t DecodedBytes(const TrainingSpec& spec, const DataSet& data) {
-  if (spec.data().cache() != vit::v1::CACHE_MODE_AUTO) return 0;
-  const int64_t side = data.native_size() > 0 ? data.native_size() : spec.model().image_size();
-  const int64_t bytes =
-      3 * side * side * (data.size(DataSplit::kTrain) + data.size(DataSplit::kValidation));
-  return std::min(bytes, spec.data().max_cache_bytes());
-}
-
 }  // namespace
 
 absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset, const TrainingSpec& spec,
                                          const TrainingEnvironment& environment) {
   ResolvedSpec resolved;
   TrainingSpec& effective = resolved.spec;
+  VIT_RETURN_IF_ERROR(CheckEnums(spec));
   VIT_RETURN_IF_ERROR(ValidateExclusive(spec));
   if (!preset.empty()) {
     VIT_ASSIGN_OR_RETURN(effective, FindPreset(preset));
@@ -318,8 +311,8 @@ absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset, const Traini
   VIT_RETURN_IF_ERROR(ResolveLength(&resolved));
   VIT_RETURN_IF_ERROR(ResolveInit(environment, &effective));
   resolved.parameter_count = ParameterCount(*model);
-  resolved.estimated_memory_bytes =
-      EstimateTrainingMemory(effective, DecodedBytes(effective, *resolved.data));
+  resolved.estimated_memory_bytes = EstimateTrainingMemory(
+      effective, EstimateCacheBytes(*resolved.data, effective.data(), model->image_size()));
   return resolved;
 }
 

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -53,7 +54,10 @@ class TrainingRun {
   absl::StatusOr<TrainOutcome> Run() {
     options_.observer->OnPhase("preparing data", 0);
     VIT_RETURN_IF_ERROR(Prepare());
-    if (state_.evaluation_due) VIT_RETURN_IF_ERROR(EvaluateStep());
+    if (state_.evaluation_due) {
+      VIT_RETURN_IF_ERROR(EvaluateStep());
+      if (!state_.evaluation_due) TakeCheckpoint();  // it says now how good it is
+    }
     if (!stop_.stop_requested()) {
       options_.observer->OnPhase("training", 0);
       VIT_RETURN_IF_ERROR(TrainSteps());
@@ -61,6 +65,7 @@ class TrainingRun {
     // The state at the end, whatever the end is; nothing is written twice.
     VIT_RETURN_IF_ERROR(CheckFinite());
     if (last_checkpoint_step_ != state_.step) TakeCheckpoint();
+    options_.observer->OnPhase("writing checkpoint", 0);
     writer_.AwaitIdle();
     if (const absl::Status status = writer_.last_status(); !status.ok()) {
       return Annotate(
@@ -73,10 +78,11 @@ class TrainingRun {
  private:
   // The model, the optimizer and the position, from the newest sound checkpoint or the beginning.
   absl::Status Prepare() {
-    if (spec_.deterministic())
-      at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+    at::globalContext().setDeterministicAlgorithms(spec_.deterministic(), /*warn_only=*/false);
+    VIT_RETURN_IF_ERROR(RemoveUnfinishedCheckpoints(options_.directory));
     std::vector<std::string> notes;
-    const std::optional<std::filesystem::path> checkpoint = NewestSoundCheckpoint(&notes);
+    VIT_ASSIGN_OR_RETURN(const std::optional<std::filesystem::path> checkpoint,
+                         NewestSoundCheckpoint(&notes));
     if (!checkpoint.has_value()) {
       model_->Initialize(spec_.seed());
       if (spec_.has_init()) {
@@ -94,15 +100,17 @@ class TrainingRun {
     return absl::OkStatus();
   }
 
-  // Damaged ones are passed over, with a note.
-  std::optional<std::filesystem::path> NewestSoundCheckpoint(
+  // Damaged ones are set aside, with a note.
+  absl::StatusOr<std::optional<std::filesystem::path>> NewestSoundCheckpoint(
       std::vector<std::string>* notes) const {
-    const std::vector<vit::v1::CheckpointInfo> all = ListCheckpoints(options_.directory, notes);
-    for (auto info = all.rbegin(); info != all.rend(); ++info) {
-      const std::filesystem::path path = CheckpointPath(options_.directory, info->step());
+    const std::vector<int64_t> steps = CheckpointSteps(options_.directory);
+    for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+      const std::filesystem::path path = CheckpointPath(options_.directory, *step);
       const absl::Status status = VerifyCheckpoint(path);
       if (status.ok()) return path;
-      notes->push_back(absl::StrCat("passed over a damaged checkpoint: ", status.message()));
+      if (!absl::IsDataLoss(status)) return status;
+      notes->push_back(absl::StrCat("set aside a damaged checkpoint: ", status.message()));
+      VIT_RETURN_IF_ERROR(SetAsideCheckpoint(path));
     }
     return std::nullopt;
   }
@@ -201,10 +209,13 @@ class TrainingRun {
   // device.
   absl::Status CheckFinite() {
     const std::optional<int64_t> step = training_step_->FirstBadStep();
-    if (!step.has_value()) return absl::OkStatus();
+    return step.has_value() ? NotFinite("the loss or its gradient", *step + 1) : absl::OkStatus();
+  }
+
+  absl::Status NotFinite(absl::string_view what, int64_t step) const {
     return absl::InternalError(absl::StrCat(
-        "the loss or its gradient was not finite at step ", *step + 1, ", learning rate ",
-        training_step_->LearningRateAt(*step),
+        what, " was not finite at step ", step, ", learning rate ",
+        training_step_->LearningRateAt(step - 1),
         "; the last checkpoint is from before it: try a lower optimizer.learning_rate, "
         "a longer warmup, or clip_grad_norm"));
   }
@@ -259,6 +270,7 @@ class TrainingRun {
         stop_);
     if (absl::IsCancelled(result.status()) && stop_.stop_requested()) return absl::OkStatus();
     VIT_RETURN_IF_ERROR(result.status());
+    if (!std::isfinite(result->loss)) return NotFinite("the validation loss", state_.step);
     state_.evaluation_due = false;
     state_.accuracy = result->accuracy;
     state_.loss = result->loss;
@@ -340,6 +352,7 @@ class TrainingRun {
 absl::StatusOr<TrainOutcome> Train(const TrainerOptions& options, std::stop_token stop) {
   absl::StatusOr<TrainOutcome> outcome =
       CatchExceptions("training", [&] { return TrainingRun(options, std::move(stop)).Run(); });
+  at::globalContext().setDeterministicAlgorithms(false, /*warn_only=*/false);
   malloc_trim(0);  // nobody needs the tensors' memory now
   return outcome;
 }

@@ -81,9 +81,8 @@ enum class TrainOutcome { kFinished, kStopped };
 absl::StatusOr<TrainOutcome> Train(const TrainerOptions& options, std::stop_token stop);
 
 // The complete checkpoints in a run's folder, by ascending step. Cheap: checksums are verified when
-// one is loaded. One that cannot be understood is skipped and described in `damaged`, where given.
-std::vector<vit::v1::CheckpointInfo> ListCheckpoints(const std::filesystem::path& run_directory,
-                                                     std::vector<std::string>* damaged = nullptr);
+// one is loaded. One that cannot be understood is skipped.
+std::vector<vit::v1::CheckpointInfo> ListCheckpoints(const std::filesystem::path& run_directory);
 
 // directory/checkpoints/step-000001000
 std::filesystem::path CheckpointPath(const std::filesystem::path& run_directory, int64_t step);

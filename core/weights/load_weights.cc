@@ -26,9 +26,9 @@ std::string Shape(const at::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.sizes(), ", "), "]");
 }
 
-// Checks all names and shapes, then copies those not in `skip`.
-absl::Status CheckAndCopy(const std::map<std::string, at::Tensor>& tensors,
-                          const std::set<std::string>& skip, torch::nn::Module& module) {
+// Checks all names and shapes, less those in `skip`.
+absl::Status Check(const std::map<std::string, at::Tensor>& tensors,
+                   const std::set<std::string>& skip, const torch::nn::Module& module) {
   std::vector<std::string> missing, unused, mismatched;
   const auto parameters = module.named_parameters();
   for (const auto& parameter : parameters) {
@@ -56,14 +56,41 @@ absl::Status CheckAndCopy(const std::map<std::string, at::Tensor>& tensors,
     return absl::InvalidArgumentError(
         absl::StrCat("weights do not fit the model: ", absl::StrJoin(problems, "; ")));
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAndCopy(const std::map<std::string, at::Tensor>& tensors,
+                          const std::set<std::string>& skip, torch::nn::Module& module) {
+  VIT_RETURN_IF_ERROR(Check(tensors, skip, module));
   torch::NoGradGuard no_grad;
-  for (const auto& parameter : parameters) {
+  for (const auto& parameter : module.named_parameters()) {
     if (!skip.contains(parameter.key())) {
       at::Tensor value = parameter.value();
       value.copy_(tensors.at(parameter.key()));
     }
   }
   return absl::OkStatus();
+}
+
+// What a run that starts from other weights leaves out of them, and a note that says so.
+struct LeftOut {
+  std::set<std::string> names;
+  std::string note;
+};
+LeftOut LeaveOutOtherHead(const std::map<std::string, at::Tensor>& tensors,
+                          const torch::nn::Module& module) {
+  const auto parameters = module.named_parameters();
+  const auto given = tensors.find("head.weight");
+  const at::Tensor* own = parameters.find("head.weight");
+  if (own == nullptr || (given != tensors.end() &&
+                         (given->second.dim() != 2 || given->second.size(0) == own->size(0)))) {
+    return {};
+  }
+  return {{"head.weight", "head.bias"},
+          given == tensors.end()
+              ? "the weights have no head; it starts anew"
+              : absl::StrCat("the head starts anew: the weights have ", given->second.size(0),
+                             " classes, the data ", own->size(0))};
 }
 
 }  // namespace
@@ -76,21 +103,16 @@ absl::Status LoadWeights(const std::map<std::string, at::Tensor>& tensors,
 absl::StatusOr<std::string> LoadInitialWeights(const std::map<std::string, at::Tensor>& tensors,
                                                torch::nn::Module& module) {
   return CatchExceptions("load weights", [&]() -> absl::StatusOr<std::string> {
-    std::set<std::string> skip;
-    std::string note;
-    const auto parameters = module.named_parameters();
-    const auto given = tensors.find("head.weight");
-    const at::Tensor* own = parameters.find("head.weight");
-    if (own != nullptr && (given == tensors.end() ||
-                           (given->second.dim() == 2 && given->second.size(0) != own->size(0)))) {
-      skip = {"head.weight", "head.bias"};
-      note = given == tensors.end()
-                 ? "the weights have no head; it starts anew"
-                 : absl::StrCat("the head starts anew: the weights have ", given->second.size(0),
-                                " classes, the data ", own->size(0));
-    }
-    VIT_RETURN_IF_ERROR(CheckAndCopy(tensors, skip, module));
-    return note;
+    LeftOut left_out = LeaveOutOtherHead(tensors, module);
+    VIT_RETURN_IF_ERROR(CheckAndCopy(tensors, left_out.names, module));
+    return std::move(left_out.note);
+  });
+}
+
+absl::Status CheckInitialWeightsFit(const std::map<std::string, at::Tensor>& tensors,
+                                    const torch::nn::Module& module) {
+  return CatchExceptions("check weights", [&] {
+    return Check(tensors, LeaveOutOtherHead(tensors, module).names, module);
   });
 }
 

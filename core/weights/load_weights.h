@@ -24,6 +24,11 @@ absl::Status LoadWeights(const std::map<std::string, at::Tensor>& tensors,
 absl::StatusOr<std::string> LoadInitialWeights(const std::map<std::string, at::Tensor>& tensors,
                                                torch::nn::Module& module);
 
+// Whether LoadInitialWeights would do it. Touches no weights, so a model that was only allocated
+// costs no memory.
+absl::Status CheckInitialWeightsFit(const std::map<std::string, at::Tensor>& tensors,
+                                    const torch::nn::Module& module);
+
 }  // namespace vit
 
 #endif  // VIT_CORE_WEIGHTS_LOAD_WEIGHTS_H_

@@ -68,6 +68,22 @@ TEST(SpecTextTest, StoredTextOfAnotherVersionLoads) {
   EXPECT_EQ(spec.batch_size(), 4);
 }
 
+TEST(SpecTextTest, AnEnumerationWithoutAMeaningNamesItsValues) {
+  TrainingSpec spec;
+  EXPECT_TRUE(CheckEnums(spec).ok());
+  spec.mutable_optimizer()->set_type(vit::v1::OPTIMIZER_TYPE_SGD);
+  spec.mutable_data()->mutable_train()->set_crop(vit::v1::TRAIN_CROP_RANDOM);
+  EXPECT_TRUE(CheckEnums(spec).ok());
+  spec.mutable_optimizer()->set_type(vit::v1::OPTIMIZER_TYPE_UNSPECIFIED);
+  EXPECT_THAT(std::string(CheckEnums(spec).message()),
+              HasSubstr("optimizer.type is unspecified; expected one of adamw, sgd"));
+  spec.clear_optimizer();
+  spec.mutable_data()->mutable_train()->set_crop(static_cast<vit::v1::TrainCrop>(77));
+  EXPECT_EQ(CheckEnums(spec).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(CheckEnums(spec.data(), "data.").message()),
+              HasSubstr("data.train.crop is 77; expected one of center, random"));
+}
+
 TEST(SpecTextTest, SetFieldTakesEveryKindOfField) {
   TrainingSpec spec;
   for (const char* assignment :

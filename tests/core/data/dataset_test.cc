@@ -56,6 +56,14 @@ class DataSetTest : public ::testing::Test {
   DataSetOptions options_;
 };
 
+TEST_F(DataSetTest, ClassFoldersAreNamedInUtf8) {
+  WriteClass("train/K\303\244fer", 1);
+  WriteClass("train/cat", 1);
+  EXPECT_TRUE(OpenFolder().ok());
+  WriteClass("train/K\344fer", 1);
+  EXPECT_THAT(FolderError(), HasSubstr("K\\344fer is not named in UTF-8"));
+}
+
 TEST_F(DataSetTest, UnknownSourcesNameTheKnownOnes) {
   for (const char* source : {"", "pets", "s3:/bucket", "shapes:easy", "folder:", "folder:data/pets",
                              "cifar10:", "Folder:/data"}) {

@@ -61,11 +61,29 @@ TEST_F(ModelCacheTest, OnlyTheLastUsedModelsStay) {
   EXPECT_FALSE(Get(cache, "run:b").ok());
 }
 
+TEST_F(ModelCacheTest, AnUnloadedModelLetsGoOfItsFiles) {
+  ModelCache cache({.clock = &clock_});
+  checkpoints_.Serve("a", 1);
+  checkpoints_.Serve("b", 1);
+  ASSERT_TRUE(Get(cache, "run:a").ok());
+  ASSERT_TRUE(Get(cache, "run:b").ok());
+  cache.Unload("a");
+  EXPECT_EQ(checkpoints_.leases(), 1);
+  // One that is being loaded goes too; who waits for it has it.
+  checkpoints_.Serve("c", 1);
+  std::promise<Loaded> promise;
+  cache.Get(*checkpoints_.FindCheckpoint("run:c"),
+            [&](Loaded loaded) { promise.set_value(std::move(loaded)); });
+  cache.Unload("c");
+  EXPECT_TRUE(promise.get_future().get().ok());
+  while (checkpoints_.leases() != 1) std::this_thread::yield();
+}
+
 TEST_F(ModelCacheTest, ADamagedCheckpointFailsItsCallersAndIsTriedAgainLater) {
   ModelCache cache({.clock = &clock_});
   checkpoints_.Serve("a", 1);
   std::ofstream(checkpoints_.Directory("a", 1) / "model.safetensors") << "x";
-  EXPECT_EQ(Get(cache, "run:a").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Get(cache, "run:a").status().code(), absl::StatusCode::kDataLoss);
   WriteModel(checkpoints_.Directory("a", 1), 1);
   EXPECT_EQ(Get(cache, "run:a").status().code(), absl::StatusCode::kUnavailable)
       << "not tried at every call";

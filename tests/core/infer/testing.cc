@@ -9,6 +9,7 @@
 #include "core/model/model_config.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
+#include "core/weights/checksums.h"
 #include "core/weights/model_directory.h"
 #include "core/weights/safetensors.h"
 
@@ -56,6 +57,7 @@ void WriteModel(const std::filesystem::path& directory, uint64_t seed) {
   std::vector<std::pair<std::string, at::Tensor>> weights;
   for (const auto& item : model->named_parameters()) weights.emplace_back(item.key(), item.value());
   ASSERT_TRUE(WriteSafetensors(directory / "model.safetensors", weights, {}).ok());
+  ASSERT_TRUE(WriteChecksums(directory, {"config.json", "labels.txt", "model.safetensors"}).ok());
 }
 
 std::vector<float> ExpectedProbabilities(uint64_t seed, const Image& image) {

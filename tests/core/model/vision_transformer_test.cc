@@ -116,6 +116,23 @@ TEST(VisionTransformerTest, InitialisationIsAFunctionOfTheSeed) {
                          c->named_parameters()["blocks.1.mlp.fc1.weight"]));
 }
 
+TEST(VisionTransformerTest, BuildingAndInitialisingLeaveTheGeneratorOfATrainingRunAlone) {
+  const at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const at::Tensor before = generator.get_state().clone();
+  vit::v1::ModelConfig config;
+  config.set_image_size(16);
+  config.set_patch_size(4);
+  config.set_embed_dim(16);
+  config.set_num_heads(2);
+  config.set_drop_rate(0.5);
+  FillModelConfigDefaults(3, &config);
+  VisionTransformer model(config);
+  model->Initialize(1);
+  model->eval();
+  model->forward(at::zeros({1, 3, 16, 16}));
+  EXPECT_TRUE(at::equal(generator.get_state(), before));
+}
+
 TEST(VisionTransformerTest, InitialisationHasTimmsDistributions) {
   vit::v1::ModelConfig config = CaseConfig("timm_cls");
   config.set_embed_dim(256);

@@ -303,6 +303,21 @@ TEST_F(RunManagerTest, DeleteRemovesTheRunWithItsFilesAndHistory) {
   EXPECT_EQ(Open()->List({})->runs_size(), 0);
 }
 
+TEST_F(RunManagerTest, DataThatChangesWhileARunWaitsIsWhatTheRunIsResumedWith) {
+  auto manager = Open();
+  StartRun(manager.get());
+  const auto first = trainer_.Await();
+  const std::string id = StartRun(manager.get());
+  trainer_.set_fingerprint("fedcba9876543210");
+  first->Finish(TrainOutcome::kFinished);
+  const auto session = trainer_.Await();
+  session->StepTo(5);
+  ASSERT_TRUE(manager->Stop(id).ok());
+  AwaitState(manager.get(), id, vit::v1::RUN_STATE_STOPPED);
+  const auto resumed = manager->Resume(ResumeRequest(id));
+  EXPECT_TRUE(resumed.ok()) << resumed.status();
+}
+
 TEST_F(RunManagerTest, ShutdownLeavesTheRunInterruptedAndTheQueueAsItIs) {
   auto manager = Open();
   const std::string a = StartRun(manager.get());
@@ -365,6 +380,13 @@ TEST_F(RunManagerTest, InitFromARunIsPinnedToItsCheckpointAndKeptWhereTheOtherRu
   const auto waiting = manager->Start(request);
   ASSERT_TRUE(waiting.ok()) << waiting.status();
   EXPECT_EQ(waiting->effective_spec().init(), absl::StrCat("run:", a, "@10"));
+
+  // The effective spec can be started again as it is.
+  *request.mutable_spec() = waiting->effective_spec();
+  const auto again = manager->Start(request);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->effective_spec().init(), absl::StrCat("run:", a, "@10"));
+  ASSERT_TRUE(manager->Stop(again->run().id()).ok());
 
   ASSERT_TRUE(manager->Delete(a).ok());
   EXPECT_EQ(ReadFile(KeptInitialWeights(RunFolder(waiting->run().id())), 100).value_or(""),

@@ -314,6 +314,15 @@ TEST_F(RunRestartTest, RunsWithCheckpointsComeBackWithoutTheirDatabase) {
   EXPECT_EQ(StatusOf(process.get(), id).total_steps(), 100);
 }
 
+TEST_F(RunRestartTest, UnknownFolderWhoseCheckpointsCannotBeReadStays) {
+  const fs::path run = RunFolder("20260101-000000-aaaa"), other = RunFolder("20260101-000000-bbbb");
+  fs::create_directories(run / "checkpoints/step-000000010");
+  fs::create_directories(other);
+  Start(folder_->path());
+  EXPECT_TRUE(fs::exists(run / "checkpoints/step-000000010"));
+  EXPECT_FALSE(fs::exists(other));
+}
+
 TEST_F(RunRestartTest, NewerDatabaseIsRefused) {
   Start(folder_->path()).reset();
   Sql("PRAGMA user_version = 1000");

@@ -15,13 +15,15 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-// What a full disk or a read-only one does to the database, made by a trigger.
-void RefuseInserts(const fs::path& state_dir) {
+// What a full disk or a read-only one does to the database, made by a trigger. `change`: INSERT or
+// DELETE.
+void Refuse(const std::string& change, const fs::path& state_dir) {
   sqlite3* db = nullptr;
   ASSERT_EQ(sqlite3_open((state_dir / "runs.db").c_str(), &db), SQLITE_OK);
   ASSERT_EQ(sqlite3_exec(db,
-                         "CREATE TRIGGER refuse BEFORE INSERT ON runs BEGIN "
-                         "SELECT RAISE(ABORT, 'refused'); END",
+                         absl::StrCat("CREATE TRIGGER refuse BEFORE ", change,
+                                      " ON runs BEGIN SELECT RAISE(ABORT, 'refused'); END")
+                             .c_str(),
                          nullptr, nullptr, nullptr),
             SQLITE_OK);
   sqlite3_close(db);
@@ -29,12 +31,28 @@ void RefuseInserts(const fs::path& state_dir) {
 
 TEST_F(RunManagerTest, RunThatCannotBeStoredLeavesNothingBehind) {
   auto manager = Open();
-  RefuseInserts(state_.path());
+  Refuse("INSERT", state_.path());
   const absl::Status refused = manager->Start(Request()).status();
   EXPECT_FALSE(refused.ok());
   EXPECT_THAT(refused.message(), AllOf(HasSubstr("store the run"), HasSubstr("refused")));
   EXPECT_EQ(manager->List({})->runs_size(), 0);
   EXPECT_TRUE(fs::is_empty(state_.path() / "runs"));
+}
+
+TEST_F(RunManagerTest, RunThatCannotBeDeletedIsStillThereAfterARestart) {
+  auto manager = Open();
+  const std::string id = StartRun(manager.get());
+  const auto session = trainer_.Await();
+  session->WriteCheckpoint(10, /*best=*/true);
+  session->Finish(TrainOutcome::kFinished);
+  AwaitState(manager.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
+  Refuse("DELETE", state_.path());
+  const absl::Status refused = manager->Delete(id);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("refused"));
+  manager.reset();
+  manager = Open();
+  EXPECT_EQ(StatusOf(manager.get(), id).state(), vit::v1::RUN_STATE_SUCCEEDED);
+  EXPECT_TRUE(manager->FindServable(id).ok());
 }
 
 TEST_F(RunManagerTest, UnwritableRunFolderIsACleanError) {

@@ -67,6 +67,7 @@ void AwaitLocked(CondVar* changed, Mutex* mu, const std::string& what,
 
 // "run:ID" to "run:ID@STEP", as ResolveSpec does.
 absl::Status PinInit(const TrainingEnvironment& environment, vit::v1::TrainingSpec* spec) {
+  if (spec->init().find('@') != std::string::npos) return absl::OkStatus();
   const std::string run = spec->init().substr(sizeof("run:") - 1);
   VIT_ASSIGN_OR_RETURN(const std::string directory, environment.find_checkpoint(run));
   VIT_ASSIGN_OR_RETURN(const int64_t step, CheckpointStep(directory));

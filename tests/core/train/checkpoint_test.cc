@@ -115,14 +115,50 @@ TEST_F(CheckpointTest, AChangedByteIsDataLossNamingTheFile) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("model.safetensors"));
 }
 
-TEST_F(CheckpointTest, OneThatCannotBeUnderstoodIsSkippedAndDescribed) {
+TEST_F(CheckpointTest, AMissingFileAndMissingChecksumsAreDataLoss) {
+  ASSERT_TRUE(WriteCheckpoint(run_, Make(1), Ready).ok());
+  const fs::path directory = CheckpointPath(run_, 1);
+  ASSERT_TRUE(VerifyCheckpoint(directory).ok());
+  const std::string sums = ReadFile(directory / "SHA256SUMS", 10'000).value();
+  ASSERT_TRUE(WriteFile(directory / "SHA256SUMS", sums.substr(0, sums.rfind("  "))).ok());
+  EXPECT_EQ(VerifyCheckpoint(directory).code(), absl::StatusCode::kDataLoss);
+  ASSERT_TRUE(WriteFile(directory / "SHA256SUMS", sums).ok());
+  fs::remove(directory / "optimizer.safetensors");
+  const absl::Status missing = VerifyCheckpoint(directory);
+  EXPECT_EQ(missing.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("optimizer.safetensors is missing"));
+}
+
+TEST_F(CheckpointTest, ABestOneThatWasNeverWrittenLeavesTheBestBeforeIt) {
+  Checkpoint checkpoint = Make(1);
+  checkpoint.state.best_step = 1;
+  ASSERT_TRUE(WriteCheckpoint(run_, checkpoint, Ready).ok());
+  checkpoint = Make(3);
+  checkpoint.state.best_step = 2;
+  ASSERT_TRUE(WriteCheckpoint(run_, checkpoint, Ready).ok());
+  const auto infos = ListCheckpoints(run_);
+  ASSERT_EQ(infos.size(), 2);
+  EXPECT_TRUE(infos[0].best());
+  EXPECT_FALSE(infos[1].best());
+}
+
+TEST_F(CheckpointTest, WhatAKillLeftHalfDoneIsRemoved) {
+  ASSERT_TRUE(WriteCheckpoint(run_, Make(1), Ready).ok());
+  fs::create_directories(CheckpointPath(run_, 2).string() + ".tmp");
+  fs::create_directories(CheckpointPath(run_, 3).string() + ".removed");
+  fs::create_directories(CheckpointPath(run_, 4).string() + ".damaged");
+  ASSERT_TRUE(RemoveUnfinishedCheckpoints(run_).ok());
+  EXPECT_THAT(Steps(), ElementsAre(1));
+  EXPECT_FALSE(fs::exists(CheckpointPath(run_, 2).string() + ".tmp"));
+  EXPECT_FALSE(fs::exists(CheckpointPath(run_, 3).string() + ".removed"));
+  EXPECT_TRUE(fs::exists(CheckpointPath(run_, 4).string() + ".damaged"));
+}
+
+TEST_F(CheckpointTest, OneThatCannotBeUnderstoodIsSkipped) {
   ASSERT_TRUE(WriteCheckpoint(run_, Make(1), Ready).ok());
   ASSERT_TRUE(WriteCheckpoint(run_, Make(2), Ready).ok());
   std::ofstream(CheckpointPath(run_, 2) / "state.json") << "{";
-  std::vector<std::string> damaged;
-  EXPECT_EQ(ListCheckpoints(run_, &damaged).size(), 1);
-  ASSERT_EQ(damaged.size(), 1);
-  EXPECT_THAT(damaged[0], HasSubstr("step-000000002"));
+  EXPECT_THAT(Steps(), ElementsAre(1));
 }
 
 TEST_F(CheckpointTest, OldOnesGoButTheBestTheNewestAndTheServedStay) {

@@ -87,6 +87,15 @@ TEST_F(ResolveSpecTest, SeedsAreDrawnApart) {
   EXPECT_NE(Resolve("shapes_demo", {})->spec.seed(), Resolve("shapes_demo", {})->spec.seed());
 }
 
+TEST_F(ResolveSpecTest, AnEnumerationWithoutAMeaningIsRefused) {
+  TrainingSpec spec;
+  spec.mutable_data()->set_source("shapes:");
+  spec.mutable_optimizer()->set_type(vit::v1::OPTIMIZER_TYPE_UNSPECIFIED);
+  const absl::Status refused = ResolveSpec("shapes_demo", spec, environment_).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("optimizer.type is unspecified"));
+}
+
 struct BadSpec {
   std::string preset;
   std::vector<std::string> assignments;

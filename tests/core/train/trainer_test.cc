@@ -12,6 +12,7 @@
 
 #include "core/base/file.h"
 #include "core/base/mutex.h"
+#include "core/train/checkpoint.h"
 #include "core/train/initial_weights.h"
 #include "core/weights/safetensors.h"
 #include "proto/spec_text.h"
@@ -200,6 +201,26 @@ TEST_F(TrainerTest, AStopInMidEvaluationIsMadeUpForOnResume) {
   ExpectSameEnd("whole", whole, "run", told);
 }
 
+TEST_F(TrainerTest, AStopInTheLastEvaluationIsMadeUpForInTheCheckpoint) {
+  Recorder whole, told;
+  ASSERT_TRUE(RunTrain("whole", &whole).ok());
+  std::stop_source stop;
+  told.on_phase = [&](const std::string& phase) {
+    if (phase == "evaluating" && told.last_step == 11) stop.request_stop();
+  };
+  ASSERT_EQ(*RunTrain("run", &told, stop.get_token()), TrainOutcome::kStopped);
+  EXPECT_FALSE(ListCheckpoints(directory_ / "run").back().has_accuracy());
+  told.on_phase = nullptr;
+  ASSERT_EQ(*RunTrain("run", &told), TrainOutcome::kFinished);
+  ExpectSameEnd("whole", whole, "run", told);
+  const auto expected = ListCheckpoints(directory_ / "whole").back();
+  const auto last = ListCheckpoints(directory_ / "run").back();
+  EXPECT_EQ(last.step(), 12);
+  EXPECT_EQ(last.accuracy(), expected.accuracy());
+  EXPECT_EQ(last.loss(), expected.loss());
+  EXPECT_EQ(last.best(), expected.best());
+}
+
 TEST_F(TrainerTest, AFinishedRunStaysFinished) {
   Recorder told;
   ASSERT_TRUE(RunTrain("run", &told).ok());
@@ -225,6 +246,7 @@ TEST_F(TrainerTest, ADamagedCheckpointIsPassedOverForTheOneBefore) {
   ASSERT_TRUE(RunTrain("run", &told).ok());
   EXPECT_EQ(told.starts.back(), 6);
   EXPECT_THAT(told.note, HasSubstr("damaged"));
+  EXPECT_TRUE(fs::exists(CheckpointPath(directory_ / "run", 8).string() + ".damaged"));
   ExpectSameEnd("whole", whole, "run", told);
 }
 
@@ -245,7 +267,7 @@ TEST_F(TrainerTest, ANonFiniteLossFailsWithStepAndLearningRateAndKeepsTheLastChe
   EXPECT_EQ(outcome.status().code(), absl::StatusCode::kInternal);
   EXPECT_THAT(std::string(outcome.status().message()), HasSubstr("not finite at step "));
   EXPECT_THAT(std::string(outcome.status().message()), HasSubstr("learning rate "));
-  EXPECT_EQ(Steps("run").back(), 4);
+  EXPECT_EQ(CheckpointSteps(directory_ / "run").back(), 4);  // and nothing that cannot be read
   EXPECT_EQ(Contents("run", 4, "model.safetensors"), good);
 }
 
