@@ -92,7 +92,7 @@ grpc::ServerUnaryReactor* TrainingService::StartTraining(
     vit::v1::StartTrainingResponse* response) {
   return AnswerOnPool(context, [=, this](RunManager* runs) -> absl::Status {
     VIT_RETURN_IF_ERROR(CheckTakesWork());
-    return Take(runs->Start(*request), response);
+    return Take(runs->Start(*request, [context] { return context->IsCancelled(); }), response);
   });
 }
 
@@ -129,7 +129,8 @@ grpc::ServerUnaryReactor* TrainingService::ResumeRun(Context* context,
                                                      vit::v1::ResumeRunResponse* response) {
   return AnswerOnPool(context, [=, this](RunManager* runs) -> absl::Status {
     VIT_RETURN_IF_ERROR(CheckTakesWork());
-    return Take(runs->Resume(*request), response->mutable_run());
+    return Take(runs->Resume(*request, [context] { return context->IsCancelled(); }),
+                response->mutable_run());
   });
 }
 

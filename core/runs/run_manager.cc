@@ -92,8 +92,8 @@ class RunManagerImpl : public RunManager {
 
   ~RunManagerImpl() override { Shutdown(absl::InfinitePast()); }
 
-  absl::StatusOr<vit::v1::StartTrainingResponse> Start(
-      const vit::v1::StartTrainingRequest& request) override {
+  absl::StatusOr<vit::v1::StartTrainingResponse> Start(const vit::v1::StartTrainingRequest& request,
+                                                       const Cancelled& cancelled) override {
     VIT_RETURN_IF_ERROR(CheckAccepting());
     VIT_RETURN_IF_ERROR(ValidateRunName(request.name()));
     if (request.request_id().size() > kMaxRequestIdBytes) {
@@ -116,6 +116,7 @@ class RunManagerImpl : public RunManager {
     RunRecord record = MakeRecord(request, resolved);
     if (request.validate_only()) return MakeStartResponse(record);
     VIT_RETURN_IF_ERROR(CheckAccepting());
+    VIT_RETURN_IF_ERROR(CheckWanted(cancelled));
     bool created = false;
     absl::StatusOr<RunRecord> added = ledger_.Add(
         std::move(record),
@@ -180,7 +181,8 @@ class RunManagerImpl : public RunManager {
     return run;
   }
 
-  absl::StatusOr<Run> Resume(const vit::v1::ResumeRunRequest& request) override {
+  absl::StatusOr<Run> Resume(const vit::v1::ResumeRunRequest& request,
+                             const Cancelled& cancelled) override {
     VIT_RETURN_IF_ERROR(CheckAccepting());
     if (request.loader_threads() < 0) {
       return absl::InvalidArgumentError(
@@ -194,6 +196,7 @@ class RunManagerImpl : public RunManager {
     }
     VIT_RETURN_IF_ERROR(CheckDataUnchanged(record, spec));
     VIT_RETURN_IF_ERROR(CheckAccepting());
+    VIT_RETURN_IF_ERROR(CheckWanted(cancelled));
     const std::string id = record.run.id();
     if (request.loader_threads() > 0) VIT_RETURN_IF_ERROR(WriteSpecFile(Directory(id), spec));
     return ledger_.Enqueue(id, [&](RunRecord* record) -> absl::Status {
@@ -292,6 +295,11 @@ class RunManagerImpl : public RunManager {
   absl::Status CheckAccepting() const {
     if (!shutting_down_) return absl::OkStatus();
     return absl::UnavailableError("the daemon is shutting down; try again once it is back");
+  }
+
+  static absl::Status CheckWanted(const Cancelled& cancelled) {
+    if (!cancelled()) return absl::OkStatus();
+    return absl::CancelledError("the caller gave up before the run was queued");
   }
 
   absl::StatusOr<RunRecord> Lookup(const std::string& query) const {

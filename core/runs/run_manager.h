@@ -83,8 +83,15 @@ class RunManager {
   // Asks a running run to stop, as Shutdown does, and waits for its end however long that takes.
   virtual ~RunManager() = default;
 
+  // Whether the caller has given up. Asked once everything is checked, right before the run is
+  // stored and queued: where it says yes, nothing is, and the answer is CANCELLED.
+  using Cancelled = std::function<bool()>;
   virtual absl::StatusOr<vit::v1::StartTrainingResponse> Start(
-      const vit::v1::StartTrainingRequest& request) = 0;
+      const vit::v1::StartTrainingRequest& request, const Cancelled& cancelled) = 0;
+  absl::StatusOr<vit::v1::StartTrainingResponse> Start(
+      const vit::v1::StartTrainingRequest& request) {
+    return Start(request, [] { return false; });
+  }
 
   // `run`: an id, a unique prefix of one, a unique name, or "" for the latest. NOT_FOUND says which
   // runs there are.
@@ -92,7 +99,11 @@ class RunManager {
   virtual absl::StatusOr<vit::v1::ListRunsResponse> List(
       const vit::v1::ListRunsRequest& request) = 0;
   virtual absl::StatusOr<vit::v1::Run> Stop(const std::string& run) = 0;
-  virtual absl::StatusOr<vit::v1::Run> Resume(const vit::v1::ResumeRunRequest& request) = 0;
+  virtual absl::StatusOr<vit::v1::Run> Resume(const vit::v1::ResumeRunRequest& request,
+                                              const Cancelled& cancelled) = 0;
+  absl::StatusOr<vit::v1::Run> Resume(const vit::v1::ResumeRunRequest& request) {
+    return Resume(request, [] { return false; });
+  }
   // The run is gone when this returns; files that a lease holds go with the lease.
   virtual absl::Status Delete(const std::string& run) = 0;
   virtual absl::StatusOr<vit::v1::GetHistoryResponse> GetHistory(

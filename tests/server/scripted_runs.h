@@ -50,9 +50,14 @@ class ScriptedRuns : public RunManager {
     while (subscribers_.size() != count) changed_.Wait(&mu_);
   }
 
-  absl::StatusOr<vit::v1::StartTrainingResponse> Start(
-      const vit::v1::StartTrainingRequest& request) override {
-    return absl::PermissionDeniedError("outside the data roots");
+  // Set before the calls that it is for.
+  std::function<absl::StatusOr<vit::v1::StartTrainingResponse>(const Cancelled& cancelled)>
+      on_start =
+          [](const Cancelled&) { return absl::PermissionDeniedError("outside the data roots"); };
+
+  absl::StatusOr<vit::v1::StartTrainingResponse> Start(const vit::v1::StartTrainingRequest&,
+                                                       const Cancelled& cancelled) override {
+    return on_start(cancelled);
   }
   absl::StatusOr<vit::v1::StatusResponse> GetStatus(const std::string& run) override {
     MutexLock lock(&mu_);
@@ -67,7 +72,7 @@ class ScriptedRuns : public RunManager {
   absl::StatusOr<vit::v1::Run> Stop(const std::string&) override {
     return absl::FailedPreconditionError("the run is finished");
   }
-  absl::StatusOr<vit::v1::Run> Resume(const vit::v1::ResumeRunRequest&) override {
+  absl::StatusOr<vit::v1::Run> Resume(const vit::v1::ResumeRunRequest&, const Cancelled&) override {
     return absl::FailedPreconditionError("no checkpoint");
   }
   absl::Status Delete(const std::string&) override {

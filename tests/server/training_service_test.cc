@@ -6,6 +6,9 @@
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
 
+#include <future>
+#include <thread>
+
 #include "absl/strings/str_cat.h"
 #include "server/grpc_server.h"
 #include "server/run_checkpoints.h"
@@ -86,6 +89,23 @@ TEST_F(TrainingServiceTest, ErrorsKeepTheirCodeAndMessage) {
   vit::v1::DeleteRunResponse removed;
   EXPECT_EQ(stub_->DeleteRun(NewContext().get(), {}, &removed).error_code(),
             grpc::StatusCode::FAILED_PRECONDITION);
+}
+
+TEST_F(TrainingServiceTest, ClientThatGivesUpDuringAStartIsKnownToHaveGone) {
+  service_.Serve(&runs_);
+  const auto context = NewContext();
+  std::promise<bool> gone;
+  runs_.on_start = [&](const RunManager::Cancelled& cancelled) {
+    EXPECT_FALSE(cancelled());
+    context->TryCancel();
+    while (!cancelled()) std::this_thread::yield();
+    gone.set_value(true);
+    return absl::CancelledError("gave up");
+  };
+  vit::v1::StartTrainingResponse response;
+  EXPECT_EQ(stub_->StartTraining(context.get(), {}, &response).error_code(),
+            grpc::StatusCode::CANCELLED);
+  EXPECT_TRUE(gone.get_future().get());
 }
 
 TEST_F(TrainingServiceTest, DrainingRefusesNewRunsButStillAnswers) {

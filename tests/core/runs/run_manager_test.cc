@@ -178,6 +178,22 @@ TEST_F(RunManagerTest, ConcurrentCallsWithOneRequestIdStartOneRun) {
   EXPECT_EQ(manager->List({})->runs_size(), 1);
 }
 
+TEST_F(RunManagerTest, CallerWhoHasGivenUpStartsAndResumesNothing) {
+  auto manager = Open();
+  const auto gave_up = [] { return true; };
+  EXPECT_EQ(manager->Start(Request(), gave_up).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(manager->List({})->runs_size(), 0);
+  const std::string id = StartRun(manager.get());
+  trainer_.Await()->StepTo(1);
+  ASSERT_TRUE(manager->Stop(id).ok());
+  AwaitState(manager.get(), id, vit::v1::RUN_STATE_STOPPED);
+  vit::v1::ResumeRunRequest request = ResumeRequest(id);
+  request.set_loader_threads(3);
+  EXPECT_EQ(manager->Resume(request, gave_up).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(StatusOf(manager.get(), id).state(), vit::v1::RUN_STATE_STOPPED);
+  EXPECT_FALSE(manager->GetStatus(id)->spec().data().has_loader_threads());
+}
+
 TEST_F(RunManagerTest, StopOfAQueuedRunIsImmediate) {
   auto manager = Open();
   StartRun(manager.get());
