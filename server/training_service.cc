@@ -54,6 +54,11 @@ void TrainingService::Serve(RunManager* runs) {
   runs_ = runs;
 }
 
+void TrainingService::RefuseNewWork() {
+  draining_ = true;
+  if (runs_ != nullptr) watches_->AnnounceShutdown();
+}
+
 void TrainingService::EndWatches() {
   if (runs_ != nullptr) watches_->Drain();
 }

@@ -26,8 +26,9 @@ class TrainingService final : public vit::v1::TrainingService::CallbackService {
 
   // Begins to answer from `runs`, which must outlive the service. Called once.
   void Serve(RunManager* runs);
-  // From now on StartTraining and ResumeRun are UNAVAILABLE.
-  void RefuseNewWork() { draining_ = true; }
+  // From now on StartTraining and ResumeRun are UNAVAILABLE, and so ends a Watch whose run is
+  // interrupted.
+  void RefuseNewWork();
   // Ends every Watch stream.
   void EndWatches();
 

@@ -13,10 +13,13 @@ using vit::v1::MetricPoint;
 using vit::v1::RunState;
 using vit::v1::WatchResponse;
 
-bool HasEnded(RunState state) {
+// Whether it ended by itself or was stopped.
+bool IsDone(RunState state) {
   return state == vit::v1::RUN_STATE_SUCCEEDED || state == vit::v1::RUN_STATE_FAILED ||
-         state == vit::v1::RUN_STATE_STOPPED || state == vit::v1::RUN_STATE_INTERRUPTED;
+         state == vit::v1::RUN_STATE_STOPPED;
 }
+
+bool HasEnded(RunState state) { return IsDone(state) || state == vit::v1::RUN_STATE_INTERRUPTED; }
 
 grpc::Status ShuttingDown() {
   return grpc::Status(grpc::StatusCode::UNAVAILABLE,
@@ -101,6 +104,7 @@ class WatchHub::Watcher : public grpc::ServerWriteReactor<WatchResponse> {
 
   // The hub's thread alone.
   bool last_message_sent_ = false;
+  grpc::Status end_;  // once last_message_sent_
   int64_t step_ = 0;
   int64_t train_step_ = 0;
   int64_t validation_step_ = 0;
@@ -142,8 +146,14 @@ grpc::ServerWriteReactor<WatchResponse>* WatchHub::Watch(const vit::v1::WatchReq
   return watcher;
 }
 
+void WatchHub::AnnounceShutdown() {
+  MutexLock lock(&mu_);
+  shutting_down_ = true;
+}
+
 void WatchHub::Drain() {
   MutexLock lock(&mu_);
+  shutting_down_ = true;
   draining_ = true;
   changed_.NotifyAll();
 }
@@ -186,15 +196,16 @@ void WatchHub::Serve(Watcher* watcher) {
   if (cancelled) {
     return End(watcher, grpc::Status(grpc::StatusCode::CANCELLED, "cancelled by the client"));
   }
-  if (watcher->last_message_sent_) {
-    return End(watcher, draining ? ShuttingDown() : grpc::Status::OK);
-  }
+  if (watcher->last_message_sent_) return End(watcher, watcher->end_);
   if (const absl::Status read = watcher->Read(); !read.ok()) {
     return End(watcher, ToGrpcStatus(read));
   }
-  watcher->last_message_sent_ = draining || HasEnded(watcher->response_.run().state());
+  const RunState state = watcher->response_.run().state();
+  watcher->last_message_sent_ = draining || HasEnded(state);
   {
     MutexLock lock(&mu_);
+    // Looked at after the run, which is interrupted only once the shutdown is announced.
+    if (shutting_down_ && !IsDone(state)) watcher->end_ = ShuttingDown();
     watcher->writing_ = true;
   }
   watcher->StartWrite(&watcher->response_);

@@ -21,7 +21,8 @@ namespace vit {
 // `min_interval`: what changes in between is told together. The first message brings the history so
 // far, later ones what is new; either is thinned to `max_points` for each split. A stream ends,
 // after the message that says so, when its run has ended; it ends UNAVAILABLE when the daemon shuts
-// down, and NOT_FOUND when the run is deleted. A slow reader is skipped, never waited for.
+// down first or interrupts the run for that, and NOT_FOUND when the run is deleted. A slow reader
+// is skipped, never waited for.
 //
 // Thread-safe. Before destruction every stream must have ended (Drain, then the server's Shutdown).
 class WatchHub {
@@ -38,7 +39,10 @@ class WatchHub {
   // The reactor of a new stream; it deletes itself.
   grpc::ServerWriteReactor<vit::v1::WatchResponse>* Watch(const vit::v1::WatchRequest& request);
 
-  // Sends every stream its last message and ends it; later ones end at once.
+  // The daemon is shutting down: what interrupts a run from now on is that.
+  void AnnounceShutdown();
+  // Sends every stream its last message and ends it; later ones end at once. Implies
+  // AnnounceShutdown.
   void Drain();
 
  private:
@@ -55,6 +59,7 @@ class WatchHub {
   const Options options_;
   Mutex mu_;
   CondVar changed_;
+  bool shutting_down_ VIT_GUARDED_BY(mu_) = false;
   bool draining_ VIT_GUARDED_BY(mu_) = false;
   bool stopping_ VIT_GUARDED_BY(mu_) = false;
   std::vector<Watcher*> watchers_ VIT_GUARDED_BY(mu_);  // each owned by its stream

@@ -241,16 +241,54 @@ TEST_F(TrainingServiceTest, ManyWatchersAreServedByOneThread) {
 
 TEST_F(TrainingServiceTest, WatchEndsUnavailableWhenTheDaemonGoes) {
   service_.Serve(&runs_);
+  const auto expect_end = [](grpc::ClientReader<vit::v1::WatchResponse>* stream) {
+    vit::v1::WatchResponse message;
+    while (stream->Read(&message)) {
+    }
+    const grpc::Status status = stream->Finish();
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+    EXPECT_THAT(status.error_message(), HasSubstr("shutting down"));
+  };
   auto context = NewContext();
   auto stream = stub_->Watch(context.get(), {});
   vit::v1::WatchResponse message;
   ASSERT_TRUE(stream->Read(&message));
+  // The run is interrupted a while before the streams are ended.
+  service_.RefuseNewWork();
+  runs_.Finish(vit::v1::RUN_STATE_INTERRUPTED);
+  clock_.AwaitWaiters(1);
+  clock_.Advance(absl::Milliseconds(100));
+  expect_end(stream.get());
+
+  runs_.Finish(vit::v1::RUN_STATE_RUNNING);
+  context = NewContext();
+  stream = stub_->Watch(context.get(), {});
+  ASSERT_TRUE(stream->Read(&message));
   service_.EndWatches();
-  while (stream->Read(&message)) {
-  }
-  const grpc::Status status = stream->Finish();
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
-  EXPECT_THAT(status.error_message(), HasSubstr("shutting down"));
+  expect_end(stream.get());
+}
+
+TEST_F(TrainingServiceTest, WatchOfARunThatIsDoneEndsWellAlsoWhenTheDaemonGoes) {
+  service_.Serve(&runs_);
+  service_.RefuseNewWork();
+  runs_.Finish(vit::v1::RUN_STATE_SUCCEEDED);
+  service_.EndWatches();
+  auto context = NewContext();
+  auto stream = stub_->Watch(context.get(), {});
+  vit::v1::WatchResponse message;
+  ASSERT_TRUE(stream->Read(&message));
+  EXPECT_EQ(message.run().state(), vit::v1::RUN_STATE_SUCCEEDED);
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(TrainingServiceTest, WatchOfARunInterruptedEarlierEndsWell) {
+  service_.Serve(&runs_);
+  runs_.Finish(vit::v1::RUN_STATE_INTERRUPTED);
+  auto context = NewContext();
+  auto stream = stub_->Watch(context.get(), {});
+  vit::v1::WatchResponse message;
+  ASSERT_TRUE(stream->Read(&message));
+  EXPECT_TRUE(stream->Finish().ok());
 }
 
 TEST_F(TrainingServiceTest, WatchOfNoRunIsNotFound) {
