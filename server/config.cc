@@ -2,7 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
-#include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -10,6 +10,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "core/base/device.h"
+#include "core/base/file.h"
 #include "core/base/status.h"
 #include "proto/spec_text.h"
 #include "server/listen_address.h"
@@ -152,11 +153,22 @@ absl::Status ApplyEnvironment(const Environment& environment, CLI::App* app) {
   return absl::OkStatus();
 }
 
-absl::Status ApplyFile(const std::string& path, CLI::App* app) {
-  std::ifstream file(path);
-  if (!file) {
-    return absl::InvalidArgumentError(absl::StrCat("--config ", path, ": ", strerror(errno)));
+absl::StatusOr<std::string> ReadConfigFile(const std::string& path) {
+  constexpr int64_t kMaxBytes = 1 << 20;
+  std::error_code error;
+  // Opening a pipe could wait for ever.
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--config ", path, ": not a regular file; expected a file of settings"));
   }
+  absl::StatusOr<std::string> content = ReadFile(path, kMaxBytes);
+  if (content.ok()) return content;
+  return absl::InvalidArgumentError(absl::StrCat("--config: ", content.status().message()));
+}
+
+absl::Status ApplyFile(const std::string& path, CLI::App* app) {
+  VIT_ASSIGN_OR_RETURN(std::string content, ReadConfigFile(path));
+  std::istringstream file(std::move(content));
   std::vector<CLI::ConfigItem> items;
   try {
     items = CLI::ConfigTOML().from_config(file);
@@ -232,6 +244,9 @@ absl::StatusOr<ServerConfig> Check(RawSettings raw) {
   VIT_RETURN_IF_ERROR(Annotate(ParseListenAddress(config.listen).status(), "--listen"));
   VIT_RETURN_IF_ERROR(
       Annotate(ParseListenAddress(config.metrics_listen).status(), "--metrics-listen"));
+  // Its form alone: whether there is such a device is looked up at start.
+  const absl::Status device = Device::Parse(config.device).status();
+  if (absl::IsInvalidArgument(device)) return Annotate(device, "--device");
   VIT_RETURN_IF_ERROR(CheckRange("--threads", config.threads, 0, 4096));
   VIT_RETURN_IF_ERROR(CheckRange("--loader-threads", config.loader_threads, 0, 4096));
   VIT_RETURN_IF_ERROR(CheckRange("--max-queued-runs", config.max_queued_runs, 1, 100'000));

@@ -119,6 +119,10 @@ TEST(EndToEndTest, BadStartsExitWithACodeAndOneClearLine) {
   Process misspelt({vitd, "--state-dirs=/x"});
   EXPECT_EQ(misspelt.Wait(), 2);
   EXPECT_THAT(misspelt.standard_error(), HasSubstr("--state-dirs"));
+  Process device({vitd, "--state-dir", (folder.path() / "none").string(), "--device=gpu"});
+  EXPECT_EQ(device.Wait(), 2);
+  EXPECT_THAT(device.standard_error(), HasSubstr("'gpu'"));
+  EXPECT_FALSE(fs::exists(folder.path() / "none"));
   folder.Write("file", "");
   Process unwritable({vitd, "--state-dir", (folder.path() / "file" / "state").string()});
   EXPECT_EQ(unwritable.Wait(), 1);

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -122,7 +124,25 @@ TEST(ServerConfigTest, ErrorsNameTheSettingItsOriginAndWhatWasExpected) {
   EXPECT_THAT(ParseError({"--data-root=/no/such/folder"}),
               HasSubstr("--data-root /no/such/folder"));
   EXPECT_THAT(ParseError({"--no-such-flag"}), HasSubstr("--no-such-flag"));
-  EXPECT_THAT(ParseError({"--config=/no/such.toml"}), HasSubstr("/no/such.toml"));
+  EXPECT_THAT(ParseError({"--config=/no/such.toml"}),
+              AllOf(HasSubstr("--config"), HasSubstr("/no/such.toml"), HasSubstr("No such file")));
+  EXPECT_THAT(ParseError({"--device=gpu"}),
+              AllOf(HasSubstr("--device"), HasSubstr("'gpu'"), HasSubstr("cuda:N")));
+}
+
+TEST(ServerConfigTest, ConfigThatIsNoRegularFileIsRefused) {
+  const std::string pipe = testing::TempDir() + "pipe.toml";
+  unlink(pipe.c_str());
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::string& path : {testing::TempDir(), pipe, std::string("/dev/null")}) {
+    EXPECT_THAT(ParseError({"--config", path.c_str()}),
+                AllOf(HasSubstr("--config " + path), HasSubstr("not a regular file")));
+  }
+  unlink(pipe.c_str());
+}
+
+TEST(ServerConfigTest, DeviceThatThisMachineLacksIsNoWrongSetting) {
+  EXPECT_EQ(ParseOk({"--device=cuda:99"}).device, "cuda:99");
 }
 
 TEST(ServerConfigTest, MisspeltSettingInFileNamesTheNearest) {
