@@ -8,6 +8,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -30,9 +31,11 @@ struct ClassifyOptions {
   int top_k = 5;
 };
 
-// The answer for one file: classes, or an error of the file's own.
+// The answer for one file: classes, or an error of the file's own. Without an answer, the status is
+// why everything ended early.
 struct FileResult {
   std::string file;
+  bool answered = false;
   absl::Status status;
   std::vector<vit::v1::ClassScore> classes;
   vit::v1::ModelIdentity model;
@@ -45,8 +48,9 @@ absl::StatusOr<std::string> ReadImage(const std::string& file, std::istream& in)
     return bytes;
   }
   std::error_code error;
-  if (std::filesystem::is_directory(file, error))
+  if (std::filesystem::is_directory(file, error)) {
     return absl::InvalidArgumentError("is a directory");
+  }
   std::ifstream stream(file, std::ios::binary);
   if (!stream) {
     return errno == ENOENT ? absl::NotFoundError("no such file")
@@ -60,16 +64,28 @@ class Classifier {
  public:
   Classifier(VitClient& client, const ClassifyOptions& options)
       : client_(client), options_(options) {
+    for (const std::string& file : options_.files) results_.push_back({.file = file});
     Reset();
   }
 
-  // Only an error that is not one file's own, such as a server that is gone, ends it early.
+  // Only an error that is not one file's own, such as a server that is gone, ends it early; files
+  // without an answer have it as their status then.
   absl::Status Run(std::istream& in) {
-    for (const std::string& file : options_.files) {
-      results_.push_back({.file = file});
-      auto bytes = ReadImage(file, in);
+    absl::Status status = SendAll(in);
+    for (FileResult& result : results_) {
+      if (!result.answered) result.status = status;
+    }
+    return status;
+  }
+
+  const std::vector<FileResult>& results() const { return results_; }
+
+ private:
+  absl::Status SendAll(std::istream& in) {
+    for (size_t i = 0; i < results_.size(); ++i) {
+      auto bytes = ReadImage(results_[i].file, in);
       if (!bytes.ok()) {
-        results_.back().status = bytes.status();
+        Answer(i, bytes.status());
         continue;
       }
       if (request_.images_size() > 0 &&
@@ -78,14 +94,17 @@ class Classifier {
       }
       bytes_ += bytes->size();
       request_.add_images()->swap(*bytes);
-      places_.push_back(results_.size() - 1);
+      places_.push_back(i);
     }
     return request_.images_size() > 0 ? Send() : absl::OkStatus();
   }
 
-  const std::vector<FileResult>& results() const { return results_; }
+  FileResult& Answer(size_t place, absl::Status status) {
+    results_[place].answered = true;
+    results_[place].status = std::move(status);
+    return results_[place];
+  }
 
- private:
   void Reset() {
     request_.Clear();
     request_.set_model(options_.model);
@@ -102,7 +121,7 @@ class Classifier {
           request_.images_size() == 1 && (absl::IsInvalidArgument(response.status()) ||
                                           absl::IsResourceExhausted(response.status()));
       if (!own) return response.status();
-      results_[places_[0]].status = response.status();
+      Answer(places_[0], response.status());
       Reset();
       return absl::OkStatus();
     }
@@ -111,9 +130,9 @@ class Classifier {
                                               " of ", request_.images_size(), " pictures"));
     }
     for (int i = 0; i < response->results_size(); ++i) {
-      FileResult& result = results_[places_[i]];
       const vit::v1::ImageResult& answer = response->results(i);
-      result.status = absl::Status(static_cast<absl::StatusCode>(answer.code()), answer.error());
+      FileResult& result = Answer(
+          places_[i], absl::Status(static_cast<absl::StatusCode>(answer.code()), answer.error()));
       result.classes.assign(answer.classes().begin(), answer.classes().end());
       result.model = response->model();
     }
@@ -190,24 +209,29 @@ int Classify(Session& session, const ClassifyOptions& options) {
   auto client = session.Client(absl::Minutes(2));
   if (!client.ok()) return session.Fail(client.status());
   Classifier classifier(**client, options);
-  if (absl::Status status = classifier.Run(*session.io().in); !status.ok())
-    return session.Fail(status);
+  const absl::Status ended = classifier.Run(*session.io().in);
+  const std::vector<FileResult>& results = classifier.results();
+  const auto unanswered = std::count_if(results.begin(), results.end(),
+                                        [](const FileResult& result) { return !result.answered; });
+  if (unanswered == std::ssize(results)) return session.Fail(ended);
   if (session.json()) {
-    PrintJson(session, classifier.results());
+    PrintJson(session, results);
   } else {
-    PrintTable(session, classifier.results());
+    PrintTable(session, results);
   }
   // One file: its own code says what happened. Several: some failed.
   int exit_code = kExitOk;
-  for (const FileResult& result : classifier.results()) {
-    if (result.status.ok()) continue;
+  for (const FileResult& result : results) {
+    if (result.status.ok() || !result.answered) continue;
     exit_code = options.files.size() == 1 ? ExitCodeOf(result.status) : kExitFailure;
     if (!session.json()) {
       session.err() << "vitctl: " << Printable(result.file) << ": " << result.status.message()
                     << std::endl;
     }
   }
-  return exit_code;
+  if (ended.ok()) return exit_code;
+  session.Note(absl::StrCat(unanswered, " of ", results.size(), " pictures have no answer"));
+  return session.Fail(ended);
 }
 
 }  // namespace

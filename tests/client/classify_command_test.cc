@@ -113,6 +113,43 @@ TEST(ClassifyCommandTest, ManyPicturesGoInBatches) {
   EXPECT_EQ(results[99]["model"]["step"], 1200);
 }
 
+TEST(ClassifyCommandTest, AnswersBeforeAnErrorOfALaterRequestAreKept) {
+  std::vector<v1::ClassifyRequest> requests;
+  FakeAnswers answers = Naming(&requests);
+  answers.classify = [naming = answers.classify](const v1::ClassifyRequest& request,
+                                                 v1::ClassifyResponse* response) {
+    if (request.images(0) == "picture 64") {
+      return grpc::Status(grpc::StatusCode::UNAVAILABLE, "vitd is shutting down");
+    }
+    return naming(request, response);
+  };
+  FakeVitd vitd(answers);
+  std::vector<std::string> args = {"classify"};
+  for (int i = 0; i < 200; ++i)
+    args.push_back(Picture(absl::StrCat(i, ".jpg"), absl::StrCat(i == 5 ? "bad " : "picture ", i)));
+  Outcome outcome = Vitctl(vitd, args);
+  EXPECT_EQ(outcome.exit_code, kExitUnavailable);
+  EXPECT_THAT(outcome.out, HasSubstr("picture 63"));
+  EXPECT_EQ(outcome.err, absl::StrCat("vitctl: ", args[6],
+                                      ": not a picture\n"
+                                      "vitctl: 136 of 200 pictures have no answer\n"
+                                      "vitctl: vitd is shutting down\n"));
+  EXPECT_EQ(requests.size(), 1u) << "what comes after the error is not sent";
+
+  args.insert(args.end(), {"-o", "json"});
+  outcome = Vitctl(vitd, args);
+  EXPECT_EQ(outcome.exit_code, kExitUnavailable);
+  EXPECT_THAT(outcome.err, HasSubstr("\"code\":\"UNAVAILABLE\""));
+  const auto results = nlohmann::json::parse(outcome.out)["results"];
+  ASSERT_EQ(results.size(), 200u);
+  EXPECT_EQ(results[63]["classes"][0]["label"], "picture 63");
+  EXPECT_EQ(results[5]["error"]["code"], "INVALID_ARGUMENT");
+  for (int i = 64; i < 200; ++i) {
+    EXPECT_EQ(results[i]["error"]["code"], "UNAVAILABLE") << i;
+    EXPECT_EQ(results[i]["error"]["message"], "vitd is shutting down") << i;
+  }
+}
+
 TEST(ClassifyCommandTest, BatchesAreBoundedInBytes) {
   std::vector<v1::ClassifyRequest> requests;
   FakeVitd vitd(Naming(&requests));
