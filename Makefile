@@ -48,6 +48,7 @@ format: ## Format every C++ file (needs `scripts/bootstrap --dev`)
 	@git ls-files -co --exclude-standard '*.h' '*.cc' | xargs -r clang-format -i
 
 lint: build/release/build.ninja ## clang-format, clang-tidy, buf, shellcheck (needs `scripts/bootstrap --dev`)
+	@cmake --build build/release -j $(JOBS) -t vit_proto
 	@scripts/lint $(LINT)
 
 image: ## Build the container image (IMAGE=name)
@@ -56,5 +57,13 @@ image: ## Build the container image (IMAGE=name)
 clean: ## Remove what was built; .venv stays
 	rm -rf build
 
-build/%/build.ninja: CMakePresets.json | bootstrap
-	@cmake --preset $*
+# What CMake finds in LibTorch is kept in its cache, so that another LibTorch needs a fresh one.
+build/%/build.ninja: CMakePresets.json build/libtorch
+	@cmake --preset $* --fresh
+	@touch $@
+
+# Which LibTorch is used; rewritten only when that changes.
+build/libtorch: bootstrap
+	@mkdir -p $(@D)
+	@{ echo "LIBTORCH=$$LIBTORCH"; ls -d .venv/lib/python3*/site-packages/torch-*.dist-info 2>/dev/null; } >$@.new; \
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
