@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <variant>
 
 #include "absl/time/time.h"
@@ -19,6 +21,10 @@
 
 int main(int argc, char** argv) {
   vit::PrepareComputeProcess(argv);
+  // Before the signals, whose thread sets and reads them.
+  std::atomic<bool> started = false;
+  absl::Time deadline;
+  std::optional<vit::ExitWatchdog> watchdog;
   vit::ShutdownSignals signals;
   const auto parsed =
       vit::ParseServerConfig(argc, argv, [](const char* name) { return getenv(name); });
@@ -33,22 +39,31 @@ int main(int argc, char** argv) {
   const auto& config = std::get<vit::ServerConfig>(*parsed);
   vit::Logger logger(config.log_format, config.log_level);
   logger.CaptureLibraryLogs();
+
+  vit::Clock* const clock = vit::Clock::Real();
+  // From the signal on, not from where it is acted on: the start, too, may take long.
+  signals.OnFirst([&started, &deadline, &watchdog, clock, config, logger] {
+    deadline = clock->Now() + config.drain_timeout;
+    watchdog.emplace(deadline, clock, [&started, config, logger]() mutable {
+      logger.Warning(
+          "drain timeout passed; leaving at once, the run goes on from its last checkpoint");
+      std::error_code error;
+      // Until then it may be another daemon's.
+      if (started) std::filesystem::remove(vit::PortsFile(config), error);
+      _exit(0);
+    });
+  });
+  if (signals.received()) {
+    logger.Info("stopped before it began");
+    return 0;
+  }
   auto daemon = vit::Daemon::Create(config, &logger);
   if (!daemon.ok()) {
     logger.Error(daemon.status().message());
     return 1;
   }
+  started = true;
   signals.AwaitFirst();
-
-  vit::Clock* const clock = vit::Clock::Real();
-  const absl::Time deadline = clock->Now() + config.drain_timeout;
-  const vit::ExitWatchdog watchdog(deadline, clock, [&] {
-    logger.Warning(
-        "drain timeout passed; leaving at once, the run goes on from its last checkpoint");
-    std::error_code error;
-    std::filesystem::remove(vit::PortsFile(config), error);
-    _exit(0);
-  });
   // A little earlier than the watchdog, so that everything is taken down in order where that is
   // possible.
   (*daemon)->Shutdown(deadline - std::min(absl::Seconds(1), config.drain_timeout / 10));

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <utility>
+
 namespace vit {
 namespace {
 
@@ -33,6 +35,20 @@ ShutdownSignals::~ShutdownSignals() {
   thread_.join();
 }
 
+void ShutdownSignals::OnFirst(std::function<void()> action) {
+  MutexLock lock(&mu_);
+  if (first_ != 0) {
+    action();
+  } else {
+    on_first_ = std::move(action);
+  }
+}
+
+bool ShutdownSignals::received() const {
+  MutexLock lock(&mu_);
+  return first_ != 0;
+}
+
 int ShutdownSignals::AwaitFirst() {
   MutexLock lock(&mu_);
   while (first_ == 0) received_.Wait(&mu_);
@@ -48,6 +64,7 @@ void ShutdownSignals::Wait() {
     MutexLock lock(&mu_);
     if (first_ != 0) _exit(128 + signal);
     first_ = signal;
+    if (on_first_) on_first_();
     received_.NotifyAll();
   }
 }

@@ -3,21 +3,27 @@
 #define VIT_SERVER_SIGNALS_H_
 
 #include <atomic>
+#include <functional>
 #include <thread>
 
 #include "core/base/mutex.h"
 
 namespace vit {
 
-// Waits for SIGTERM and SIGINT on a thread of its own: the first one is told by AwaitFirst, the
-// second one ends the process at once with code 128 + its number. Also ignores SIGPIPE (a client
-// that went away) and SIGXFSZ (a file over RLIMIT_FSIZE), so that both become errors of the write.
-// Make one, in main, before any other thread.
+// Waits for SIGTERM and SIGINT on a thread of its own: the first one is told by OnFirst and
+// AwaitFirst, the second one ends the process at once with code 128 + its number. Also ignores
+// SIGPIPE (a client that went away) and SIGXFSZ (a file over RLIMIT_FSIZE), so that both become
+// errors of the write. Make one, in main, before any other thread.
 class ShutdownSignals {
  public:
   ShutdownSignals();
   ~ShutdownSignals();
 
+  // Calls `action` with the first signal, at once where there has been one, and before AwaitFirst
+  // returns. Called once at most; what `action` uses must outlive this object.
+  void OnFirst(std::function<void()> action);
+  // Whether there has been one.
+  bool received() const;
   // Blocks until the first signal, and returns it.
   int AwaitFirst();
 
@@ -25,8 +31,9 @@ class ShutdownSignals {
   void Wait();
 
   std::atomic<bool> stopping_ = false;
-  Mutex mu_;
+  mutable Mutex mu_;
   CondVar received_;
+  std::function<void()> on_first_ VIT_GUARDED_BY(mu_);
   int first_ VIT_GUARDED_BY(mu_) = 0;
   std::thread thread_;  // last: uses all of the above
 };

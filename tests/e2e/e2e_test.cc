@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 
 #include <filesystem>
@@ -174,6 +175,23 @@ TEST(EndToEndTest, SigtermInMidRunLeavesACheckpointAndTheNextStartGoesOn) {
   const vit::v1::Run done = Client(daemon.grpc_port()).AwaitEnd(run.id());
   EXPECT_EQ(done.state(), vit::v1::RUN_STATE_SUCCEEDED) << done.message();
   EXPECT_EQ(done.step(), 600);
+}
+
+TEST(EndToEndTest, SignalDuringASlowStartEndsItWithinTheDrainTimeout) {
+  TemporaryFolder folder;
+  // A start that waits, for the database.
+  fs::create_directories(folder.path() / "state");
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open((folder.path() / "state" / "runs.db").c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "BEGIN EXCLUSIVE", nullptr, nullptr, nullptr), SQLITE_OK);
+  Process vitd({absl::StrCat(VIT_BIN_DIR, "/vitd"), "--state-dir",
+                (folder.path() / "state").string(), "--listen", "0.0.0.0:0", "--metrics-listen",
+                "127.0.0.1:0", "--drain-timeout", "1s"});
+  ASSERT_TRUE(vitd.AwaitLine("listening beyond this machine"));
+  vitd.Kill(SIGTERM);
+  EXPECT_EQ(vitd.Wait(), 0);
+  EXPECT_THAT(vitd.standard_error(), HasSubstr("drain timeout passed"));
+  sqlite3_close(database);
 }
 
 TEST(EndToEndTest, SecondSignalEndsAtOnce) {
