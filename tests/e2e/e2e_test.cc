@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -138,6 +139,8 @@ TEST(EndToEndTest, BadStartsExitWithACodeAndOneClearLine) {
                 "127.0.0.1:0", "--listen", absl::StrCat("127.0.0.1:", daemon.grpc_port())});
   EXPECT_EQ(port.Wait(), 1);
   EXPECT_THAT(port.standard_error(), HasSubstr("another process"));
+  const std::string lines = port.standard_error();
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 1) << lines;
   EXPECT_EQ(daemon.Vitctl({"health"}).first, 0) << "the first one is none the worse";
 }
 
