@@ -42,7 +42,7 @@ absl::StatusOr<FileLock> LockStateDir(const std::string& state_dir) {
     if (chmod(state_dir.c_str(), 0700) != 0) return absl::ErrnoToStatus(errno, context);
   }
   absl::StatusOr<FileLock> lock = FileLock::Acquire(fs::path(state_dir) / "vitd.lock");
-  if (absl::IsFailedPrecondition(lock.status())) {
+  if (absl::IsAlreadyExists(lock.status())) {
     return absl::FailedPreconditionError(absl::StrCat(
         context, ": another vitd uses it; stop that one, or give this one its own --state-dir"));
   }

@@ -211,8 +211,7 @@ absl::StatusOr<FileLock> FileLock::Acquire(const fs::path& path) {
     const int error = errno;
     close(fd);
     if (error == EWOULDBLOCK) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(path.string(), " is held by another process"));
+      return absl::AlreadyExistsError(absl::StrCat(path.string(), " is held by another process"));
     }
     return absl::ErrnoToStatus(error, absl::StrCat("lock ", path.string()));
   }

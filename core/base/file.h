@@ -69,7 +69,7 @@ absl::StatusOr<std::filesystem::path> ResolveUnderRoots(absl::string_view path,
 // A lock on a file, held by one process at a time and released when it ends, however it ends.
 class FileLock {
  public:
-  // FAILED_PRECONDITION where another process holds it.
+  // ALREADY_EXISTS where another process holds it, and for no other reason.
   static absl::StatusOr<FileLock> Acquire(const std::filesystem::path& path);
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&&) = delete;

@@ -121,6 +121,15 @@ TEST_F(DaemonTest, UnwritableStateDirectoryIsRefusedAndNamed) {
               HasSubstr(absl::StrCat("state directory ", config_.state_dir)));
 }
 
+TEST_F(DaemonTest, StateDirectoryThatTakesNoFileIsRefusedAndNamed) {
+  fs::create_directories(fs::path(config_.state_dir) / "vitd.lock");
+  const absl::Status status = Daemon::Create(config_, &logger_).status();
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(
+      std::string(status.message()),
+      HasSubstr(absl::StrCat("state directory ", config_.state_dir, " cannot be written: ")));
+}
+
 TEST_F(DaemonTest, HealthIsPerServiceAndFollowsTheDaemon) {
   StartDaemon();
   const auto health = grpc::health::v1::Health::NewStub(Connect(daemon_->grpc_port()));

@@ -131,7 +131,7 @@ TEST_F(FileTest, ALockIsHeldByOneAtATime) {
   {
     const auto first = FileLock::Acquire(path);
     ASSERT_TRUE(first.ok());
-    EXPECT_EQ(FileLock::Acquire(path).status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(FileLock::Acquire(path).status().code(), absl::StatusCode::kAlreadyExists);
   }
   EXPECT_TRUE(FileLock::Acquire(path).ok());
 }
