@@ -97,7 +97,7 @@ absl::string_view Between(absl::string_view text, absl::string_view open, char c
 // Keeps the first error of the text parser, in this project's words.
 class FirstError : public google::protobuf::io::ErrorCollector {
  public:
-  explicit FirstError(const Descriptor* root) : root_(root) {}
+  FirstError(const Descriptor* root, absl::string_view text) : root_(root), text_(text) {}
 
   void AddError(int line, int column, const std::string& message) override {
     if (!message_.empty()) return;
@@ -108,13 +108,35 @@ class FirstError : public google::protobuf::io::ErrorCollector {
       absl::StrAppend(&message_, type->name(), " has no field '", field, "'",
                       Suggestion(type, field));
     } else {
-      absl::StrAppend(&message_, message);
+      const absl::string_view value_of = FieldBefore(line, column);
+      const bool named = value_of.empty() || absl::StrContains(message, "field");
+      absl::StrAppend(&message_, named ? "" : absl::StrCat(value_of, ": "), message);
     }
   }
   const std::string& message() const { return message_; }
 
  private:
+  // The field whose value, or list of values, begins or goes on at this place; "" at another.
+  absl::string_view FieldBefore(int line, int column) const {
+    constexpr int kTabWidth = 8;  // as the parser counts
+    size_t end = 0;
+    for (; line > 0 && end < text_.size(); ++end) line -= text_[end] == '\n' ? 1 : 0;
+    for (int at = 0; at < column && end < text_.size(); ++end) {
+      at += text_[end] == '\t' ? kTabWidth - at % kTabWidth : 1;
+    }
+    const absl::string_view before = text_.substr(0, end);
+    const size_t colon = before.rfind(':');
+    if (colon == absl::string_view::npos) return "";
+    const absl::string_view value = absl::StripLeadingAsciiWhitespace(before.substr(colon + 1));
+    if (!value.empty() && value[0] != '[') return "";
+    const absl::string_view name = absl::StripTrailingAsciiWhitespace(before.substr(0, colon));
+    size_t begin = name.size();
+    while (begin > 0 && (absl::ascii_isalnum(name[begin - 1]) || name[begin - 1] == '_')) --begin;
+    return name.substr(begin);
+  }
+
   const Descriptor* root_;
+  const absl::string_view text_;
   std::string message_;
 };
 
@@ -157,7 +179,7 @@ absl::Status ParseText(absl::string_view text, bool ignore_unknown, Message* mes
   if (absl::StartsWith(absl::StripLeadingAsciiWhitespace(text), "{")) {
     return ParseJson(text, ignore_unknown, message);
   }
-  FirstError error(message->GetDescriptor());
+  FirstError error(message->GetDescriptor(), text);
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);
   parser.AllowUnknownField(ignore_unknown);

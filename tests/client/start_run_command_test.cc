@@ -14,6 +14,7 @@
 namespace vit {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -111,6 +112,16 @@ TEST(StartRunCommandTest, MisspeltFieldsNameTheNearestAndSendNothing) {
   EXPECT_THAT(spec.err, HasSubstr(file + ": line 2"));
   EXPECT_THAT(spec.err, HasSubstr("'batch_size'"));
   EXPECT_EQ(Vitctl(vitd, {"start-run", "--spec", "/no/such/file"}).exit_code, kExitNotFound);
+  const std::string wrong = WriteFile("type.textproto", "epochs: 1\nbatch_size: 'many'\n");
+  const Outcome value = Vitctl(vitd, {"start-run", "--spec", wrong});
+  EXPECT_EQ(value.exit_code, kExitUsage);
+  EXPECT_EQ(value.err, absl::StrCat("vitctl: --spec ", wrong,
+                                    ": line 2, column 13: batch_size: Expected integer, got: "
+                                    "'many'\n"));
+  const std::string json = WriteFile("type.json", R"({"optimizer": {"beta1": "many"}})");
+  const Outcome json_value = Vitctl(vitd, {"start-run", "--spec", json});
+  EXPECT_EQ(json_value.exit_code, kExitUsage);
+  EXPECT_THAT(json_value.err, AllOf(HasSubstr(json), HasSubstr("beta1"), HasSubstr("many")));
 }
 
 TEST(StartRunCommandTest, TellsThePlaceInTheQueue) {
