@@ -105,7 +105,7 @@ TEST(EndToEndTest, TrainsIsWatchedClassifiesAndIsScraped) {
     EXPECT_EQ(absl::StrCat(result["model"]["step"].get<int64_t>()), run["best_checkpoint"]["step"]);
   }
   folder.Write("notes.jpg", "not a picture");
-  EXPECT_NE(daemon.Vitctl({"classify", (folder.path() / "notes.jpg").string()}).first, 0);
+  EXPECT_EQ(daemon.Vitctl({"classify", (folder.path() / "notes.jpg").string()}).first, 2);
 
   daemon.process().Kill(SIGTERM);
   EXPECT_EQ(daemon.process().Wait(), 0) << daemon.process().standard_error();

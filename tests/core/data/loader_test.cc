@@ -223,6 +223,25 @@ TEST_F(LoaderTest, ABadPictureLeavesItsPlaceEmptyAndLaterSamplesDoNotShift) {
                                      ::testing::Pair(::testing::EndsWith("/train/b/131.jpg"), 1)));
 }
 
+TEST_F(LoaderTest, FilesThatAreNoPicturesAreCountedNamedAndLeftOut) {
+  WriteFolder(folder_);
+  folder_.Write("train/a/notes.jpg", "a text file");
+  folder_.Write("train/b/empty.jpg", "");
+  config_.set_max_bad_fraction(0.05);
+  OpenFolder();
+  const auto reader = MakeReader();
+  TrainLoader loader(reader.get(), {.batch_size = 42});
+  const auto batch = loader.Next({});
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  EXPECT_EQ(batch->size, 42);
+  EXPECT_EQ(batch->slots.size(), 40u);
+  EXPECT_EQ(reader->bad_train_images(), 2);
+  MutexLock lock(&mu_);
+  EXPECT_THAT(reported_, ::testing::ElementsAre(
+                             ::testing::Pair(::testing::EndsWith("/train/a/notes.jpg"), 1),
+                             ::testing::Pair(::testing::EndsWith("/train/b/empty.jpg"), 1)));
+}
+
 TEST_F(LoaderTest, TooManyBadPicturesEndTheRunAndAreListed) {
   WriteFolder(folder_, /*bad_train=*/{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
   config_.set_max_bad_fraction(0.3);
