@@ -60,7 +60,8 @@ void AddOptions(CLI::App* app, RawSettings* raw) {
                   "Folder that training data and weights may be read from; repeatable")
       ->type_name("DIR")
       ->group("Storage");
-  app->add_option("--listen", config.listen, "Where gRPC listens; port 0 picks a free one")
+  app->add_option("--listen", config.listen,
+                  "Where gRPC listens; port 0 picks a free one, unix:/PATH is a socket")
       ->type_name("HOST:PORT")
       ->capture_default_str()
       ->group("Network");
@@ -241,7 +242,7 @@ absl::StatusOr<ServerConfig> Check(RawSettings raw) {
           absl::StrCat("--data-root ", root, ": ", error ? error.message() : "not a folder"));
     }
   }
-  VIT_RETURN_IF_ERROR(Annotate(ParseListenAddress(config.listen).status(), "--listen"));
+  VIT_RETURN_IF_ERROR(Annotate(ParseListenAddressOrSocket(config.listen).status(), "--listen"));
   VIT_RETURN_IF_ERROR(
       Annotate(ParseListenAddress(config.metrics_listen).status(), "--metrics-listen"));
   // Its form alone: whether there is such a device is looked up at start.

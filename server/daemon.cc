@@ -109,10 +109,13 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
   training_service_.Serve(runs_.get());
   inference_service_.Serve(engine_.get());
   grpc_->SetServing(true);
-  const nlohmann::json ports = {{"grpc", grpc_port()}, {"metrics", metrics_port()}};
+  const bool socket = grpc_port() == 0;
+  const nlohmann::json ports = {
+      {"grpc", socket ? nlohmann::json(config.listen) : nlohmann::json(grpc_port())},
+      {"metrics", metrics_port()}};
   VIT_RETURN_IF_ERROR(Annotate(WriteFileAtomically(ports_file_, ports.dump() + "\n"),
                                absl::StrCat("state directory ", config.state_dir)));
-  logger_->Info("ready", {{"grpc", grpc_port()},
+  logger_->Info("ready", {socket ? LogField("grpc", config.listen) : LogField("grpc", grpc_port()),
                           {"metrics", metrics_port()},
                           {"state_dir", config.state_dir},
                           {"device", device->name()},
@@ -122,7 +125,7 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
 }
 
 absl::Status DaemonImpl::Listen(const ServerConfig& config, const Device& device) {
-  VIT_ASSIGN_OR_RETURN(const ListenAddress grpc_address, ParseListenAddress(config.listen));
+  VIT_ASSIGN_OR_RETURN(const ListenAddress grpc_address, ParseListenAddressOrSocket(config.listen));
   VIT_ASSIGN_OR_RETURN(const ListenAddress metrics_address,
                        ParseListenAddress(config.metrics_listen));
   if (!grpc_address.is_loopback()) {

@@ -16,8 +16,8 @@ namespace vit {
 
 // A running daemon. It answers on its ports before Create returns, with every service NOT_SERVING
 // and UNAVAILABLE until the runs are read: so a port that is taken is found before any run is
-// touched. Once ready, `<state_dir>/vitd.ports` says {"grpc": PORT, "metrics": PORT}; it is removed
-// when the daemon goes. Thread-safe.
+// touched. Once ready, `<state_dir>/vitd.ports` says {"grpc": PORT, "metrics": PORT}, with
+// "unix:PATH" for the port of a socket; it is removed when the daemon goes. Thread-safe.
 class Daemon {
  public:
   // Makes the state directory (mode 0700) where there is none, and locks it. FAILED_PRECONDITION
@@ -28,7 +28,7 @@ class Daemon {
   // Shutdown, without waiting, where it has not been called.
   virtual ~Daemon() = default;
 
-  virtual int grpc_port() const = 0;
+  virtual int grpc_port() const = 0;  // 0 for a socket
   virtual int metrics_port() const = 0;
 
   // Health says NOT_SERVING, new work is refused, the running run writes a checkpoint and stops,

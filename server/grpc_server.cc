@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/base/status.h"
 #include "vit/v1/inference.grpc.pb.h"
 #include "vit/v1/training.grpc.pb.h"
 
@@ -21,6 +22,7 @@ int GrpcServer::MaxRequestBytes(int64_t max_image_bytes) {
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Create(
     const Options& options, const std::vector<grpc::Service*>& services) {
+  VIT_RETURN_IF_ERROR(RemoveStaleSocket(options.address));
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
@@ -43,6 +45,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Create(
   if (server->server_ == nullptr || server->port_ == 0) {
     return ExplainListenFailure(options.address);
   }
+  if (!options.address.socket.empty()) server->port_ = 0;  // gRPC calls it port 1
   server->SetServing(false);
   return server;
 }

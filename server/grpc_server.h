@@ -29,7 +29,7 @@ class GrpcServer {
       const Options& options, const std::vector<grpc::Service*>& services);
   ~GrpcServer();
 
-  // The port it listens on, also where port 0 was asked for.
+  // The port it listens on, also where port 0 was asked for; 0 for a Unix socket.
   int port() const { return port_; }
 
   // What a health check of the server and of each vit.v1 service says.

@@ -144,6 +144,20 @@ TEST(EndToEndTest, BadStartsExitWithACodeAndOneClearLine) {
   EXPECT_EQ(daemon.Vitctl({"health"}).first, 0) << "the first one is none the worse";
 }
 
+TEST(EndToEndTest, VitctlSpeaksToASocket) {
+  TemporaryFolder folder;
+  const std::string address = absl::StrCat("unix:", folder.root(), "/vitd.sock");
+  Process vitd({absl::StrCat(VIT_BIN_DIR, "/vitd"), "--state-dir",
+                (folder.path() / "state").string(), "--listen", address, "--metrics-listen",
+                "127.0.0.1:0"});
+  ASSERT_TRUE(vitd.AwaitLine("ready grpc=" + address));
+  Process health({absl::StrCat(VIT_BIN_DIR, "/vitctl"), "--server", address, "health"});
+  EXPECT_EQ(health.Wait(), 0) << health.standard_error();
+  vitd.Kill(SIGTERM);
+  EXPECT_EQ(vitd.Wait(), 0);
+  EXPECT_FALSE(fs::exists(folder.path() / "vitd.sock"));
+}
+
 TEST(EndToEndTest, JsonLogIsJsonToTheLastLine) {
   TemporaryFolder folder;
   Process vitd({absl::StrCat(VIT_BIN_DIR, "/vitd"), "--state-dir",

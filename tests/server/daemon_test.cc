@@ -3,11 +3,14 @@
 
 #include <gmock/gmock.h>
 #include <google/protobuf/util/message_differencer.h>
+#include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -113,6 +116,43 @@ TEST_F(DaemonTest, TakenPortIsRefusedAndNamed) {
   status = Daemon::Create(other, &logger_).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()), HasSubstr(other.metrics_listen));
+}
+
+TEST_F(DaemonTest, SocketOfADaemonThatIsGoneIsReplacedAndRemovedAtTheEnd) {
+  const std::string path = (folder_.path() / "vitd.sock").string();
+  config_.listen = "unix:" + path;
+  const int stale = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un name = {.sun_family = AF_UNIX};
+  path.copy(name.sun_path, sizeof(name.sun_path) - 1);
+  ASSERT_EQ(bind(stale, reinterpret_cast<sockaddr*>(&name), sizeof(name)), 0);
+  close(stale);
+  StartDaemon();
+  const auto stub = vit::v1::TrainingService::NewStub(
+      grpc::CreateChannel(config_.listen, grpc::InsecureChannelCredentials()));
+  vit::v1::ListRunsResponse runs;
+  EXPECT_TRUE(stub->ListRuns(NewContext().get(), {}, &runs).ok());
+  std::ifstream file(PortsFile(config_));
+  EXPECT_EQ(nlohmann::json::parse(file)["grpc"], config_.listen);
+  StopDaemon();
+  EXPECT_FALSE(fs::exists(path));
+}
+
+TEST_F(DaemonTest, SocketInUseAndFileInItsPlaceAreLeftAlone) {
+  config_.listen = absl::StrCat("unix:", folder_.root(), "/vitd.sock");
+  StartDaemon();
+  ServerConfig other = config_;
+  other.state_dir += "2";
+  absl::Status status = Daemon::Create(other, &logger_).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr(config_.listen), HasSubstr("another process")));
+  EXPECT_TRUE(fs::exists(folder_.path() / "vitd.sock"));
+  folder_.Write("notes", "dear to somebody");
+  other.listen = absl::StrCat("unix:", folder_.root(), "/notes");
+  status = Daemon::Create(other, &logger_).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no socket"));
+  EXPECT_TRUE(fs::exists(folder_.path() / "notes"));
 }
 
 TEST_F(DaemonTest, UnwritableStateDirectoryIsRefusedAndNamed) {

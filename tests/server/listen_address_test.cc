@@ -21,6 +21,26 @@ TEST(ListenAddressTest, ReadsNamesAddressesAndBrackets) {
   }
 }
 
+TEST(ListenAddressTest, ReadsSocketsWhereTheyAreTaken) {
+  const auto address = ParseListenAddressOrSocket("unix:/run/vitd.sock");
+  ASSERT_TRUE(address.ok()) << address.status();
+  EXPECT_EQ(address->socket, "/run/vitd.sock");
+  EXPECT_EQ(address->ToString(), "unix:/run/vitd.sock");
+  EXPECT_TRUE(address->is_loopback());
+  EXPECT_EQ(ParseListenAddressOrSocket("127.0.0.1:80")->port, 80);
+  for (const std::string& bad :
+       {std::string("unix:"), std::string("unix:vitd.sock"), "unix:/" + std::string(107, 'x')}) {
+    EXPECT_EQ(ParseListenAddressOrSocket(bad).status().code(), absl::StatusCode::kInvalidArgument)
+        << bad;
+  }
+}
+
+TEST(ListenAddressTest, ExplainsASocketThatCannotBeMade) {
+  const absl::Status status = ExplainListenFailure({.socket = "/no/such/folder/vitd.sock"});
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("unix:/no/such/folder/vitd.sock"));
+}
+
 TEST(ListenAddressTest, KnowsLoopback) {
   for (const char* text : {"127.0.0.1:1", "127.1.2.3:1", "localhost:1", "[::1]:1"}) {
     EXPECT_TRUE(ParseListenAddress(text)->is_loopback()) << text;
