@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include <algorithm>
-#include <fstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +11,7 @@
 #include "core/base/status.h"
 #include "core/runs/run_record.h"
 #include "core/train/initial_weights.h"
+#include "core/weights/checksums.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -252,8 +252,9 @@ void ScriptedTrainer::Session::WriteCheckpoint(int64_t step, bool best) {
   if (written.ok()) {
     const fs::path folder = CheckpointPath(options_.directory, step);
     fs::create_directories(folder);
-    std::ofstream(folder / "model.safetensors") << "weights of step " << step;
-    written = WriteFileAtomically(folder / "info.textproto", MessageToText(info));
+    written = WriteFile(folder / "model.safetensors", absl::StrCat("weights of step ", step));
+    if (written.ok()) written = WriteChecksums(folder, {"model.safetensors"});
+    if (written.ok()) written = WriteFileAtomically(folder / "info.textproto", MessageToText(info));
   }
   if (written.ok()) {
     options_.observer->OnCheckpoint(info, absl::Milliseconds(5));
