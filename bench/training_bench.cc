@@ -1,6 +1,6 @@
 // Training speed, as ratios in one run: the trainer end to end against its own step on data in
 // memory, that step against the plain LibTorch loop, and how long a checkpoint holds training up.
-// Rounds alternate, so that a machine whose speed drifts slows both sides.
+// What is compared alternates, so that a machine whose speed drifts slows both sides.
 //
 //   training_bench [ROUNDS] [PRESET]     (default 5 rounds of cifar10_small)
 #include <torch/torch.h>
@@ -113,13 +113,10 @@ double TrainEndToEnd(const ResolvedSpec& resolved, const TrainingEnvironment& en
   return timer->images_per_second();
 }
 
-// Images per second of `step` called `count` times after two warm-up calls.
-double TimeSteps(int batch_size, int count, const std::function<void()>& step) {
-  step();
-  step();
+double Seconds(const std::function<void()>& function) {
   const absl::Time start = absl::Now();
-  for (int i = 0; i < count; ++i) step();
-  return batch_size * count / absl::ToDoubleSeconds(absl::Now() - start);
+  function();
+  return absl::ToDoubleSeconds(absl::Now() - start);
 }
 
 void CompareSpeed(int rounds, const std::string& preset, const fs::path& scratch) {
@@ -143,26 +140,40 @@ void CompareSpeed(int rounds, const std::string& preset, const fs::path& scratch
   model->train();
   TrainingStep step(spec, model.get(), 1, 1'000'000);
   PlainLoop plain(spec);
-  std::vector<double> end_to_end, memory, loop, e2e_ratio, plain_ratio, waits;
   int64_t number = 0;
+  const auto own_step = [&] { step.Run(images, labels, slots, batch, number++); };
+  const auto plain_step = [&] { plain.Step(images, labels); };
+  // Steps of both, in turn, so that they meet the same machine.
+  std::vector<double> own_seconds, plain_seconds;
+  const auto run_steps = [&] {
+    double own_total = 0;
+    OnComputeThread(spec.compute_threads(), [&] {
+      own_step();
+      plain_step();
+      for (int i = 0; i < kSteps / 2; ++i) {
+        own_seconds.push_back(Seconds(own_step));
+        plain_seconds.push_back(Seconds(plain_step));
+        own_total += own_seconds.back();
+      }
+    });
+    return batch * (kSteps / 2) / own_total;  // images per second
+  };
+  std::vector<double> end_to_end, e2e_ratio, waits;
   for (int round = 0; round < rounds; ++round) {
+    // Before and after, so that a steady drift cancels out.
+    const double before = run_steps();
     StepTimer timer(kWarmup);
     end_to_end.push_back(TrainEndToEnd(resolved, environment, scratch / "speed", &timer));
     waits.push_back(timer.wait_part());
-    OnComputeThread(spec.compute_threads(), [&] {
-      memory.push_back(
-          TimeSteps(batch, kSteps, [&] { step.Run(images, labels, slots, batch, number++); }));
-      loop.push_back(TimeSteps(batch, kSteps, [&] { plain.Step(images, labels); }));
-    });
-    e2e_ratio.push_back(end_to_end.back() / memory.back());
-    plain_ratio.push_back(memory.back() / loop.back());
+    e2e_ratio.push_back(end_to_end.back() / ((before + run_steps()) / 2));
   }
   std::printf("  trainer end to end        %8.1f images/s  (waiting for data %.1f %%)\n",
               Median(end_to_end), 100 * Median(waits));
-  std::printf("  its step, data in memory  %8.1f images/s\n", Median(memory));
-  std::printf("  plain LibTorch loop       %8.1f images/s\n", Median(loop));
+  std::printf("  its step, data in memory  %8.1f images/s\n", batch / Median(own_seconds));
+  std::printf("  plain LibTorch loop       %8.1f images/s\n", batch / Median(plain_seconds));
   std::printf("  end to end / in memory    %8.3f          (goal 0.97)\n", Median(e2e_ratio));
-  std::printf("  step / plain loop         %8.3f          (goal above 1)\n", Median(plain_ratio));
+  std::printf("  step / plain loop         %8.3f          (goal above 1)\n",
+              Median(plain_seconds) / Median(own_seconds));
 }
 
 void MeasureCheckpoint(const fs::path& scratch) {
