@@ -28,7 +28,7 @@ class FrozenModel::Impl {
         model_(description_.model) {}
 
   absl::Status LoadFrom(const std::filesystem::path& directory) {
-    VIT_ASSIGN_OR_RETURN(const Safetensors weights,
+    VIT_ASSIGN_OR_RETURN(const TensorFile weights,
                          ReadSafetensors(directory / "model.safetensors"));
     VIT_RETURN_IF_ERROR(Annotate(LoadWeights(weights.tensors, *model_), directory.string()));
     model_->to(device_);

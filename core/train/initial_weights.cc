@@ -76,7 +76,7 @@ absl::Status CheckInitialWeights(const vit::v1::TrainingSpec& spec,
                                  const TrainingEnvironment& environment) {
   return CatchExceptions("init", [&]() -> absl::Status {
     VIT_ASSIGN_OR_RETURN(const fs::path path, InitPath(spec, environment));
-    VIT_ASSIGN_OR_RETURN(const Safetensors weights, ReadSafetensors(path));
+    VIT_ASSIGN_OR_RETURN(const TensorFile weights, ReadSafetensors(path));
     const VisionTransformer model(spec.model());
     return Annotate(CheckInitialWeightsFit(weights.tensors, *model),
                     absl::StrCat("init ", spec.init()));
@@ -108,7 +108,7 @@ absl::StatusOr<std::string> CopyInitialWeights(const vit::v1::TrainingSpec& spec
   if (!fs::exists(path)) {
     VIT_ASSIGN_OR_RETURN(path, InitPath(spec, environment));
   }
-  VIT_ASSIGN_OR_RETURN(const Safetensors weights, ReadSafetensors(path));
+  VIT_ASSIGN_OR_RETURN(const TensorFile weights, ReadSafetensors(path));
   absl::StatusOr<std::string> note = LoadInitialWeights(weights.tensors, module);
   if (!note.ok()) return Annotate(note.status(), absl::StrCat("init ", spec.init()));
   return note;

@@ -125,9 +125,9 @@ class TrainingRun {
                        state_.data_fingerprint, " then, ", fingerprint,
                        " now); restore the data, or start a new run with --init"));
     }
-    VIT_ASSIGN_OR_RETURN(const Safetensors weights, ReadSafetensors(path / "model.safetensors"));
+    VIT_ASSIGN_OR_RETURN(const TensorFile weights, ReadSafetensors(path / "model.safetensors"));
     VIT_RETURN_IF_ERROR(Annotate(LoadWeights(weights.tensors, *model_), path.string()));
-    VIT_ASSIGN_OR_RETURN(const Safetensors optimizer,
+    VIT_ASSIGN_OR_RETURN(const TensorFile optimizer,
                          ReadSafetensors(path / "optimizer.safetensors"));
     VIT_RETURN_IF_ERROR(
         Annotate(training_step_->optimizer().LoadState(optimizer.tensors), path.string()));

@@ -14,19 +14,19 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/mapped_file.h"
+#include "core/weights/tensor_file.h"
 
 namespace vit {
-
-struct Safetensors {
-  std::map<std::string, at::Tensor> tensors;
-  std::map<std::string, std::string> metadata;
-};
 
 // Maps the file into memory: the tensors are views of it, valid as long as any of them lives, and
 // read-only by contract (a write faults). Every length, offset, shape and dtype is checked before
 // use. NOT_FOUND for a missing file, INVALID_ARGUMENT for anything that does not fit, naming the
 // tensor and the numbers.
-absl::StatusOr<Safetensors> ReadSafetensors(const std::filesystem::path& path);
+absl::StatusOr<TensorFile> ReadSafetensors(const std::filesystem::path& path);
+
+// The same for a file in memory. LibTorch may throw (out of memory).
+absl::StatusOr<TensorFile> ParseSafetensors(const SharedBytes& file);
 
 // Writes `path`, fsynced. Tensors on any device, made contiguous; values are in the order given, so
 // that the bytes are a function of the arguments.

@@ -64,7 +64,7 @@ std::map<std::string, std::vector<float>> EvaluationOutput(
   const absl::StatusOr<std::shared_ptr<const DataSet>> data =
       DataSet::Open(spec.data(), {.data_roots = {"/"}});
   const absl::StatusOr<ModelDescription> description = ReadModelDescription(checkpoint);
-  const absl::StatusOr<Safetensors> weights = ReadSafetensors(checkpoint / "model.safetensors");
+  const absl::StatusOr<TensorFile> weights = ReadSafetensors(checkpoint / "model.safetensors");
   EXPECT_TRUE(data.ok() && description.ok() && weights.ok()) << checkpoint;
   if (testing::Test::HasFailure()) return output;
   VisionTransformer model(description->model);

@@ -77,8 +77,9 @@ TEST_F(SafetensorsTest, TensorsOutliveTheReadersResult) {
 }
 
 TEST_F(SafetensorsTest, UnalignedValuesAreRead) {
-  std::string header = R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[1,5]}})";
-  if (header.size() % 8 == 0) header += " ";
+  std::string header = R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[1,5]},)"
+                       R"("b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})";
+  header.resize((header.size() + 7) / 8 * 8, ' ');
   WriteRaw(header, 5);
   const auto read = ReadSafetensors(path_);
   ASSERT_TRUE(read.ok()) << read.status();
@@ -95,7 +96,7 @@ TEST_F(SafetensorsTest, WhatDoesNotFitIsRefusedWithItsReason) {
   for (
       const BadFile& bad : {
           BadFile{"[]", 0, "not a JSON object"},
-          BadFile{"{", 0, "not a JSON object"},
+          BadFile{"{", 0, "not valid JSON"},
           BadFile{R"({"a":3})", 0, "tensor 'a': expected dtype"},
           BadFile{R"({"a":{"dtype":"F8","shape":[1],"data_offsets":[0,1]}})", 1,
                   "unsupported dtype 'F8'"},
@@ -113,6 +114,14 @@ TEST_F(SafetensorsTest, WhatDoesNotFitIsRefusedWithItsReason) {
           BadFile{
               R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}})",
               6, "overlap"},
+          BadFile{
+              R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"b":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}})",
+              3, "hole before its values: bytes 1 to 2"},
+          BadFile{R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 2,
+                  "the tensors take 1 bytes, the file holds 2"},
+          BadFile{
+              R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
+              0, "names 'a' twice"},
           BadFile{R"({"__metadata__":{"a":1}})", 0, "__metadata__"},
       }) {
     WriteRaw(bad.header, bad.data_bytes);
@@ -120,6 +129,12 @@ TEST_F(SafetensorsTest, WhatDoesNotFitIsRefusedWithItsReason) {
     EXPECT_EQ(read.status().code(), absl::StatusCode::kInvalidArgument) << bad.header;
     EXPECT_THAT(std::string(read.status().message()), HasSubstr(bad.message)) << bad.header;
   }
+}
+
+TEST_F(SafetensorsTest, DeepNestingEndsAtItsFirstWrongLevel) {
+  WriteRaw(R"({"a":{"dtype":"F32","shape":)" + std::string(10'000'000, '['), 0);
+  const auto read = ReadSafetensors(path_);
+  EXPECT_THAT(std::string(read.status().message()), HasSubstr("tensor 'a': expected dtype"));
 }
 
 TEST_F(SafetensorsTest, HeaderLengthsAreCheckedBeforeUse) {
