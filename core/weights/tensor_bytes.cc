@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/status.h"
 
 namespace vit {
 
@@ -35,17 +37,24 @@ std::optional<uint64_t> ByteSize(absl::Span<const int64_t> shape, uint64_t item_
   return empty ? 0 : bytes;
 }
 
-absl::StatusOr<SharedBytes> UsableBytes(SharedBytes bytes, at::ScalarType type) {
-  if (type == at::kBool && std::any_of(bytes.view.begin(), bytes.view.end(),
-                                       [](char value) { return value != 0 && value != 1; })) {
-    return absl::InvalidArgumentError("a bool is neither 0 nor 1");
-  }
-  if (reinterpret_cast<uintptr_t>(bytes.view.data()) % c10::elementSize(type) == 0) return bytes;
+SharedBytes Aligned(SharedBytes bytes, size_t alignment) {
+  if (reinterpret_cast<uintptr_t>(bytes.view.data()) % alignment == 0) return bytes;
   const auto copy =
       std::make_shared<at::Tensor>(at::empty({static_cast<int64_t>(bytes.view.size())}, at::kByte));
   char* const data = static_cast<char*>(copy->mutable_data_ptr());
   if (!bytes.view.empty()) std::memcpy(data, bytes.view.data(), bytes.view.size());
-  return SharedBytes{absl::string_view(data, bytes.view.size()), copy};
+  return {absl::string_view(data, bytes.view.size()), copy};
+}
+
+absl::Status CheckBools(absl::string_view values) {
+  const bool good = std::all_of(values.begin(), values.end(),
+                                [](char value) { return value == 0 || value == 1; });
+  return good ? absl::OkStatus() : absl::InvalidArgumentError("a bool is neither 0 nor 1");
+}
+
+absl::StatusOr<SharedBytes> UsableBytes(SharedBytes bytes, at::ScalarType type) {
+  if (type == at::kBool) VIT_RETURN_IF_ERROR(CheckBools(bytes.view));
+  return Aligned(std::move(bytes), c10::elementSize(type));
 }
 
 at::Tensor ViewOf(const SharedBytes& bytes, at::IntArrayRef shape, at::ScalarType type) {

@@ -30,8 +30,13 @@ std::string ShapeText(absl::Span<const int64_t> shape);
 // beside an empty dimension, is beyond 2^63.
 std::optional<uint64_t> ByteSize(absl::Span<const int64_t> shape, uint64_t item_bytes);
 
-// `bytes` as they are where they lie aligned for values of `type`, else a copy that does.
-// INVALID_ARGUMENT for a bool that is neither 0 nor 1, which no program may load.
+// `bytes` as they are where they lie at a multiple of `alignment` (at most 64), else a copy.
+SharedBytes Aligned(SharedBytes bytes, size_t alignment);
+
+// INVALID_ARGUMENT where one is neither 0 nor 1: no program may load that as a bool.
+absl::Status CheckBools(absl::string_view values);
+
+// Both, as values of `type` need it.
 absl::StatusOr<SharedBytes> UsableBytes(SharedBytes bytes, at::ScalarType type);
 
 // A view, contiguous, of usable bytes: exactly ByteSize of them.
