@@ -133,6 +133,11 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   AddHistory(app, session);
   AddPresets(app, session);
   AddClassify(app, session);
+  AddModels(app, session);
+  AddPublish(app, session);
+  AddImport(app, session);
+  AddLoad(app, session);
+  AddUnload(app, session);
   AddHealth(app, session);
   AddCompletion(app, session);
   app.footer(kFooter);  // after the commands, which would inherit it

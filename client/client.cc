@@ -16,12 +16,14 @@
 #include "client/transport_error.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "vit/v1/inference.grpc.pb.h"
+#include "vit/v1/repository.grpc.pb.h"
 #include "vit/v1/training.grpc.pb.h"
 
 namespace vit {
 namespace {
 
 using ::vit::v1::InferenceService;
+using ::vit::v1::ModelService;
 using ::vit::v1::TrainingService;
 
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(100);
@@ -147,9 +149,10 @@ class GrpcWatchStream final : public WatchStream {
 
 struct VitClient::Stubs {
   explicit Stubs(std::shared_ptr<grpc::Channel> channel)
-      : training(channel), inference(channel), health(channel) {}
+      : training(channel), inference(channel), model(channel), health(channel) {}
   TrainingService::Stub training;
   InferenceService::Stub inference;
+  ModelService::Stub model;
   grpc::health::v1::Health::Stub health;
 };
 
@@ -256,6 +259,36 @@ absl::StatusOr<vit::v1::ClassifyResponse> VitClient::Classify(
     const vit::v1::ClassifyRequest& request) {
   return Call(stubs_->inference, &InferenceService::Stub::Classify, request, options_,
               options_.timeout);
+}
+
+absl::StatusOr<vit::v1::ListModelsResponse> VitClient::ListModels(
+    const vit::v1::ListModelsRequest& request) {
+  return Call(stubs_->model, &ModelService::Stub::ListModels, request, options_, options_.timeout);
+}
+
+absl::StatusOr<vit::v1::PublishRunResponse> VitClient::PublishRun(
+    const vit::v1::PublishRunRequest& request) {
+  return Call(stubs_->model, &ModelService::Stub::PublishRun, request, options_, options_.timeout);
+}
+
+absl::StatusOr<vit::v1::ImportModelResponse> VitClient::ImportModel(
+    const vit::v1::ImportModelRequest& request) {
+  return Call(stubs_->model, &ModelService::Stub::ImportModel, request, options_, options_.timeout);
+}
+
+absl::StatusOr<vit::v1::RemoveModelResponse> VitClient::RemoveModel(
+    const vit::v1::RemoveModelRequest& request) {
+  return Call(stubs_->model, &ModelService::Stub::RemoveModel, request, options_, options_.timeout);
+}
+
+absl::StatusOr<vit::v1::LoadModelResponse> VitClient::LoadModel(
+    const vit::v1::LoadModelRequest& request) {
+  return Call(stubs_->model, &ModelService::Stub::LoadModel, request, options_, options_.timeout);
+}
+
+absl::StatusOr<vit::v1::UnloadModelResponse> VitClient::UnloadModel(
+    const vit::v1::UnloadModelRequest& request) {
+  return Call(stubs_->model, &ModelService::Stub::UnloadModel, request, options_, options_.timeout);
 }
 
 absl::StatusOr<grpc::health::v1::HealthCheckResponse> VitClient::CheckHealth(

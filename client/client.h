@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "grpc/health/v1/health.pb.h"
 #include "vit/v1/inference.pb.h"
+#include "vit/v1/repository.pb.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
@@ -75,6 +76,15 @@ class VitClient {
   absl::StatusOr<vit::v1::ListPresetsResponse> ListPresets(
       const vit::v1::ListPresetsRequest& request);
   absl::StatusOr<vit::v1::ClassifyResponse> Classify(const vit::v1::ClassifyRequest& request);
+  absl::StatusOr<vit::v1::ListModelsResponse> ListModels(const vit::v1::ListModelsRequest& request);
+  absl::StatusOr<vit::v1::PublishRunResponse> PublishRun(const vit::v1::PublishRunRequest& request);
+  absl::StatusOr<vit::v1::ImportModelResponse> ImportModel(
+      const vit::v1::ImportModelRequest& request);
+  absl::StatusOr<vit::v1::RemoveModelResponse> RemoveModel(
+      const vit::v1::RemoveModelRequest& request);
+  absl::StatusOr<vit::v1::LoadModelResponse> LoadModel(const vit::v1::LoadModelRequest& request);
+  absl::StatusOr<vit::v1::UnloadModelResponse> UnloadModel(
+      const vit::v1::UnloadModelRequest& request);
   // gRPC's health protocol; an empty service is the server as a whole. NOT_FOUND: it has no such
   // service.
   absl::StatusOr<grpc::health::v1::HealthCheckResponse> CheckHealth(

@@ -129,11 +129,15 @@ void Completer::AddOptions(const CLI::App& app) {
 void Completer::AddValues(const std::string& type_name, const std::string& word) {
   if (type_name == "RUN") {
     AddRuns("");
+  } else if (type_name == "NAME") {
+    AddModels("");
   } else if (type_name == "MODEL") {
     candidates_.push_back({"latest", "the most recently started run that has a checkpoint"});
     AddRuns("run:");
+    AddModels("");
   } else if (type_name == "INIT") {
     AddRuns("run:");
+    AddModels("model:");
     files_ = true;
   } else if (type_name == "PRESET") {
     AddPresets();
@@ -173,6 +177,19 @@ void Completer::AddRuns(const std::string& prefix) {
     candidates_.push_back(
         {prefix + run.id(),
          absl::StrCat(StateName(run.state()), run.name().empty() ? "" : " ", run.name())});
+  }
+}
+
+void Completer::AddModels(const std::string& prefix) {
+  const auto client = session_.Client(kPatience);
+  if (!client.ok()) return;
+  const auto response = (*client)->ListModels({});
+  if (!response.ok()) return;
+  for (const vit::v1::ModelVersion& model : response->models()) {
+    // The newest version of each comes first.
+    const std::string text = prefix + model.name();
+    if (candidates_.empty() || candidates_.back().text != text)
+      candidates_.push_back({text, model.origin()});
   }
 }
 

@@ -37,6 +37,7 @@ class Completer {
   void AddOptions(const CLI::App& app);
   void AddValues(const std::string& type_name, const std::string& word);
   void AddRuns(const std::string& prefix);
+  void AddModels(const std::string& prefix);
   void AddPresets();
   void AddFields(const std::string& word);
 

@@ -72,7 +72,8 @@ absl::StatusOr<vit::v1::TrainingSpec> BuildSpec(const SpecOptions& options, std:
 
 absl::Status ResolvePaths(bool loopback, const std::filesystem::path& directory,
                           const std::string& home, vit::v1::TrainingSpec* spec) {
-  if (spec->has_init() && !absl::StartsWith(spec->init(), "run:")) {
+  if (spec->has_init() && !absl::StartsWith(spec->init(), "run:") &&
+      !absl::StartsWith(spec->init(), "model:")) {
     auto path = ResolvePath("init", spec->init(), loopback, directory, home);
     if (!path.ok()) return path.status();
     spec->set_init(*path);

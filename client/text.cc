@@ -21,7 +21,7 @@ std::string FormatCount(int64_t n) {
 
 std::string FormatLarge(int64_t n) {
   if (n < 10000) return FormatCount(n);
-  static constexpr std::array<char, 3> kUnits = {'k', 'M', 'G'};
+  static constexpr std::array<char, 4> kUnits = {'k', 'M', 'G', 'T'};
   double value = static_cast<double>(n) / 1000;
   size_t unit = 0;
   while (value >= 999.95 && unit + 1 < kUnits.size()) {

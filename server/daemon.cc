@@ -16,14 +16,16 @@
 #include "core/base/status.h"
 #include "core/base/task_pool.h"
 #include "core/infer/inference_engine.h"
+#include "core/infer/model_repository.h"
 #include "core/runs/run_manager.h"
 #include "server/call_tracker.h"
 #include "server/grpc_server.h"
 #include "server/inference_metrics.h"
 #include "server/inference_service.h"
 #include "server/metrics_endpoint.h"
+#include "server/model_catalog.h"
+#include "server/model_service.h"
 #include "server/process_metrics.h"
-#include "server/run_checkpoints.h"
 #include "server/run_log.h"
 #include "server/training_metrics.h"
 #include "server/training_service.h"
@@ -71,6 +73,9 @@ class DaemonImpl final : public Daemon {
   absl::Status OpenRuns(const ServerConfig& config, const Device& device,
                         const ComputeBudget& budget);
 
+  // What "model:NAME" means for a run's first weights.
+  absl::StatusOr<InitialModel> FindInitialModel(const std::string& reference) const;
+
   Logger* const logger_;
   Clock* const clock_;
   bool shut_down_ = false;
@@ -85,13 +90,15 @@ class DaemonImpl final : public Daemon {
   ModelUnloader unloader_;
   RunListeners listeners_{{&training_metrics_, &run_log_, &unloader_}};
   std::unique_ptr<MetricsEndpoint> endpoint_;
+  std::unique_ptr<ModelRepository> models_;
   std::unique_ptr<RunManager> runs_;
-  std::unique_ptr<RunCheckpoints> checkpoints_;
+  std::unique_ptr<ModelCatalog> catalog_;
   std::unique_ptr<InferenceEngine> engine_;
   CallTracker calls_{clock_};
   TaskPool pool_{"call", /*threads=*/4, /*max_queued=*/256};
   TrainingService training_service_{&pool_, &calls_, clock_};
   InferenceService inference_service_{&calls_};
+  ModelService model_service_{&pool_, &calls_};
   std::unique_ptr<GrpcServer> grpc_;
 };
 
@@ -108,6 +115,11 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
   VIT_RETURN_IF_ERROR(OpenRuns(config, *device, budget));
   training_service_.Serve(runs_.get());
   inference_service_.Serve(engine_.get());
+  model_service_.Serve({.runs = runs_.get(),
+                        .models = models_.get(),
+                        .source = catalog_.get(),
+                        .engine = engine_.get(),
+                        .data_roots = config.data_roots});
   grpc_->SetServing(true);
   const bool socket = grpc_port() == 0;
   const nlohmann::json ports = {
@@ -138,9 +150,10 @@ absl::Status DaemonImpl::Listen(const ServerConfig& config, const Device& device
   VIT_ASSIGN_OR_RETURN(
       endpoint_, MetricsEndpoint::Create(metrics_address,
                                          {registry_, std::make_shared<ProcessMetrics>(device)}));
-  VIT_ASSIGN_OR_RETURN(grpc_, GrpcServer::Create({.address = grpc_address,
-                                                  .max_image_bytes = config.max_image_bytes},
-                                                 {&training_service_, &inference_service_}));
+  VIT_ASSIGN_OR_RETURN(
+      grpc_,
+      GrpcServer::Create({.address = grpc_address, .max_image_bytes = config.max_image_bytes},
+                         {&training_service_, &inference_service_, &model_service_}));
   return absl::OkStatus();
 }
 
@@ -148,28 +161,41 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
                                   const ComputeBudget& budget) {
   const ImageLimits limits = {.max_bytes = config.max_image_bytes,
                               .max_pixels = config.max_image_pixels};
+  std::vector<std::string> damaged;
+  VIT_ASSIGN_OR_RETURN(
+      models_, ModelRepository::Open(fs::path(config.state_dir) / "models", clock_, &damaged));
+  for (const std::string& why : damaged) logger_->Warning("a model is left out: " + why);
   RunManager::Options run_options;
   run_options.state_dir = config.state_dir;
   run_options.environment.device = device;
   run_options.environment.budget = budget;
   run_options.environment.data_roots = config.data_roots;
   run_options.environment.image_limits = limits;
+  run_options.environment.find_model = [this](const std::string& reference) {
+    return FindInitialModel(reference);
+  };
   run_options.max_queued_runs = config.max_queued_runs;
   run_options.resume_interrupted = config.resume_interrupted;
   run_options.loader_threads = config.loader_threads;
   run_options.listener = &listeners_;
   run_options.clock = clock_;
   VIT_ASSIGN_OR_RETURN(runs_, RunManager::Create(std::move(run_options)));
-  checkpoints_ = std::make_unique<RunCheckpoints>(runs_.get());
+  catalog_ = std::make_unique<ModelCatalog>(runs_.get(), models_.get());
   InferenceEngine::Options engine_options;
   engine_options.device = device;
   engine_options.budget = budget;
   engine_options.limits = limits;
   engine_options.observer = &inference_metrics_;
   engine_options.clock = clock_;
-  VIT_ASSIGN_OR_RETURN(engine_, InferenceEngine::Create(checkpoints_.get(), engine_options));
+  VIT_ASSIGN_OR_RETURN(engine_, InferenceEngine::Create(catalog_.get(), engine_options));
   unloader_.SetEngine(engine_.get());
   return absl::OkStatus();
+}
+
+absl::StatusOr<InitialModel> DaemonImpl::FindInitialModel(const std::string& reference) const {
+  VIT_ASSIGN_OR_RETURN(const ModelRepository::StoredModel stored, models_->Find(reference));
+  return InitialModel{.reference = absl::StrCat(stored.about.name(), "@", stored.about.version()),
+                      .directory = stored.directory};
 }
 
 void DaemonImpl::Shutdown(absl::Time deadline) {
@@ -179,6 +205,7 @@ void DaemonImpl::Shutdown(absl::Time deadline) {
   grpc_->SetServing(false);
   training_service_.RefuseNewWork();
   inference_service_.RefuseNewWork();
+  model_service_.RefuseNewWork();
   if (runs_ != nullptr) runs_->Shutdown(deadline);
   training_service_.EndWatches();
   if (!calls_.AwaitIdle(deadline)) {

@@ -9,6 +9,7 @@
 
 #include "core/base/status.h"
 #include "vit/v1/inference.grpc.pb.h"
+#include "vit/v1/repository.grpc.pb.h"
 #include "vit/v1/training.grpc.pb.h"
 
 namespace vit {
@@ -57,8 +58,9 @@ GrpcServer::~GrpcServer() {
 void GrpcServer::SetServing(bool serving) {
   grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
   health->SetServingStatus(serving);
-  for (const char* service : {vit::v1::TrainingService::service_full_name(),
-                              vit::v1::InferenceService::service_full_name()}) {
+  for (const char* service :
+       {vit::v1::TrainingService::service_full_name(), vit::v1::ModelService::service_full_name(),
+        vit::v1::InferenceService::service_full_name()}) {
     health->SetServingStatus(service, serving);
   }
 }

@@ -8,6 +8,7 @@
 #include "core/train/resolve_spec.h"
 #include "proto/spec_text.h"
 #include "server/grpc_status.h"
+#include "server/pool_answer.h"
 
 namespace vit {
 namespace {
@@ -31,10 +32,20 @@ absl::Status Take(absl::StatusOr<T> from, T* into) {
   return absl::OkStatus();
 }
 
-absl::Status FindPresets(const std::string& name, vit::v1::ListPresetsResponse* response) {
+absl::Status FindPresets(const vit::v1::ListPresetsRequest& request,
+                         vit::v1::ListPresetsResponse* response) {
+  const std::string& name = request.name();
+  if (request.batch_size() < 0 || request.batch_size() > (1 << 20)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("batch_size is ", request.batch_size(), "; expected 0 to 1048576"));
+  }
   std::vector<std::string> names;
   for (const vit::v1::Preset& preset : AllPresets()) {
-    if (name.empty() || preset.name() == name) *response->add_presets() = preset;
+    if (name.empty() || preset.name() == name) {
+      vit::v1::Preset* added = response->add_presets();
+      *added = preset;
+      added->set_training_memory_bytes(PresetTrainingMemory(preset, request.batch_size()));
+    }
     names.push_back(preset.name());
   }
   if (!name.empty() && response->presets().empty()) {
@@ -78,18 +89,10 @@ grpc::ServerUnaryReactor* TrainingService::Answer(
 
 grpc::ServerUnaryReactor* TrainingService::AnswerOnPool(
     Context* context, std::function<absl::Status(RunManager*)> call) {
-  Reactor* reactor = context->DefaultReactor();
   RunManager* runs = runs_;
-  if (runs == nullptr) {
-    reactor->Finish(ToGrpcStatus(Starting()));
-    return reactor;
-  }
-  const absl::Status queued = pool_->Run([context, reactor, runs, call = std::move(call),
-                                          in_flight = calls_->Enter()] {
-    reactor->Finish(context->IsCancelled() ? grpc::Status::CANCELLED : ToGrpcStatus(call(runs)));
-  });
-  if (!queued.ok()) reactor->Finish(ToGrpcStatus(queued));
-  return reactor;
+  if (runs == nullptr) return Answer(context, call);
+  return vit::AnswerOnPool(pool_, calls_, context,
+                           [runs, call = std::move(call)] { return call(runs); });
 }
 
 grpc::ServerUnaryReactor* TrainingService::StartTraining(
@@ -156,7 +159,7 @@ grpc::ServerUnaryReactor* TrainingService::ListPresets(Context* context,
                                                        const vit::v1::ListPresetsRequest* request,
                                                        vit::v1::ListPresetsResponse* response) {
   Reactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(FindPresets(request->name(), response)));
+  reactor->Finish(ToGrpcStatus(FindPresets(*request, response)));
   return reactor;
 }
 

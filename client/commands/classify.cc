@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/commands/commands.h"
+#include "client/model_text.h"
 #include "client/progress_view.h"
 #include "client/table.h"
 #include "client/text.h"
@@ -161,7 +162,8 @@ void PrintJson(const Session& session, const std::vector<FileResult>& results) {
       }
       entry["model"] = {{"model", result.model.model()},
                         {"run", result.model.run()},
-                        {"step", result.model.step()}};
+                        {"step", result.model.step()},
+                        {"version", result.model.version()}};
     } else {
       entry["error"] = {{"code", absl::StatusCodeToString(result.status.code())},
                         {"message", std::string(result.status.message())}};
@@ -197,7 +199,7 @@ void PrintTable(const Session& session, const std::vector<FileResult>& results) 
                : Table::Cell("")});
       first = false;
     }
-    model = absl::StrCat(result.model.model(), ", step ", FormatCount(result.model.step()));
+    model = IdentityText(result.model);
   }
   if (!any) return;
   session.out() << table.Render(terminal.columns(), terminal.color, terminal.utf8) << std::flush;
@@ -242,7 +244,7 @@ void AddClassify(CLI::App& app, Session& session) {
   command->add_option("FILE", options->files, "Pictures; - is standard input")
       ->type_name("PATH")
       ->required();
-  command->add_option("--model", options->model, "run:ID, or latest (the default)")
+  command->add_option("--model", options->model, "NAME, NAME@VERSION, run:ID or latest (default)")
       ->type_name("MODEL");
   command->add_option("--top-k", options->top_k, "Classes to name for each picture")
       ->type_name("K")

@@ -24,6 +24,11 @@ void AddRm(CLI::App& app, Session& session);
 void AddHistory(CLI::App& app, Session& session);
 void AddPresets(CLI::App& app, Session& session);
 void AddClassify(CLI::App& app, Session& session);
+void AddModels(CLI::App& app, Session& session);
+void AddPublish(CLI::App& app, Session& session);
+void AddImport(CLI::App& app, Session& session);
+void AddLoad(CLI::App& app, Session& session);
+void AddUnload(CLI::App& app, Session& session);
 void AddHealth(CLI::App& app, Session& session);
 void AddCompletion(CLI::App& app, Session& session);
 

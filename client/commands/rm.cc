@@ -4,29 +4,48 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "client/commands/commands.h"
 
 namespace vit {
 namespace {
 
-// Every run is tried; the exit code is the first failure's.
-int DeleteRuns(Session& session, const std::vector<std::string>& runs) {
+// Removes a run, or with "model:" in front a model; what was done, in words.
+absl::StatusOr<std::string> Remove(VitClient& client, const std::string& target) {
+  absl::string_view model = target;
+  if (absl::ConsumePrefix(&model, "model:")) {
+    vit::v1::RemoveModelRequest request;
+    request.set_model(std::string(model));
+    const auto response = client.RemoveModel(request);
+    if (!response.ok()) return response.status();
+    return absl::StrCat("removed ", response->versions(),
+                        response->versions() == 1 ? " version" : " versions", " of model ",
+                        std::string(model.substr(0, model.find('@'))));
+  }
+  vit::v1::DeleteRunRequest request;
+  request.set_run(target);
+  const auto response = client.DeleteRun(request);
+  if (!response.ok()) return response.status();
+  return absl::StrCat("removed run ", target, " with its files");
+}
+
+// Every target is tried; the exit code is the first failure's.
+int RemoveAll(Session& session, const std::vector<std::string>& targets) {
   auto client = session.Client();
   if (!client.ok()) return session.Fail(client.status());
   int exit_code = kExitOk;
   nlohmann::ordered_json deleted = nlohmann::ordered_json::array();
-  for (const std::string& run : runs) {
-    vit::v1::DeleteRunRequest request;
-    request.set_run(run);
-    const auto response = (*client)->DeleteRun(request);
-    if (!response.ok()) {
-      const int code = session.Fail(response.status());
+  for (const std::string& target : targets) {
+    const auto removed = Remove(**client, target);
+    if (!removed.ok()) {
+      const int code = session.Fail(removed.status());
       if (exit_code == kExitOk) exit_code = code;
-      if (IsUnreachable(response.status())) break;
+      if (IsUnreachable(removed.status())) break;
       continue;
     }
-    deleted.push_back(run);
-    if (!session.json()) session.out() << "removed run " << run << " with its files\n";
+    deleted.push_back(target);
+    if (!session.json()) session.out() << *removed << "\n";
   }
   if (session.json()) session.out() << nlohmann::ordered_json{{"removed", deleted}}.dump(1) << "\n";
   return exit_code;
@@ -35,11 +54,16 @@ int DeleteRuns(Session& session, const std::vector<std::string>& runs) {
 }  // namespace
 
 void AddRm(CLI::App& app, Session& session) {
-  auto runs = std::make_shared<std::vector<std::string>>();
-  CLI::App* command = app.add_subcommand("rm", "Remove finished runs with their checkpoints");
-  command->add_option("RUN", *runs, "Ids, starts of ids, or names")->type_name("RUN")->required();
-  command->callback([&session, runs] {
-    session.action = [&session, runs] { return DeleteRuns(session, *runs); };
+  auto targets = std::make_shared<std::vector<std::string>>();
+  CLI::App* command =
+      app.add_subcommand("rm", "Remove finished runs, or models");
+  command
+      ->add_option("RUN", *targets,
+                   "Ids, starts of ids, names; model:NAME[@V]")
+      ->type_name("RUN")
+      ->required();
+  command->callback([&session, targets] {
+    session.action = [&session, targets] { return RemoveAll(session, *targets); };
   });
 }
 

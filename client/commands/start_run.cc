@@ -114,7 +114,8 @@ void AddStartRun(CLI::App& app, Session& session) {
       ->type_name("SOURCE");
   command->add_option("--preset", options->preset, "A recipe or model; see vitctl presets")
       ->type_name("PRESET");
-  command->add_option("--init", options->spec.init, "Weights: a .safetensors, or run:ID")
+  command
+      ->add_option("--init", options->spec.init, "Weights: a file or folder, model:NAME or run:ID")
       ->type_name("INIT");
   command->add_option("--set", options->spec.set, "Set any field; may be repeated")
       ->type_name("FIELD=VALUE")

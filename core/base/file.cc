@@ -37,6 +37,12 @@ class Fd {
   int fd_;
 };
 
+// Whether `inner` is `outer` or below it, both as written.
+bool IsInside(const fs::path& inner, const fs::path& outer) {
+  const fs::path relative = inner.lexically_relative(outer);
+  return !relative.empty() && *relative.begin() != "..";
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> ReadFile(const fs::path& path, int64_t max_bytes) {
@@ -182,26 +188,36 @@ absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path,
       absl::StrCat("path '", path, "' is not under a data root (", allowed, ")"));
   // A path that is outside as written is refused before the file system is asked, so that nothing
   // outside can be probed.
-  const auto inside = [](const fs::path& inner, const fs::path& outer) {
-    const fs::path relative = inner.lexically_relative(outer);
-    return !relative.empty() && *relative.begin() != "..";
-  };
   bool maybe = false;
   std::error_code code;
   for (const std::string& root : roots) {
-    maybe = maybe || inside(given.lexically_normal(), fs::path(root).lexically_normal()) ||
-            inside(given.lexically_normal(), fs::weakly_canonical(root, code));
+    maybe = maybe || IsInside(given.lexically_normal(), fs::path(root).lexically_normal()) ||
+            IsInside(given.lexically_normal(), fs::weakly_canonical(root, code));
   }
   if (!maybe) return outside;
   const fs::path resolved = fs::canonical(given, code);
   if (code) return absl::ErrnoToStatus(code.value(), absl::StrCat("path '", path, "'"));
   for (const std::string& root : roots) {
     const fs::path resolved_root = fs::canonical(root, code);
-    if (!code && inside(resolved, resolved_root)) return resolved;
+    if (!code && IsInside(resolved, resolved_root)) return resolved;
   }
   return absl::PermissionDeniedError(absl::StrCat("path '", path, "' leads to '", resolved.string(),
                                                   "', which is not under a data root (", allowed,
                                                   ")"));
+}
+
+absl::StatusOr<fs::path> ResolveInside(const fs::path& directory, const std::string& name) {
+  std::error_code code;
+  const fs::path resolved = fs::canonical(directory / name, code);
+  if (code)
+    return absl::ErrnoToStatus(code.value(),
+                               absl::StrCat("path '", (directory / name).string(), "'"));
+  if (!IsInside(resolved, fs::canonical(directory, code))) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        "path '", (directory / name).string(), "' is a link that leads out of its folder, to '",
+        resolved.string(), "'; put the file itself there"));
+  }
+  return resolved;
 }
 
 absl::StatusOr<FileLock> FileLock::Acquire(const fs::path& path) {

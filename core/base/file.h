@@ -66,6 +66,11 @@ absl::Status RemoveTree(const std::filesystem::path& path);
 absl::StatusOr<std::filesystem::path> ResolveUnderRoots(absl::string_view path,
                                                         absl::Span<const std::string> roots);
 
+// `directory`/`name` with symbolic links resolved. NOT_FOUND where there is nothing of that name,
+// PERMISSION_DENIED where a link leads out of `directory`.
+absl::StatusOr<std::filesystem::path> ResolveInside(const std::filesystem::path& directory,
+                                                    const std::string& name);
+
 // A lock on a file, held by one process at a time and released when it ends, however it ends.
 class FileLock {
  public:

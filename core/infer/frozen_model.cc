@@ -59,30 +59,28 @@ class FrozenModel::Impl {
   VisionTransformer model_;
 };
 
-FrozenModel::FrozenModel(ServableCheckpoint checkpoint, std::unique_ptr<Impl> impl)
-    : checkpoint_(std::move(checkpoint)),
-      name_(absl::StrCat("run:", checkpoint_.run)),
-      impl_(std::move(impl)) {}
+FrozenModel::FrozenModel(ServableModel source, std::unique_ptr<Impl> impl)
+    : source_(std::move(source)), impl_(std::move(impl)) {}
 
 FrozenModel::~FrozenModel() = default;
 
-absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(
-    const ServableCheckpoint& checkpoint, const Device& device) {
-  const std::string what = absl::StrCat("load run:", checkpoint.run, " step ", checkpoint.step);
+absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(const ServableModel& source,
+                                                                     const Device& device) {
+  const std::string what = absl::StrCat("load ", source.name, " version ", source.version);
   return CatchExceptions(what, [&]() -> absl::StatusOr<std::shared_ptr<const FrozenModel>> {
     VIT_RETURN_IF_ERROR(
-        VerifyChecksums(checkpoint.directory, {"config.json", "labels.txt", "model.safetensors"}));
-    VIT_ASSIGN_OR_RETURN(ModelDescription description, ReadModelDescription(checkpoint.directory));
+        VerifyChecksums(source.directory, {"config.json", "labels.txt", "model.safetensors"}));
+    VIT_ASSIGN_OR_RETURN(ModelDescription description, ReadModelDescription(source.directory));
     if (absl::Status status = ValidateModelConfig(description.model); !status.ok()) {
       return absl::DataLossError(
-          absl::StrCat((checkpoint.directory / "config.json").string(), ": ", status.message()));
+          absl::StrCat((source.directory / "config.json").string(), ": ", status.message()));
     }
     auto impl = std::make_unique<Impl>(std::move(description), device);
-    VIT_RETURN_IF_ERROR(impl->LoadFrom(checkpoint.directory));
+    VIT_RETURN_IF_ERROR(impl->LoadFrom(source.directory));
     // The first pass through a model is the slowest; it happens here rather than in somebody's
     // call.
     impl->Probabilities(std::vector<uint8_t>(3 * impl->image_size() * impl->image_size()), 1);
-    return std::shared_ptr<const FrozenModel>(new FrozenModel(checkpoint, std::move(impl)));
+    return std::shared_ptr<const FrozenModel>(new FrozenModel(source, std::move(impl)));
   });
 }
 

@@ -16,15 +16,15 @@
 
 namespace vit {
 
-// The weights of one checkpoint with their preprocessing and labels. Immutable and thread-safe once
-// loaded; keeps the checkpoint's files as long as it lives.
+// The weights of one model directory with their preprocessing and labels. Immutable and thread-safe
+// once loaded; keeps the directory's files as long as it lives.
 class FrozenModel {
  public:
-  // Reads the checkpoint's model directory, whose checksums must hold, and runs one picture through
+  // Reads the model directory, whose checksums must hold, and runs one picture through
   // it. Statuses as those of VerifyChecksums, ReadModelDescription, ReadSafetensors and
   // LoadWeights; RESOURCE_EXHAUSTED out of memory.
-  static absl::StatusOr<std::shared_ptr<const FrozenModel>> Load(
-      const ServableCheckpoint& checkpoint, const Device& device);
+  static absl::StatusOr<std::shared_ptr<const FrozenModel>> Load(const ServableModel& source,
+                                                                 const Device& device);
   ~FrozenModel();
 
   // Decodes and preprocesses `bytes` to [3, image_size, image_size] bytes. Statuses as
@@ -37,16 +37,15 @@ class FrozenModel {
       absl::Span<const std::vector<uint8_t>* const> prepared) const;
 
   const std::vector<std::string>& labels() const;
-  // As a request can name it: "run:<id>".
-  const std::string& name() const { return name_; }
-  const std::string& run() const { return checkpoint_.run; }
-  int64_t step() const { return checkpoint_.step; }
+  // What it was loaded from.
+  const ServableModel& source() const { return source_; }
+  const std::string& name() const { return source_.name; }
+  int64_t version() const { return source_.version; }
 
  private:
   class Impl;
-  FrozenModel(ServableCheckpoint checkpoint, std::unique_ptr<Impl> impl);
-  const ServableCheckpoint checkpoint_;
-  const std::string name_;
+  FrozenModel(ServableModel source, std::unique_ptr<Impl> impl);
+  const ServableModel source_;
   const std::unique_ptr<Impl> impl_;
 };
 

@@ -52,7 +52,7 @@ struct Call {
 
 class Engine : public InferenceEngine {
  public:
-  Engine(CheckpointSource* source, const Options& options)
+  Engine(ModelSource* source, const Options& options)
       : source_(source),
         options_(options),
         batcher_({.max_batch_size = options.max_batch_size,
@@ -72,10 +72,10 @@ class Engine : public InferenceEngine {
     const absl::Time arrival = options_.clock->Now();
     const int count = request.images_size();
     absl::Status refused = CheckRequest(request);
-    absl::StatusOr<ServableCheckpoint> checkpoint = absl::UnknownError("");
+    absl::StatusOr<ServableModel> wanted = absl::UnknownError("");
     if (refused.ok()) {
-      checkpoint = source_->FindCheckpoint(request.model());
-      refused = checkpoint.status();
+      wanted = source_->FindModel(request.model());
+      refused = wanted.status();
     }
     if (refused.ok() && in_flight_.fetch_add(count) + count > options_.max_queue_size) {
       in_flight_.fetch_sub(count);
@@ -85,8 +85,8 @@ class Engine : public InferenceEngine {
     }
     if (!refused.ok()) {
       for (int i = 0; i < std::max(1, count); ++i)
-        TellDone(checkpoint.ok() ? absl::StrCat("run:", checkpoint->run) : "unknown",
-                 checkpoint.ok() ? checkpoint->step : 0, refused.code(), arrival);
+        TellDone(wanted.ok() ? wanted->name : "unknown", wanted.ok() ? wanted->version : 0,
+                 refused.code(), arrival);
       done(std::move(refused));
       return;
     }
@@ -99,12 +99,11 @@ class Engine : public InferenceEngine {
     call->done = std::move(done);
     call->left = count;
     for (int i = 0; i < count; ++i) call->response.add_results();
-    cache_.Get(*checkpoint, [this, call, run = checkpoint->run](
-                                absl::StatusOr<std::shared_ptr<const FrozenModel>> model) {
+    cache_.Get(*wanted, [this, call, name = wanted->name](
+                            absl::StatusOr<std::shared_ptr<const FrozenModel>> model) {
       if (!model.ok()) {
         const int images = call->request.images_size();
-        for (int i = 0; i < images; ++i)
-          TellDone(absl::StrCat("run:", run), 0, model.status().code(), call->arrival);
+        for (int i = 0; i < images; ++i) TellDone(name, 0, model.status().code(), call->arrival);
         in_flight_.fetch_sub(images);
         call->done(model.status());
         return;
@@ -114,8 +113,8 @@ class Engine : public InferenceEngine {
   }
 
   absl::Status Preload(const std::string& model) override {
-    absl::StatusOr<ServableCheckpoint> checkpoint = source_->FindCheckpoint(model);
-    if (!checkpoint.ok()) return checkpoint.status();
+    absl::StatusOr<ServableModel> wanted = source_->FindModel(model);
+    if (!wanted.ok()) return wanted.status();
     struct Waiter {
       Mutex mu;
       CondVar changed;
@@ -123,7 +122,7 @@ class Engine : public InferenceEngine {
       absl::Status status VIT_GUARDED_BY(mu);
     };
     auto waiter = std::make_shared<Waiter>();
-    cache_.Get(*checkpoint, [waiter](absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded) {
+    cache_.Get(*wanted, [waiter](absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded) {
       MutexLock lock(&waiter->mu);
       waiter->finished = true;
       waiter->status = loaded.status();
@@ -134,7 +133,9 @@ class Engine : public InferenceEngine {
     return waiter->status;
   }
 
-  void Unload(const std::string& run) override { cache_.Unload(run); }
+  void Unload(const std::string& name) override { cache_.Unload(name); }
+
+  std::map<std::string, int64_t> Loaded() const override { return cache_.Loaded(); }
 
  private:
   absl::Status CheckRequest(const ClassifyRequest& request) const {
@@ -164,8 +165,9 @@ class Engine : public InferenceEngine {
     call->model = std::move(model);
     auto* identity = call->response.mutable_model();
     identity->set_model(call->model->name());
-    identity->set_run(call->model->run());
-    identity->set_step(call->model->step());
+    identity->set_run(call->model->source().run);
+    identity->set_step(call->model->source().step);
+    if (call->model->source().in_repository) identity->set_version(call->model->version());
     for (int i = 0; i < call->request.images_size(); ++i) {
       const absl::Status queued = decoders_.Run([this, call, i] { Prepare(call, i); });
       if (!queued.ok()) Finish(call, i, queued);
@@ -198,7 +200,7 @@ class Engine : public InferenceEngine {
       result->set_code(static_cast<int>(probabilities.status().code()));
       result->set_error(std::string(probabilities.status().message()));
     }
-    TellDone(call->model->name(), call->model->step(), probabilities.status().code(),
+    TellDone(call->model->name(), call->model->version(), probabilities.status().code(),
              call->arrival);
     in_flight_.fetch_sub(1);
     if (call->left.fetch_sub(1) > 1) return;
@@ -223,7 +225,7 @@ class Engine : public InferenceEngine {
     }
   }
 
-  CheckpointSource* const source_;
+  ModelSource* const source_;
   const Options options_;
   std::atomic<int> in_flight_{0};  // pictures
   // Destroyed from the last: no model is handed out any more, then no picture decoded, then none
@@ -235,7 +237,7 @@ class Engine : public InferenceEngine {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<InferenceEngine>> InferenceEngine::Create(CheckpointSource* source,
+absl::StatusOr<std::unique_ptr<InferenceEngine>> InferenceEngine::Create(ModelSource* source,
                                                                          Options options) {
   if (options.max_batch_size < 1 || options.max_queue_size < 1 ||
       options.max_images_per_request < 1 || options.max_loaded_models < 1 ||

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -21,26 +22,32 @@
 
 namespace vit {
 
-// A checkpoint on disk that may be loaded.
-struct ServableCheckpoint {
-  std::string run;  // its id
-  int64_t step = 0;
+// A model on disk that may be loaded: a run's checkpoint or a version of the repository.
+struct ServableModel {
+  // As a request names it: "run:<id>", "<name>" for a model's newest version, "<name>@<version>".
+  // Versions of one name replace each other.
+  std::string name;
+  int64_t version = 0;  // a run's step, else the repository's version
+  std::string run;      // the id of the run that trained it; empty for an imported one
+  int64_t step = 0;     // that run's
+  bool in_repository = false;
   std::filesystem::path directory;  // a model directory (core/weights/model_directory.h)
-  // The checkpoint's files stay while this is held.
+  // The model's files stay while this is held.
   std::shared_ptr<void> lease;
 };
 
-// Says which checkpoint a model's name means at this moment. Thread-safe.
-class CheckpointSource {
+// Says what a model's name means at this moment. Thread-safe.
+class ModelSource {
  public:
-  virtual ~CheckpointSource() = default;
-  // `model`: "run:<id>", "latest" or "" (latest). NOT_FOUND for no such run, UNAVAILABLE while it
-  // has no checkpoint, INVALID_ARGUMENT for another form. Cheap: called for every request.
-  virtual absl::StatusOr<ServableCheckpoint> FindCheckpoint(const std::string& model) = 0;
+  virtual ~ModelSource() = default;
+  // `model`: "run:<id>", "latest" or "" (latest), "<name>" or "<name>@<version>". NOT_FOUND for no
+  // such run or model, UNAVAILABLE while a run has no checkpoint, INVALID_ARGUMENT for another
+  // form. Cheap: called for every request.
+  virtual absl::StatusOr<ServableModel> FindModel(const std::string& model) = 0;
 };
 
-// What the engine tells, for metrics. Thread-safe; must return quickly. `model` is "run:<id>",
-// `version` the step.
+// What the engine tells, for metrics. Thread-safe; must return quickly. `model` and `version` as
+// ServableModel's.
 class InferenceObserver {
  public:
   virtual ~InferenceObserver() = default;
@@ -79,7 +86,7 @@ class InferenceEngine {
     Clock* clock = Clock::Real();
   };
   // `source` and the observer must outlive the engine.
-  static absl::StatusOr<std::unique_ptr<InferenceEngine>> Create(CheckpointSource* source,
+  static absl::StatusOr<std::unique_ptr<InferenceEngine>> Create(ModelSource* source,
                                                                  Options options);
   virtual ~InferenceEngine() = default;
 
@@ -94,9 +101,12 @@ class InferenceEngine {
   // Loads what `model` means now, if it is not loaded yet, so that the next request does not wait.
   virtual absl::Status Preload(const std::string& model) = 0;
 
-  // Lets go of the run's model and of its files: the run is deleted. Requests that it answers now
-  // are answered.
-  virtual void Unload(const std::string& run) = 0;
+  // Lets go of a model (ServableModel's name) and of its files. Requests that it answers now are
+  // answered.
+  virtual void Unload(const std::string& name) = 0;
+
+  // The models in memory, by name, with their versions.
+  virtual std::map<std::string, int64_t> Loaded() const = 0;
 };
 
 }  // namespace vit

@@ -8,7 +8,7 @@
 namespace vit {
 namespace {
 
-// A checkpoint that could not be loaded is tried again after this time, so that a damaged one costs
+// A model that could not be loaded is tried again after this time, so that a damaged one costs
 // little.
 constexpr absl::Duration kRetryDelay = absl::Seconds(10);
 
@@ -24,7 +24,7 @@ ModelCache::~ModelCache() {
     MutexLock lock(&mu_);
     closing_ = true;
     changed_.NotifyAll();
-    for (auto& [run, entry] : entries_) {
+    for (auto& [name, entry] : entries_) {
       std::move(entry.waiting.begin(), entry.waiting.end(), std::back_inserter(waiting));
       entry.waiting.clear();
     }
@@ -33,18 +33,18 @@ ModelCache::~ModelCache() {
   thread_.join();
 }
 
-void ModelCache::Get(const ServableCheckpoint& wanted, Callback done) {
+void ModelCache::Get(const ServableModel& wanted, Callback done) {
   std::shared_ptr<const FrozenModel> model;
   absl::Status refused;
   {
     MutexLock lock(&mu_);
-    Entry& entry = entries_[wanted.run];
+    Entry& entry = entries_[wanted.name];
     entry.last_use = ++uses_;
-    const bool current = entry.current != nullptr && entry.current->step() == wanted.step;
+    const bool current = entry.current != nullptr && entry.current->version() == wanted.version;
     const bool failed_lately =
-        entry.failed_step == wanted.step && options_.clock->Now() < entry.retry_time;
-    if (!current && entry.loading_step < 0 && !failed_lately && !closing_) {
-      entry.loading_step = wanted.step;
+        entry.failed_version == wanted.version && options_.clock->Now() < entry.retry_time;
+    if (!current && entry.loading_version < 0 && !failed_lately && !closing_) {
+      entry.loading_version = wanted.version;
       to_load_.push_back(wanted);
       changed_.NotifyAll();
     }
@@ -52,7 +52,7 @@ void ModelCache::Get(const ServableCheckpoint& wanted, Callback done) {
     if (model == nullptr) {
       if (closing_) {
         refused = absl::UnavailableError("vitd is shutting down");
-      } else if (entry.loading_step >= 0) {
+      } else if (entry.loading_version >= 0) {
         entry.waiting.push_back(std::move(done));
         return;
       } else {
@@ -68,66 +68,75 @@ void ModelCache::Get(const ServableCheckpoint& wanted, Callback done) {
   }
 }
 
-void ModelCache::Unload(const std::string& run) {
+void ModelCache::Unload(const std::string& name) {
   std::shared_ptr<const FrozenModel> dropped;
   {
     MutexLock lock(&mu_);
-    const auto found = entries_.find(run);
+    const auto found = entries_.find(name);
     if (found == entries_.end()) return;
     dropped = std::move(found->second.current);
-    if (found->second.loading_step < 0) {
+    if (found->second.loading_version < 0) {
       entries_.erase(found);
     } else {
       found->second.unwanted = true;
     }
   }
   if (dropped != nullptr && options_.observer != nullptr)
-    options_.observer->OnModelUnloaded(dropped->name(), dropped->step());
+    options_.observer->OnModelUnloaded(dropped->name(), dropped->version());
+}
+
+std::map<std::string, int64_t> ModelCache::Loaded() const {
+  std::map<std::string, int64_t> loaded;
+  MutexLock lock(&mu_);
+  for (const auto& [name, entry] : entries_) {
+    if (entry.current != nullptr) loaded[name] = entry.current->version();
+  }
+  return loaded;
 }
 
 void ModelCache::Loop() {
   while (true) {
-    ServableCheckpoint checkpoint;
+    ServableModel model;
     {
       MutexLock lock(&mu_);
       while (to_load_.empty() && !closing_) changed_.Wait(&mu_);
       if (closing_) return;
-      checkpoint = std::move(to_load_.front());
+      model = std::move(to_load_.front());
       to_load_.pop_front();
     }
     absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded =
-        FrozenModel::Load(checkpoint, options_.device);
-    // From here on the model alone keeps the checkpoint's files.
-    checkpoint.lease.reset();
-    Finish(checkpoint.run, checkpoint.step, std::move(loaded));
+        FrozenModel::Load(model, options_.device);
+    // From here on what was loaded alone keeps the files.
+    model.lease.reset();
+    Finish(model.name, model.version, std::move(loaded));
   }
 }
 
-void ModelCache::Finish(const std::string& run, int64_t step,
+void ModelCache::Finish(const std::string& name, int64_t version,
                         absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded) {
   std::vector<Callback> waiting;
   std::vector<std::shared_ptr<const FrozenModel>> dropped;
   {
     MutexLock lock(&mu_);
-    Entry& entry = entries_[run];
-    entry.loading_step = -1;
+    Entry& entry = entries_[name];
+    entry.loading_version = -1;
     waiting.swap(entry.waiting);
     if (entry.unwanted) {
-      entries_.erase(run);
+      entries_.erase(name);
       if (loaded.ok()) dropped.push_back(*loaded);
     } else if (loaded.ok()) {
       if (entry.current != nullptr) dropped.push_back(entry.current);
       entry.current = *loaded;
       for (auto& model : Evict()) dropped.push_back(std::move(model));
     } else {
-      entry.failed_step = step;
+      entry.failed_version = version;
       entry.retry_time = options_.clock->Now() + kRetryDelay;
     }
   }
   if (options_.observer != nullptr) {
-    if (loaded.ok()) options_.observer->OnModelLoaded((*loaded)->name(), (*loaded)->step());
+    if (loaded.ok()) options_.observer->OnModelLoaded((*loaded)->name(), (*loaded)->version());
     for (const auto& model : dropped)
-      options_.observer->OnModelUnloaded(model->name(), model->step());
+      options_.observer->OnModelUnloaded(model->name(), model->version());
   }
   dropped.clear();  // before anybody hears of the new one
   for (Callback& done : waiting) done(loaded);
@@ -146,7 +155,7 @@ std::vector<std::shared_ptr<const FrozenModel>> ModelCache::Evict() {
     if (loaded <= options_.max_loaded_models) return evicted;
     evicted.push_back(std::move(oldest->second.current));
     oldest->second.current = nullptr;
-    if (oldest->second.loading_step < 0) entries_.erase(oldest);
+    if (oldest->second.loading_version < 0) entries_.erase(oldest);
   }
 }
 

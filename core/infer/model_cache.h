@@ -1,4 +1,4 @@
-// Loaded models by run, each replaced when its run has a newer checkpoint to serve.
+// Loaded models by name, each replaced when there is a newer version of it to serve.
 #ifndef VIT_CORE_INFER_MODEL_CACHE_H_
 #define VIT_CORE_INFER_MODEL_CACHE_H_
 
@@ -19,7 +19,7 @@
 
 namespace vit {
 
-// Loads on a thread of its own. While a newer checkpoint of a loaded run is read, the older one
+// Loads on a thread of its own. While a newer version of a loaded model is read, the older one
 // keeps answering. Of the loaded models, the `max_loaded_models` last used are kept.
 //
 // Thread-safe. Destruction answers whoever waits with UNAVAILABLE.
@@ -38,19 +38,22 @@ class ModelCache {
   explicit ModelCache(const Options& options);
   ~ModelCache();
 
-  // The model to answer with, now that `wanted` is the checkpoint to serve. `done` runs once: at
-  // once on this thread where a model of the run is loaded, else when it is.
-  void Get(const ServableCheckpoint& wanted, Callback done);
+  // The model to answer with, now that `wanted` is the version to serve. `done` runs once: at once
+  // on this thread where a version of that name is loaded, else when it is.
+  void Get(const ServableModel& wanted, Callback done);
 
-  // Drops the model of `run`, and one that is being loaded once who waits for it has it.
-  void Unload(const std::string& run);
+  // Drops the model, and one that is being loaded once who waits for it has it.
+  void Unload(const std::string& name);
+
+  // The versions in memory, by name.
+  std::map<std::string, int64_t> Loaded() const;
 
  private:
   struct Entry {
     std::shared_ptr<const FrozenModel> current;
-    int64_t loading_step = -1;  // -1: none is being loaded
-    // A step that could not be loaded is not tried again before this time.
-    int64_t failed_step = -1;
+    int64_t loading_version = -1;  // -1: none is being loaded
+    // A version that could not be loaded is not tried again before this time.
+    int64_t failed_version = -1;
     absl::Time retry_time = absl::InfinitePast();
     std::vector<Callback> waiting;
     uint64_t last_use = 0;
@@ -58,16 +61,16 @@ class ModelCache {
   };
 
   void Loop();
-  void Finish(const std::string& run, int64_t step,
+  void Finish(const std::string& name, int64_t version,
               absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded);
   // Takes out what is over the limit; the caller drops it without the lock.
   std::vector<std::shared_ptr<const FrozenModel>> Evict() VIT_REQUIRES(mu_);
 
   const Options options_;
-  Mutex mu_;
+  mutable Mutex mu_;
   CondVar changed_;
   std::map<std::string, Entry> entries_ VIT_GUARDED_BY(mu_);
-  std::deque<ServableCheckpoint> to_load_ VIT_GUARDED_BY(mu_);
+  std::deque<ServableModel> to_load_ VIT_GUARDED_BY(mu_);
   uint64_t uses_ VIT_GUARDED_BY(mu_) = 0;
   bool closing_ VIT_GUARDED_BY(mu_) = false;
   std::thread thread_;  // last: joins before what it uses goes

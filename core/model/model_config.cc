@@ -8,13 +8,15 @@
 namespace vit {
 namespace {
 
-using ::vit::v1::ModelConfig;
+namespace v1 = ::vit::v1;
+using v1::ModelConfig;
 
 // Bounds what a config can ask for, so that sizes computed from it stay far from overflow.
 constexpr int kMaxImageSize = 4096;
 constexpr int kMaxEmbedDim = 16384;
 constexpr int kMaxDepth = 256;
 constexpr int kMaxClasses = 1'000'000;
+constexpr int kMaxRegisterTokens = 1024;
 constexpr double kMaxMlpRatio = 64;
 
 absl::Status CheckRange(absl::string_view field, int value, int low, int high) {
@@ -38,6 +40,41 @@ absl::Status CheckMultiple(absl::string_view field, int value, absl::string_view
                 : absl::StrCat(divisor, " is")));
 }
 
+// Fields that exclude each other.
+absl::Status CheckCombinations(const ModelConfig& config) {
+  const bool token_pool = config.global_pool() == v1::GLOBAL_POOL_TOKEN;
+  const bool flatten = config.global_pool() == v1::GLOBAL_POOL_FLATTEN;
+  const bool sincos = config.pos_embed() == v1::POSITION_EMBEDDING_SINCOS_2D;
+  const bool batch_norm = config.norm_layer() == v1::NORM_LAYER_BATCH_NORM;
+  const struct {
+    bool wrong;
+    absl::string_view message;
+  } rules[] = {
+      {token_pool && !config.class_token(),
+       "model.global_pool is token but model.class_token is false; set model.global_pool=avg"},
+      {config.distillation_token() && !(token_pool && config.class_token()),
+       "model.distillation_token needs model.class_token and model.global_pool=token, as the "
+       "logits are the mean of both tokens' heads"},
+      {config.fc_norm() && flatten,
+       "model.fc_norm is true with model.global_pool=flatten, whose features it cannot take; set "
+       "model.fc_norm=false"},
+      {flatten && config.dynamic_image_size(),
+       "model.dynamic_image_size is true with model.global_pool=flatten, whose head is made for "
+       "one "
+       "size; set model.global_pool=avg"},
+      {sincos && (config.embed_dim() % 4 != 0 || config.embed_dim() < 8),
+       "model.pos_embed=sincos_2d needs a model.embed_dim of at least 8 and a multiple of 4"},
+      {batch_norm && config.shared_norm(),
+       "model.shared_norm is true with model.norm_layer=batch_norm, whose running means differ "
+       "from "
+       "block to block; set one of them otherwise"},
+  };
+  for (const auto& rule : rules) {
+    if (rule.wrong) return absl::InvalidArgumentError(rule.message);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void FillModelConfigDefaults(int num_classes, ModelConfig* config) {
@@ -54,19 +91,46 @@ void FillModelConfigDefaults(int num_classes, ModelConfig* config) {
   fill(config->has_mlp_ratio(), &ModelConfig::set_mlp_ratio, 4.0);
   fill(config->has_qkv_bias(), &ModelConfig::set_qkv_bias, true);
   fill(config->has_class_token(), &ModelConfig::set_class_token, true);
-  fill(config->has_global_pool(), &ModelConfig::set_global_pool, vit::v1::GLOBAL_POOL_TOKEN);
+  fill(config->has_global_pool(), &ModelConfig::set_global_pool, v1::GLOBAL_POOL_TOKEN);
   fill(config->has_drop_rate(), &ModelConfig::set_drop_rate, 0.0);
   fill(config->has_pos_drop_rate(), &ModelConfig::set_pos_drop_rate, 0.0);
   fill(config->has_proj_drop_rate(), &ModelConfig::set_proj_drop_rate, 0.0);
   fill(config->has_attn_drop_rate(), &ModelConfig::set_attn_drop_rate, 0.0);
   fill(config->has_drop_path_rate(), &ModelConfig::set_drop_path_rate, 0.0);
-  fill(config->has_layer_norm_eps(), &ModelConfig::set_layer_norm_eps, 1e-6);
+  fill(config->has_patch_width(), &ModelConfig::set_patch_width, config->patch_size());
+  fill(config->has_reg_tokens(), &ModelConfig::set_reg_tokens, 0);
+  fill(config->has_no_embed_class(), &ModelConfig::set_no_embed_class, false);
+  fill(config->has_pre_norm(), &ModelConfig::set_pre_norm, false);
+  fill(config->has_qk_norm(), &ModelConfig::set_qk_norm, false);
+  fill(config->has_init_values(), &ModelConfig::set_init_values, 0.0);
+  fill(config->has_distillation_token(), &ModelConfig::set_distillation_token, false);
+  fill(config->has_pos_embed(), &ModelConfig::set_pos_embed, v1::POSITION_EMBEDDING_LEARNED);
+  fill(config->has_dynamic_image_size(), &ModelConfig::set_dynamic_image_size, false);
+  fill(config->has_representation_size(), &ModelConfig::set_representation_size, 0);
+  fill(config->has_representation_activation(), &ModelConfig::set_representation_activation,
+       v1::REPRESENTATION_ACTIVATION_TANH);
+  fill(
+      config->has_fc_norm(), &ModelConfig::set_fc_norm,
+      config->global_pool() == v1::GLOBAL_POOL_AVG || config->global_pool() == v1::GLOBAL_POOL_MAX);
+  fill(config->has_final_norm(), &ModelConfig::set_final_norm, true);
+  fill(config->has_head_init(), &ModelConfig::set_head_init, v1::HEAD_INIT_NORMAL);
+  fill(config->has_head_bias(), &ModelConfig::set_head_bias, 0.0);
+  fill(config->has_norm_layer(), &ModelConfig::set_norm_layer, v1::NORM_LAYER_LAYER_NORM);
+  fill(config->has_layer_norm_eps(), &ModelConfig::set_layer_norm_eps,
+       config->norm_layer() == v1::NORM_LAYER_BATCH_NORM ? 1e-5 : 1e-6);
+  fill(config->has_shared_norm(), &ModelConfig::set_shared_norm, false);
+  fill(config->has_patch_norm(), &ModelConfig::set_patch_norm, false);
+  fill(config->has_proj_bias(), &ModelConfig::set_proj_bias, true);
+  fill(config->has_attn_proj(), &ModelConfig::set_attn_proj, true);
+  fill(config->has_scale_by_embed_dim(), &ModelConfig::set_scale_by_embed_dim, false);
+  fill(config->has_attn_mask_rate(), &ModelConfig::set_attn_mask_rate, 0.0);
 }
 
 absl::Status ValidateModelConfig(const ModelConfig& config) {
   for (const absl::Status& status : {
            CheckRange("image_size", config.image_size(), 1, kMaxImageSize),
            CheckRange("patch_size", config.patch_size(), 1, kMaxImageSize),
+           CheckRange("patch_width", config.patch_width(), 1, kMaxImageSize),
            CheckRange("in_channels", config.in_channels(), 3, 3),
            CheckRange("num_classes", config.num_classes(), 1, kMaxClasses),
            CheckRange("embed_dim", config.embed_dim(), 1, kMaxEmbedDim),
@@ -77,18 +141,19 @@ absl::Status ValidateModelConfig(const ModelConfig& config) {
            CheckRate("proj_drop_rate", config.proj_drop_rate()),
            CheckRate("attn_drop_rate", config.attn_drop_rate()),
            CheckRate("drop_path_rate", config.drop_path_rate()),
+           CheckRate("attn_mask_rate", config.attn_mask_rate()),
+           CheckRange("reg_tokens", config.reg_tokens(), 0, kMaxRegisterTokens),
+           CheckRange("representation_size", config.representation_size(), 0, kMaxEmbedDim),
        }) {
     if (!status.ok()) return status;
   }
-  if (absl::Status s =
-          CheckMultiple("image_size", config.image_size(), "patch_size", config.patch_size());
-      !s.ok()) {
-    return s;
-  }
-  if (absl::Status s =
-          CheckMultiple("embed_dim", config.embed_dim(), "num_heads", config.num_heads());
-      !s.ok()) {
-    return s;
+  // Divisions by what was just found to be above 0.
+  for (const absl::Status& status : {
+           CheckMultiple("image_size", config.image_size(), "patch_size", config.patch_size()),
+           CheckMultiple("image_size", config.image_size(), "patch_width", config.patch_width()),
+           CheckMultiple("embed_dim", config.embed_dim(), "num_heads", config.num_heads()),
+       }) {
+    if (!status.ok()) return status;
   }
   if (PatchCount(config) > 65536) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -103,44 +168,97 @@ absl::Status ValidateModelConfig(const ModelConfig& config) {
     return absl::InvalidArgumentError(absl::StrCat(
         "model.layer_norm_eps is ", config.layer_norm_eps(), "; expected above 0 and below 1"));
   }
-  if (config.global_pool() == vit::v1::GLOBAL_POOL_TOKEN && !config.class_token()) {
-    return absl::InvalidArgumentError(
-        "model.global_pool is token but model.class_token is false; set model.global_pool=avg");
+  if (!std::isfinite(config.init_values()) || !std::isfinite(config.head_bias())) {
+    return absl::InvalidArgumentError(absl::StrCat("model.init_values is ", config.init_values(),
+                                                   " and model.head_bias ", config.head_bias(),
+                                                   "; expected finite numbers"));
   }
-  return absl::OkStatus();
+  return CheckCombinations(config);
 }
 
 int64_t MlpHiddenDim(const ModelConfig& config) {
   return static_cast<int64_t>(config.embed_dim() * config.mlp_ratio());
 }
 
+int64_t PatchValues(const ModelConfig& config) {
+  return int64_t{config.in_channels()} * config.patch_size() * config.patch_width();
+}
+
 int64_t PatchCount(const ModelConfig& config) {
-  const int64_t side = config.image_size() / config.patch_size();
-  return side * side;
+  return int64_t{config.image_size() / config.patch_size()} *
+         (config.image_size() / config.patch_width());
+}
+
+int64_t PrefixTokenCount(const ModelConfig& config) {
+  return (config.class_token() ? 1 : 0) + (config.distillation_token() ? 1 : 0) +
+         config.reg_tokens();
 }
 
 int64_t TokenCount(const ModelConfig& config) {
-  return PatchCount(config) + (config.class_token() ? 1 : 0);
+  return PatchCount(config) + PrefixTokenCount(config);
 }
 
-int64_t ParameterCount(const ModelConfig& config) {
+int64_t PositionCount(const ModelConfig& config) {
+  if (config.pos_embed() == v1::POSITION_EMBEDDING_NONE) return 0;
+  return config.no_embed_class() ? PatchCount(config) : TokenCount(config);
+}
+
+int64_t PooledFeatures(const ModelConfig& config) {
+  const bool flatten = config.global_pool() == v1::GLOBAL_POOL_FLATTEN;
+  return flatten ? config.embed_dim() * TokenCount(config) : config.embed_dim();
+}
+
+namespace {
+
+// Parameters of a linear map.
+int64_t LinearCount(int64_t in, int64_t out, bool bias = true) {
+  return in * out + (bias ? out : 0);
+}
+
+int64_t BlockParameterCount(const ModelConfig& config) {
   const int64_t d = config.embed_dim(), hidden = MlpHiddenDim(config);
-  const int64_t patch_inputs =
-      int64_t{config.in_channels()} * config.patch_size() * config.patch_size();
-  const int64_t norm = 2 * d;
-  const int64_t qkv = 3 * d * d + (config.qkv_bias() ? 3 * d : 0);
-  const int64_t block = 2 * norm + qkv + (d * d + d) + (d * hidden + hidden) + (hidden * d + d);
-  return (patch_inputs + 1) * d + (config.class_token() ? d : 0) + TokenCount(config) * d +
-         config.depth() * block + norm + (d + 1) * config.num_classes();
+  int64_t count =
+      LinearCount(d, 3 * d, config.qkv_bias()) + LinearCount(d, hidden) + LinearCount(hidden, d);
+  if (config.attn_proj()) count += LinearCount(d, d, config.proj_bias());
+  if (!config.shared_norm()) count += 2 * 2 * d;
+  if (config.qk_norm()) count += 2 * 2 * (d / config.num_heads());
+  if (config.init_values() != 0) count += 2 * d;
+  return count;
+}
+
+}  // namespace
+
+int64_t ParameterCount(const ModelConfig& config) {
+  const int64_t d = config.embed_dim();
+  int64_t count = LinearCount(PatchValues(config), d, !config.pre_norm()) +
+                  PrefixTokenCount(config) * d + config.depth() * BlockParameterCount(config);
+  if (config.pos_embed() == v1::POSITION_EMBEDDING_LEARNED) count += PositionCount(config) * d;
+  if (config.patch_norm()) count += 2 * (PatchValues(config) + d);
+  if (config.pre_norm()) count += 2 * d;
+  if (config.shared_norm()) count += 2 * 2 * d;
+  if (config.final_norm()) count += 2 * d;
+  int64_t features = PooledFeatures(config);
+  if (config.representation_size() > 0) {
+    count += LinearCount(features, config.representation_size());
+    features = config.representation_size();
+  }
+  const int heads = config.distillation_token() ? 2 : 1;
+  return count + heads * LinearCount(features, config.num_classes());
 }
 
 double ForwardFlops(const ModelConfig& config) {
   const double d = config.embed_dim(), n = TokenCount(config), hidden = MlpHiddenDim(config);
-  const double patch_inputs =
-      1.0 * config.in_channels() * config.patch_size() * config.patch_size();
-  const double block = 2 * n * (4 * d * d + 2 * d * hidden) + 4 * n * n * d;
-  return 2 * PatchCount(config) * patch_inputs * d + config.depth() * block +
-         2 * d * config.num_classes();
+  const double projections = config.attn_proj() ? 4 : 3;  // q, k, v and the output's
+  const double block = 2 * n * (projections * d * d + 2 * d * hidden) + 4 * n * n * d;
+  const double heads = config.distillation_token() ? 2 : 1;
+  double features = PooledFeatures(config), head = 0;
+  if (config.representation_size() > 0) {
+    head = features * config.representation_size();
+    features = config.representation_size();
+  }
+  head += features * config.num_classes();
+  return 2.0 * PatchCount(config) * PatchValues(config) * d + config.depth() * block +
+         2 * heads * head;
 }
 
 }  // namespace vit

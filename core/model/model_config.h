@@ -24,10 +24,20 @@ absl::Status ValidateModelConfig(const vit::v1::ModelConfig& config);
 
 // Width of the MLP's hidden layer.
 int64_t MlpHiddenDim(const vit::v1::ModelConfig& config);
+// Values of one patch: channels x height x width.
+int64_t PatchValues(const vit::v1::ModelConfig& config);
 // Patch tokens of one picture.
 int64_t PatchCount(const vit::v1::ModelConfig& config);
-// Tokens of one picture, the class token included.
+// Tokens in front of the patch tokens: class, distillation, registers.
+int64_t PrefixTokenCount(const vit::v1::ModelConfig& config);
+// All tokens of one picture.
 int64_t TokenCount(const vit::v1::ModelConfig& config);
+// Entries of the position embedding, 0 where there is none.
+int64_t PositionCount(const vit::v1::ModelConfig& config);
+// What pooling gives for one picture, before a representation layer.
+int64_t PooledFeatures(const vit::v1::ModelConfig& config);
+// Trained values; what is fixed or averaged, as sin-cos positions and running means, does not
+// count.
 int64_t ParameterCount(const vit::v1::ModelConfig& config);
 // Multiplications and additions of one picture's forward pass, in its matrix products.
 double ForwardFlops(const vit::v1::ModelConfig& config);

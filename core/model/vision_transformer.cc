@@ -2,9 +2,11 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "core/base/random.h"
 #include "core/model/gelu.h"
 #include "core/model/model_config.h"
@@ -12,24 +14,7 @@
 namespace vit {
 namespace {
 
-namespace F = torch::nn::functional;
 using ::vit::v1::ModelConfig;
-
-torch::nn::LayerNorm MakeLayerNorm(const ModelConfig& config) {
-  return torch::nn::LayerNorm(
-      torch::nn::LayerNormOptions({config.embed_dim()}).eps(config.layer_norm_eps()));
-}
-
-at::Tensor Dropout(const at::Tensor& x, double rate, bool training) {
-  return training && rate > 0 ? at::dropout(x, rate, /*train=*/true) : x;
-}
-
-// Stochastic depth: zero for a sample with probability `rate`, scaled by 1 / (1 - rate) otherwise.
-at::Tensor DropPath(const at::Tensor& branch, double rate, bool training) {
-  if (!training || rate == 0) return branch;
-  const double keep = 1 - rate;
-  return branch * at::empty({branch.size(0), 1, 1}, branch.options()).bernoulli_(keep).div_(keep);
-}
 
 // Fills `values` from streams of 65,536 values each, so that threads can share the work.
 template <typename Draw>
@@ -48,102 +33,66 @@ void FillFromCounter(at::Tensor values, uint64_t seed, uint64_t parameter, Draw 
   values.copy_(host);
 }
 
+PatchGrid GridOf(const ModelConfig& config, int64_t height, int64_t width) {
+  return {.rows = height / config.patch_size(), .columns = width / config.patch_width()};
+}
+
+// The fixed embedding of the config's positions, zeros for the tokens in front.
+at::Tensor FixedPositions(const ModelConfig& config) {
+  const int64_t side = config.image_size(), dim = config.embed_dim();
+  const int64_t prefix = PositionCount(config) - PatchCount(config);
+  return at::cat(
+      {at::zeros({1, prefix, dim}), SinCosPositionEmbedding(GridOf(config, side, side), dim)}, 1);
+}
+
 }  // namespace
-
-LinearImpl::LinearImpl(at::IntArrayRef shape, bool with_bias) {
-  weight_ = register_parameter("weight", at::empty(shape));
-  if (with_bias) bias_ = register_parameter("bias", at::empty(shape[0]));
-}
-
-at::Tensor LinearImpl::forward(const at::Tensor& x) {
-  return at::linear(x, weight_.flatten(1), bias_);
-}
-
-AttentionImpl::AttentionImpl(const ModelConfig& config)
-    : num_heads_(config.num_heads()),
-      attn_drop_rate_(config.attn_drop_rate()),
-      proj_drop_rate_(config.proj_drop_rate()) {
-  const int64_t dim = config.embed_dim();
-  qkv_ = register_module("qkv", Linear(at::IntArrayRef{3 * dim, dim}, config.qkv_bias()));
-  proj_ = register_module("proj", Linear(at::IntArrayRef{dim, dim}));
-}
-
-at::Tensor AttentionImpl::forward(const at::Tensor& x) {
-  const int64_t batch = x.size(0), tokens = x.size(1), dim = x.size(2);
-  // Split on the dimension that keeps the gradients' layout: they are put together again without
-  // another copy.
-  const std::vector<at::Tensor> qkv = qkv_->forward(x)  // 3 of [B, N, H, D/H]
-                                          .view({batch, tokens, 3, num_heads_, dim / num_heads_})
-                                          .unbind(2);
-  const at::Tensor heads = at::scaled_dot_product_attention(  // [B, H, N, D/H]
-      qkv[0].transpose(1, 2), qkv[1].transpose(1, 2), qkv[2].transpose(1, 2), /*attn_mask=*/{},
-      is_training() ? attn_drop_rate_ : 0.0);
-  return Dropout(proj_->forward(heads.transpose(1, 2).reshape({batch, tokens, dim})),
-                 proj_drop_rate_, is_training());
-}
-
-MlpImpl::MlpImpl(const ModelConfig& config) : drop_rate_(config.proj_drop_rate()) {
-  const int64_t dim = config.embed_dim(), hidden = MlpHiddenDim(config);
-  fc1_ = register_module("fc1", Linear(at::IntArrayRef{hidden, dim}));
-  fc2_ = register_module("fc2", Linear(at::IntArrayRef{dim, hidden}));
-}
-
-at::Tensor MlpImpl::forward(const at::Tensor& x) {
-  const at::Tensor hidden = Dropout(Gelu(fc1_->forward(x)), drop_rate_, is_training());
-  return Dropout(fc2_->forward(hidden), drop_rate_, is_training());
-}
-
-BlockImpl::BlockImpl(const ModelConfig& config, double drop_path_rate)
-    : drop_path_rate_(drop_path_rate) {
-  norm1_ = register_module("norm1", MakeLayerNorm(config));
-  attn_ = register_module("attn", Attention(config));
-  norm2_ = register_module("norm2", MakeLayerNorm(config));
-  mlp_ = register_module("mlp", Mlp(config));
-}
-
-at::Tensor BlockImpl::forward(const at::Tensor& x) {
-  const at::Tensor attended =
-      x + DropPath(attn_->forward(norm1_->forward(x)), drop_path_rate_, is_training());
-  return attended +
-         DropPath(mlp_->forward(norm2_->forward(attended)), drop_path_rate_, is_training());
-}
-
-PatchEmbedImpl::PatchEmbedImpl(const ModelConfig& config) : patch_size_(config.patch_size()) {
-  proj_ =
-      register_module("proj", Linear(at::IntArrayRef{config.embed_dim(), config.in_channels(),
-                                                     config.patch_size(), config.patch_size()}));
-}
-
-at::Tensor PatchEmbedImpl::forward(const at::Tensor& images) {
-  const int64_t batch = images.size(0), channels = images.size(1), p = patch_size_;
-  const int64_t rows = images.size(2) / p, columns = images.size(3) / p;
-  const at::Tensor patches = images.view({batch, channels, rows, p, columns, p})
-                                 .permute({0, 2, 4, 1, 3, 5})
-                                 .reshape({batch, rows * columns, channels * p * p});
-  return proj_->forward(patches);
-}
 
 VisionTransformerImpl::VisionTransformerImpl(const ModelConfig& config) : config_(config) {
   const int64_t dim = config.embed_dim(), depth = config.depth();
-  if (config.class_token()) cls_token_ = register_parameter("cls_token", at::zeros({1, 1, dim}));
-  pos_embed_ = register_parameter("pos_embed", at::zeros({1, TokenCount(config), dim}));
+  const auto token = [&](const char* name, int64_t count) {
+    return register_parameter(name, at::zeros({1, count, dim}));
+  };
+  if (config.class_token()) cls_token_ = token("cls_token", 1);
+  if (config.distillation_token()) dist_token_ = token("dist_token", 1);
+  if (config.reg_tokens() > 0) reg_token_ = token("reg_token", config.reg_tokens());
+  if (config.pos_embed() == vit::v1::POSITION_EMBEDDING_LEARNED) {
+    pos_embed_ = token("pos_embed", PositionCount(config));
+  } else if (config.pos_embed() == vit::v1::POSITION_EMBEDDING_SINCOS_2D) {
+    pos_embed_ = register_buffer("pos_embed", FixedPositions(config));
+  }
   patch_embed_ = register_module("patch_embed", PatchEmbed(config));
+  if (config.pre_norm()) norm_pre_ = register_module("norm_pre", MakeNorm(config));
+  Norm norm1 = nullptr, norm2 = nullptr;
+  if (config.shared_norm()) {
+    norm1 = register_module("norm1", MakeNorm(config));
+    norm2 = register_module("norm2", MakeNorm(config));
+  }
   torch::nn::ModuleList list;
   for (int64_t i = 0; i < depth; ++i) {
     // Stochastic depth grows linearly from 0 at the first block to drop_path_rate at the last.
     const double rate = depth > 1 ? config.drop_path_rate() * static_cast<double>(i) /
                                         static_cast<double>(depth - 1)
                                   : 0;
-    blocks_.emplace_back(config, rate);
+    blocks_.emplace_back(config, rate, norm1, norm2);
     list->push_back(blocks_.back());
   }
   register_module("blocks", list);
-  if (config.global_pool() == vit::v1::GLOBAL_POOL_AVG) {
-    fc_norm_ = register_module("fc_norm", MakeLayerNorm(config));
-  } else {
-    norm_ = register_module("norm", MakeLayerNorm(config));
+  if (config.final_norm()) {
+    Norm& norm = config.fc_norm() ? fc_norm_ : norm_;
+    norm = register_module(config.fc_norm() ? "fc_norm" : "norm", MakeNorm(config));
   }
-  head_ = register_module("head", Linear(at::IntArrayRef{config.num_classes(), dim}));
+  int64_t features = PooledFeatures(config);
+  if (config.representation_size() > 0) {
+    auto layer = register_module("pre_logits", torch::nn::ModuleDict());
+    pre_logits_ = Linear(at::IntArrayRef{config.representation_size(), features});
+    layer->register_module("fc", pre_logits_);
+    features = config.representation_size();
+  }
+  head_ = register_module("head", Linear(at::IntArrayRef{config.num_classes(), features}));
+  if (config.distillation_token()) {
+    head_dist_ =
+        register_module("head_dist", Linear(at::IntArrayRef{config.num_classes(), features}));
+  }
 }
 
 void VisionTransformerImpl::Initialize(uint64_t seed) {
@@ -157,43 +106,112 @@ void VisionTransformerImpl::Initialize(uint64_t seed) {
       FillFromCounter(value, seed, parameter,
                       [=](CounterRandom& random) { return deviation * random.Normal(); });
     };
-    if (name == "cls_token") {
+    const bool of_head = name.starts_with("head.") || name.starts_with("head_dist.");
+    if (name == "cls_token" || name == "reg_token") {
       normal(1e-6);
     } else if (name.starts_with("patch_embed.proj.")) {
-      const double bound =
-          1 / std::sqrt(1.0 * config_.in_channels() * config_.patch_size() * config_.patch_size());
+      const double bound = 1 / std::sqrt(static_cast<double>(PatchValues(config_)));
       FillFromCounter(value, seed, parameter,
                       [=](CounterRandom& random) { return random.Uniform(-bound, bound); });
+    } else if (of_head && value.dim() == 1) {
+      value.fill_(config_.head_bias());
+    } else if (of_head && config_.head_init() == vit::v1::HEAD_INIT_ZERO) {
+      value.zero_();
     } else if (value.dim() > 1) {
       normal(0.02);
+    } else if (name.ends_with(".gamma")) {
+      value.fill_(config_.init_values());
     } else {
-      value.fill_(
-          name.ends_with(".weight") || name == "norm.weight" || name == "fc_norm.weight" ? 1 : 0);
+      value.fill_(name.ends_with(".weight") ? 1 : 0);
     }
   }
 }
 
-at::Tensor VisionTransformerImpl::ForwardFeatures(const at::Tensor& images) {
-  at::Tensor x = patch_embed_->forward(images);  // [B, N, D]
-  if (config_.class_token()) x = at::cat({cls_token_.expand({x.size(0), -1, -1}), x}, 1);
-  x = Dropout(x + pos_embed_, config_.pos_drop_rate(), is_training());
-  for (Block& block : blocks_) x = block->forward(x);
+at::Tensor VisionTransformerImpl::AddPositionsAndPrefix(const at::Tensor& patches,
+                                                        const PatchGrid& grid) {
+  const int64_t batch = patches.size(0);
+  std::vector<at::Tensor> tokens;
+  for (const at::Tensor& token : {cls_token_, dist_token_, reg_token_}) {
+    if (token.defined()) tokens.push_back(token.expand({batch, -1, -1}));
+  }
+  at::Tensor positions = pos_embed_;  // [1, positions, D]
+  if (positions.defined()) {
+    positions = ResamplePositionEmbedding(
+        positions, PositionCount(config_) - PatchCount(config_),
+        GridOf(config_, config_.image_size(), config_.image_size()), grid);
+  }
+  const bool patches_only = config_.no_embed_class() && positions.defined();
+  tokens.push_back(patches_only ? patches + positions : patches);
+  const at::Tensor x = tokens.size() == 1 ? tokens.front() : at::cat(tokens, 1);
+  return Dropout(positions.defined() && !patches_only ? x + positions : x, config_.pos_drop_rate(),
+                 is_training());
+}
+
+at::Tensor VisionTransformerImpl::ForwardFeatures(const at::Tensor& images,
+                                                  std::vector<at::Tensor>* attention_weights) {
+  const PatchGrid grid = GridOf(config_, images.size(2), images.size(3));
+  TORCH_CHECK(grid == GridOf(config_, config_.image_size(), config_.image_size()) ||
+                  config_.dynamic_image_size(),
+              "pictures of ", images.sizes(), " for a model of image_size ", config_.image_size(),
+              " without dynamic_image_size");
+  at::Tensor x = AddPositionsAndPrefix(patch_embed_->forward(images), grid);  // [B, N, D]
+  if (norm_pre_) x = norm_pre_->forward(x);
+  for (Block& block : blocks_) {
+    if (attention_weights == nullptr) {
+      x = block->forward(x);
+    } else {
+      x = block->forward(x, &attention_weights->emplace_back());
+    }
+  }
   return norm_ ? norm_->forward(x) : x;
+}
+
+at::Tensor VisionTransformerImpl::Pool(const at::Tensor& tokens) {
+  at::Tensor pooled;
+  const at::Tensor patches = tokens.slice(1, PrefixTokenCount(config_));
+  switch (config_.global_pool()) {
+    case vit::v1::GLOBAL_POOL_AVG:
+      pooled = patches.mean(1);
+      break;
+    case vit::v1::GLOBAL_POOL_MAX:
+      pooled = patches.amax(1);
+      break;
+    case vit::v1::GLOBAL_POOL_FLATTEN:
+      pooled = patches.transpose(1, 2).flatten(1);
+      break;
+    default:
+      pooled = tokens.select(1, 0);
+  }
+  return fc_norm_ ? fc_norm_->forward(pooled) : pooled;
+}
+
+at::Tensor VisionTransformerImpl::BeforeHead(const at::Tensor& pooled) {
+  at::Tensor x = pooled;
+  if (pre_logits_) {
+    x = pre_logits_->forward(x);
+    const bool gelu =
+        config_.representation_activation() == vit::v1::REPRESENTATION_ACTIVATION_GELU;
+    x = gelu ? Gelu(x) : x.tanh();
+  }
+  return Dropout(x, config_.drop_rate(), is_training());
 }
 
 at::Tensor VisionTransformerImpl::forward(const at::Tensor& images) {
   const at::Tensor tokens = ForwardFeatures(images);
-  at::Tensor pooled;  // [B, D]
-  if (config_.global_pool() == vit::v1::GLOBAL_POOL_AVG) {
-    pooled = fc_norm_->forward(tokens.slice(1, config_.class_token() ? 1 : 0).mean(1));
-  } else {
-    pooled = tokens.select(1, 0);
-  }
-  return head_->forward(Dropout(pooled, config_.drop_rate(), is_training()));
+  const at::Tensor logits = head_->forward(BeforeHead(Pool(tokens)));
+  if (!head_dist_) return logits;
+  return (logits + head_dist_->forward(BeforeHead(tokens.select(1, 1)))) / 2;
 }
 
 bool HasWeightDecay(const std::string& name, const at::Tensor& parameter) {
-  return parameter.dim() > 1 && name != "cls_token" && name != "pos_embed";
+  return parameter.dim() > 1 && !absl::EndsWith(name, "_token") && name != "pos_embed";
+}
+
+std::vector<std::pair<std::string, at::Tensor>> StateDict(const torch::nn::Module& module) {
+  std::vector<std::pair<std::string, at::Tensor>> state;
+  for (const auto& item : module.named_parameters()) state.emplace_back(item.key(), item.value());
+  for (const auto& item : module.named_buffers()) state.emplace_back(item.key(), item.value());
+  return state;
 }
 
 }  // namespace vit

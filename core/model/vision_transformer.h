@@ -1,8 +1,8 @@
 // The Vision Transformer (Dosovitskiy et al., 2021, https://arxiv.org/abs/2010.11929) in timm's
-// structure: parameters carry timm's names, so that named_parameters() is timm's state dict.
+// structure: parameters carry timm's names, so that they are timm's state dict. What ModelConfig
+// offers beyond timm has names of its own.
 //
-// Shapes: B pictures, C channels, S = image_size, P = patch_size, N tokens, D = embed_dim, H heads,
-// K classes.
+// Shapes: B pictures, C channels, S = image_size, N tokens, D = embed_dim, H heads, K classes.
 //
 // There is one forward. The trainer, evaluation and Classify all call it. Only for the rooms that
 // compute: LibTorch's exceptions pass through.
@@ -12,76 +12,15 @@
 #include <torch/torch.h>
 
 #include <cstdint>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "core/model/layers.h"
+#include "core/model/position_embedding.h"
 #include "vit/v1/model.pb.h"
 
 namespace vit {
-
-// y = x W^T + b with W = weight flattened to [out, in]; `shape` is that of weight: [out, in], or a
-// convolution's [out, C, P, P]. Its values are not initialised: torch::nn's layers draw theirs from
-// the process's random generator, whose state belongs to the run that trains.
-class LinearImpl : public torch::nn::Module {
- public:
-  explicit LinearImpl(at::IntArrayRef shape, bool with_bias = true);
-  at::Tensor forward(const at::Tensor& x);  // [..., in] -> [..., out]
-
- private:
-  at::Tensor weight_, bias_;
-};
-TORCH_MODULE(Linear);
-
-// Multi-head self-attention: softmax(Q K^T / sqrt(D / H)) V, then a linear projection.
-class AttentionImpl : public torch::nn::Module {
- public:
-  explicit AttentionImpl(const vit::v1::ModelConfig& config);
-  at::Tensor forward(const at::Tensor& x);  // [B, N, D] -> [B, N, D]
-
- private:
-  int64_t num_heads_;
-  double attn_drop_rate_, proj_drop_rate_;
-  Linear qkv_{nullptr}, proj_{nullptr};
-};
-TORCH_MODULE(Attention);
-
-// Linear, exact GELU, linear.
-class MlpImpl : public torch::nn::Module {
- public:
-  explicit MlpImpl(const vit::v1::ModelConfig& config);
-  at::Tensor forward(const at::Tensor& x);  // [B, N, D] -> [B, N, D]
-
- private:
-  double drop_rate_;
-  Linear fc1_{nullptr}, fc2_{nullptr};
-};
-TORCH_MODULE(Mlp);
-
-// Pre-norm residual block: x + Attention(LayerNorm(x)), then x + MLP(LayerNorm(x)); in training
-// each branch is skipped for a sample with probability `drop_path_rate` and scaled up otherwise.
-class BlockImpl : public torch::nn::Module {
- public:
-  BlockImpl(const vit::v1::ModelConfig& config, double drop_path_rate);
-  at::Tensor forward(const at::Tensor& x);  // [B, N, D] -> [B, N, D]
-
- private:
-  double drop_path_rate_;
-  torch::nn::LayerNorm norm1_{nullptr}, norm2_{nullptr};
-  Attention attn_{nullptr};
-  Mlp mlp_{nullptr};
-};
-TORCH_MODULE(Block);
-
-// A strided convolution of P x P patches, computed as one matrix product.
-class PatchEmbedImpl : public torch::nn::Module {
- public:
-  explicit PatchEmbedImpl(const vit::v1::ModelConfig& config);
-  at::Tensor forward(const at::Tensor& images);  // [B, C, S, S] -> [B, (S / P)^2, D]
-
- private:
-  int64_t patch_size_;
-  Linear proj_{nullptr};
-};
-TORCH_MODULE(PatchEmbed);
 
 class VisionTransformerImpl : public torch::nn::Module {
  public:
@@ -89,33 +28,50 @@ class VisionTransformerImpl : public torch::nn::Module {
   // drawn.
   explicit VisionTransformerImpl(const vit::v1::ModelConfig& config);
 
-  // timm's initialisation, every value a function of (seed, parameter): linear weights and position
-  // embedding normal with standard deviation 0.02, class token 1e-6, patch projection uniform in
-  // +-1 / sqrt(fan in), biases 0, norms 1.
+  // timm's initialisation, every value a function of (seed, parameter): linear weights,
+  // distillation token and position embedding normal with standard deviation 0.02, class and
+  // register tokens 1e-6, patch projection uniform in +-1 / sqrt(fan in), biases 0, norms 1;
+  // LayerScale and head as the config says.
   void Initialize(uint64_t seed);
 
   // Normalised pictures [B, C, S, S] -> logits [B, K]. Drops features only in training mode
-  // (is_training()).
+  // (is_training()). Other sizes than S only with dynamic_image_size.
   at::Tensor forward(const at::Tensor& images);
 
-  // Tokens after the last block and its norm, where it has one: [B, N, D].
-  at::Tensor ForwardFeatures(const at::Tensor& images);
+  // Tokens after the last block and its norm, where it has one: [B, N, D]. Where
+  // `attention_weights` is given, it receives each block's, [B, H, N, N].
+  at::Tensor ForwardFeatures(const at::Tensor& images,
+                             std::vector<at::Tensor>* attention_weights = nullptr);
+
+  // What the head is applied to, of ForwardFeatures' tokens: [B, D], with GLOBAL_POOL_FLATTEN
+  // [B, D * patches].
+  at::Tensor Pool(const at::Tensor& tokens);
 
   const vit::v1::ModelConfig& config() const { return config_; }
 
  private:
+  // Patch tokens [B, rows * columns, D] with their positions, and the tokens in front of them.
+  at::Tensor AddPositionsAndPrefix(const at::Tensor& patches, const PatchGrid& grid);
+  // What lies between pooling and the last linear map.
+  at::Tensor BeforeHead(const at::Tensor& pooled);
+
   vit::v1::ModelConfig config_;
-  at::Tensor cls_token_, pos_embed_;  // [1, 1, D], [1, N, D]
+  at::Tensor cls_token_, dist_token_, reg_token_;  // [1, 1, D], [1, 1, D], [1, registers, D]
+  at::Tensor pos_embed_;                           // [1, positions, D]
   PatchEmbed patch_embed_{nullptr};
   std::vector<Block> blocks_;
-  torch::nn::LayerNorm norm_{nullptr}, fc_norm_{nullptr};
-  Linear head_{nullptr};
+  Norm norm_pre_{nullptr}, norm_{nullptr}, fc_norm_{nullptr};
+  Linear pre_logits_{nullptr}, head_{nullptr}, head_dist_{nullptr};
 };
 TORCH_MODULE(VisionTransformer);
 
 // Whether weight decay applies to the parameter of this name: matrices and the patch projection,
-// but not biases, norms, the class token or the position embedding.
+// but not biases, norms, tokens or the position embedding.
 bool HasWeightDecay(const std::string& name, const at::Tensor& parameter);
+
+// All that a model's file holds, in a fixed order: parameters, then buffers (running means, fixed
+// position embedding).
+std::vector<std::pair<std::string, at::Tensor>> StateDict(const torch::nn::Module& module);
 
 }  // namespace vit
 

@@ -12,24 +12,26 @@
 #include "core/model/vision_transformer.h"
 #include "core/train/trainer.h"
 #include "core/weights/checksums.h"
+#include "core/weights/import_model.h"
 #include "core/weights/load_weights.h"
-#include "core/weights/safetensors.h"
 
 namespace vit {
 namespace {
 
 namespace fs = std::filesystem;
 
-// The file that `spec.init` names: an absolute path under the data roots, or run:ID@STEP.
+// The weights that `spec.init` names: an absolute path under the data roots, run:ID@STEP or
+// model:NAME@VERSION.
 absl::StatusOr<fs::path> InitPath(const vit::v1::TrainingSpec& spec,
                                   const TrainingEnvironment& environment) {
   absl::string_view init = spec.init();
+  if (absl::ConsumePrefix(&init, "model:")) {
+    VIT_ASSIGN_OR_RETURN(const InitialModel model,
+                         FindInitialModel(std::string(init), environment));
+    VIT_RETURN_IF_ERROR(VerifyChecksums(model.directory, {"model.safetensors"}));
+    return model.directory / "model.safetensors";
+  }
   if (!absl::ConsumePrefix(&init, "run:")) {
-    if (!absl::EndsWith(init, ".safetensors")) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("init '", init,
-                       "' is neither a .safetensors file nor run:ID; other formats are not read"));
-    }
     absl::StatusOr<fs::path> path = ResolveUnderRoots(init, environment.data_roots);
     if (!path.ok()) return Annotate(path.status(), "init");
     return path;
@@ -55,7 +57,30 @@ absl::StatusOr<fs::path> InitPath(const vit::v1::TrainingSpec& spec,
   return path;
 }
 
+// The weights in timm's layout. INVALID_ARGUMENT where the layout itself tells that they are of
+// another model, which their shapes do not.
+absl::StatusOr<TimmWeights> ReadInitialWeights(const fs::path& path,
+                                               const vit::v1::TrainingSpec& spec) {
+  VIT_ASSIGN_OR_RETURN(TimmWeights weights, ReadWeights(path));
+  const int heads = spec.model().num_heads();
+  if (weights.config.has_num_heads() && weights.config.num_heads() != heads) {
+    return absl::InvalidArgumentError(absl::StrCat("init ", spec.init(), ": the weights have ",
+                                                   weights.config.num_heads(),
+                                                   " heads, model.num_heads is ", heads));
+  }
+  return weights;
+}
+
 }  // namespace
+
+absl::StatusOr<InitialModel> FindInitialModel(const std::string& reference,
+                                              const TrainingEnvironment& environment) {
+  if (!environment.find_model)
+    return absl::InvalidArgumentError("init: there are no models to start from here");
+  absl::StatusOr<InitialModel> model = environment.find_model(reference);
+  if (!model.ok()) return Annotate(model.status(), absl::StrCat("init model:", reference));
+  return model;
+}
 
 absl::Status NoCheckpoint(const absl::Status& why, absl::string_view init) {
   const absl::Status named = Annotate(why, absl::StrCat("init ", init));
@@ -76,8 +101,8 @@ absl::Status CheckInitialWeights(const vit::v1::TrainingSpec& spec,
                                  const TrainingEnvironment& environment) {
   return CatchExceptions("init", [&]() -> absl::Status {
     VIT_ASSIGN_OR_RETURN(const fs::path path, InitPath(spec, environment));
-    VIT_ASSIGN_OR_RETURN(const TensorFile weights, ReadSafetensors(path));
     const VisionTransformer model(spec.model());
+    VIT_ASSIGN_OR_RETURN(const TimmWeights weights, ReadInitialWeights(path, spec));
     return Annotate(CheckInitialWeightsFit(weights.tensors, *model),
                     absl::StrCat("init ", spec.init()));
   });
@@ -90,7 +115,8 @@ fs::path KeptInitialWeights(const fs::path& run_directory) {
 absl::Status KeepInitialWeights(const vit::v1::TrainingSpec& spec,
                                 const TrainingEnvironment& environment,
                                 const fs::path& run_directory) {
-  if (!absl::StartsWith(spec.init(), "run:")) return absl::OkStatus();
+  if (!absl::StartsWith(spec.init(), "run:") && !absl::StartsWith(spec.init(), "model:"))
+    return absl::OkStatus();
   VIT_ASSIGN_OR_RETURN(const fs::path path, InitPath(spec, environment));
   std::error_code code;
   fs::create_hard_link(path, KeptInitialWeights(run_directory), code);
@@ -103,13 +129,13 @@ absl::Status KeepInitialWeights(const vit::v1::TrainingSpec& spec,
 absl::StatusOr<std::string> CopyInitialWeights(const vit::v1::TrainingSpec& spec,
                                                const TrainingEnvironment& environment,
                                                const fs::path& run_directory,
-                                               torch::nn::Module& module) {
+                                               VisionTransformerImpl& model) {
   fs::path path = KeptInitialWeights(run_directory);
   if (!fs::exists(path)) {
     VIT_ASSIGN_OR_RETURN(path, InitPath(spec, environment));
   }
-  VIT_ASSIGN_OR_RETURN(const TensorFile weights, ReadSafetensors(path));
-  absl::StatusOr<std::string> note = LoadInitialWeights(weights.tensors, module);
+  VIT_ASSIGN_OR_RETURN(const TimmWeights weights, ReadInitialWeights(path, spec));
+  absl::StatusOr<std::string> note = LoadInitialWeights(weights.tensors, model);
   if (!note.ok()) return Annotate(note.status(), absl::StrCat("init ", spec.init()));
   return note;
 }

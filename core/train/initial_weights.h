@@ -11,11 +11,9 @@
 #include "absl/strings/string_view.h"
 #include "core/train/resolve_spec.h"
 
-namespace torch::nn {
-class Module;
-}
-
 namespace vit {
+
+class VisionTransformerImpl;
 
 // The step of a checkpoint folder, step-000001000. INVALID_ARGUMENT for another name.
 absl::StatusOr<int64_t> CheckpointStep(const std::filesystem::path& directory);
@@ -24,26 +22,30 @@ absl::StatusOr<int64_t> CheckpointStep(const std::filesystem::path& directory);
 // which asks a caller to try again, becomes FAILED_PRECONDITION.
 absl::Status NoCheckpoint(const absl::Status& why, absl::string_view init);
 
+// What the repository has under `reference`, NAME or NAME@VERSION.
+absl::StatusOr<InitialModel> FindInitialModel(const std::string& reference,
+                                              const TrainingEnvironment& environment);
+
 // Whether the weights of `spec.init` (effective) exist, may be read and fit the model; statuses as
 // ResolveSpec's.
 absl::Status CheckInitialWeights(const vit::v1::TrainingSpec& spec,
                                  const TrainingEnvironment& environment);
 
-// Where a run keeps the weights that it starts from, if they are another run's.
+// Where a run keeps the weights that it starts from, if they are another run's or the repository's.
 std::filesystem::path KeptInitialWeights(const std::filesystem::path& run_directory);
 
-// Keeps them there (a hard link): what the other run does, and its deletion, no longer matters to a
-// run that waits for its turn. Nothing where `spec.init` (effective) is not a run's.
+// Keeps them there (a hard link): the other run's or the model's deletion no longer matters to a
+// run that waits for its turn. Nothing where `spec.init` (effective) is a file.
 absl::Status KeepInitialWeights(const vit::v1::TrainingSpec& spec,
                                 const TrainingEnvironment& environment,
                                 const std::filesystem::path& run_directory);
 
-// Copies them into `module`, from where `run_directory` keeps them if it does. Returns a note on
+// Copies them into `model`, from where `run_directory` keeps them if it does. Returns a note on
 // what was left out, such as another head.
 absl::StatusOr<std::string> CopyInitialWeights(const vit::v1::TrainingSpec& spec,
                                                const TrainingEnvironment& environment,
                                                const std::filesystem::path& run_directory,
-                                               torch::nn::Module& module);
+                                               VisionTransformerImpl& model);
 
 }  // namespace vit
 

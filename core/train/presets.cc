@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/strip.h"
 #include "core/model/model_config.h"
+#include "core/train/memory_estimate.h"
 #include "core/train/resolve_spec.h"
 #include "proto/spec_text.h"
 
@@ -16,6 +17,14 @@ const std::vector<std::pair<std::string, std::string>>& RecipePresetTexts();
 
 namespace {
 
+constexpr int kUsualBatchSize = 32;
+
+vit::v1::ModelConfig EffectiveModel(const vit::v1::Preset& preset) {
+  vit::v1::ModelConfig model = preset.spec().model();
+  FillModelConfigDefaults(1000, &model);
+  return model;
+}
+
 vit::v1::Preset MakePreset(const std::string& name, const std::string& text) {
   vit::v1::Preset preset;
   preset.set_name(name);
@@ -25,9 +34,9 @@ vit::v1::Preset MakePreset(const std::string& name, const std::string& text) {
   preset.set_description(
       std::string(absl::StripLeadingAsciiWhitespace(absl::StripPrefix(first_line, "#"))));
   (void)ParseMessageText(text, preset.mutable_spec());  // a test parses every preset
-  vit::v1::ModelConfig model = preset.spec().model();
-  FillModelConfigDefaults(1000, &model);
+  const vit::v1::ModelConfig model = EffectiveModel(preset);
   preset.set_parameter_count(ParameterCount(model));
+  preset.set_forward_flops(ForwardFlops(model));
   return preset;
 }
 
@@ -43,6 +52,16 @@ const std::vector<vit::v1::Preset>& AllPresets() {
     return all;
   }();
   return *presets;
+}
+
+int64_t PresetTrainingMemory(const vit::v1::Preset& preset, int batch_size) {
+  vit::v1::TrainingSpec spec = preset.spec();
+  *spec.mutable_model() = EffectiveModel(preset);
+  if (batch_size > 0) spec.set_batch_size(batch_size);
+  if (!spec.has_batch_size()) spec.set_batch_size(kUsualBatchSize);
+  if (!spec.has_accumulation_steps()) spec.set_accumulation_steps(1);
+  if (!spec.data().has_prefetch_batches()) spec.mutable_data()->set_prefetch_batches(4);
+  return EstimateTrainingMemory(spec, /*decoded_bytes=*/0);
 }
 
 }  // namespace vit

@@ -246,8 +246,8 @@ absl::Status ResolveLength(ResolvedSpec* resolved) {
   return absl::OkStatus();
 }
 
-// Pins "run:ID" to the checkpoint that it means now, as "run:ID@STEP", so that the run can be
-// repeated.
+// Pins "run:ID" to the checkpoint that it means now, as "run:ID@STEP", and "model:NAME" to the
+// version, as "model:NAME@VERSION", so that the run can be repeated.
 absl::Status ResolveInit(const TrainingEnvironment& environment, TrainingSpec* spec) {
   if (!spec->has_init()) return absl::OkStatus();
   if (spec->init().empty()) {
@@ -264,6 +264,12 @@ absl::Status ResolveInit(const TrainingEnvironment& environment, TrainingSpec* s
     spec->set_init(absl::StrCat(
         "run:", std::filesystem::path(*directory).parent_path().parent_path().filename().string(),
         "@", step));
+  }
+  absl::string_view model = spec->init();
+  if (absl::ConsumePrefix(&model, "model:") && !absl::StrContains(model, '@')) {
+    VIT_ASSIGN_OR_RETURN(const InitialModel found,
+                         FindInitialModel(std::string(model), environment));
+    spec->set_init(absl::StrCat("model:", found.reference));
   }
   return CheckInitialWeights(*spec, environment);
 }

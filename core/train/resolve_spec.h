@@ -3,6 +3,7 @@
 #define VIT_CORE_TRAIN_RESOLVE_SPEC_H_
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,6 +17,12 @@
 
 namespace vit {
 
+// What "model:NAME" in TrainingSpec.init means.
+struct InitialModel {
+  std::string reference;  // NAME@VERSION
+  std::filesystem::path directory;
+};
+
 // Where a specification will run.
 struct TrainingEnvironment {
   Device device = Device::Cpu();
@@ -25,6 +32,8 @@ struct TrainingEnvironment {
   // Folder of the checkpoint that "run:ID" in TrainingSpec.init means: the run's best, else its
   // last.
   std::function<absl::StatusOr<std::string>(const std::string& run)> find_checkpoint;
+  // The version of the repository that NAME or NAME@VERSION means now.
+  std::function<absl::StatusOr<InitialModel>(const std::string& reference)> find_model;
 };
 
 // A specification with every default filled in, and what follows from it.
@@ -46,8 +55,11 @@ absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset,
                                          const vit::v1::TrainingSpec& spec,
                                          const TrainingEnvironment& environment);
 
-// Every preset, compiled in, sorted by name.
+// Every preset, compiled in, sorted by name; without training_memory_bytes.
 const std::vector<vit::v1::Preset>& AllPresets();
+
+// training_memory_bytes of a preset of AllPresets; `batch_size` as in ListPresetsRequest.
+int64_t PresetTrainingMemory(const vit::v1::Preset& preset, int batch_size);
 
 }  // namespace vit
 

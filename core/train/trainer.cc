@@ -294,8 +294,7 @@ class TrainingRun {
     torch::NoGradGuard no_grad;
     writer_.AwaitIdle();
     NamedTensors weights;
-    for (const auto& item : model_->named_parameters())
-      weights.emplace_back(item.key(), item.value().detach());
+    for (const auto& [name, value] : StateDict(*model_)) weights.emplace_back(name, value.detach());
     CopyToSnapshot(weights, &weight_snapshot_);
     CopyToSnapshot(training_step_->optimizer().State(), &optimizer_snapshot_);
     state_.loss_sum = training_step_->LossSum();

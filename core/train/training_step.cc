@@ -11,7 +11,7 @@ namespace {
 
 bool HasDropout(const vit::v1::ModelConfig& m) {
   return m.drop_rate() + m.pos_drop_rate() + m.proj_drop_rate() + m.attn_drop_rate() +
-             m.drop_path_rate() >
+             m.attn_mask_rate() + m.drop_path_rate() >
          0;
 }
 

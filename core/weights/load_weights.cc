@@ -2,15 +2,19 @@
 
 #include <torch/torch.h>
 
-#include <set>
+#include <functional>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
+#include "core/weights/fit_weights.h"
 
 namespace vit {
 namespace {
+
+using Tensors = std::map<std::string, at::Tensor>;
 
 // At most so many names in one message.
 constexpr size_t kMaxNames = 5;
@@ -26,94 +30,126 @@ std::string Shape(const at::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.sizes(), ", "), "]");
 }
 
-// Checks all names and shapes, less those in `skip`.
-absl::Status Check(const std::map<std::string, at::Tensor>& tensors,
-                   const std::set<std::string>& skip, const torch::nn::Module& module) {
-  std::vector<std::string> missing, unused, mismatched;
-  const auto parameters = module.named_parameters();
-  for (const auto& parameter : parameters) {
-    const std::string& name = parameter.key();
-    if (skip.contains(name)) continue;
+// Where a file's tensors and a model's differ.
+struct Differences {
+  std::vector<std::string> missing;     // in the file
+  std::vector<std::string> unused;      // in the model
+  std::vector<std::string> mismatched;  // with both shapes
+};
+
+Differences Compare(const Tensors& tensors, const torch::nn::Module& module) {
+  Differences differences;
+  Tensors unused = tensors;
+  for (const auto& [name, own] : StateDict(module)) {
     const auto found = tensors.find(name);
     if (found == tensors.end()) {
-      missing.push_back(name);
-    } else if (found->second.sizes() != parameter.value().sizes()) {
-      mismatched.push_back(absl::StrCat(name, " (file ", Shape(found->second), ", model ",
-                                        Shape(parameter.value()), ")"));
-    } else if (!at::isFloatingType(found->second.scalar_type())) {
-      mismatched.push_back(absl::StrCat(name, " (not floating point)"));
+      differences.missing.push_back(name);
+      continue;
+    }
+    unused.erase(name);
+    const at::Tensor& given = found->second;
+    if (given.sizes() != own.sizes()) {
+      differences.mismatched.push_back(
+          absl::StrCat(name, " (file ", Shape(given), ", model ", Shape(own), ")"));
+    } else if (at::isFloatingType(own.scalar_type()) && !at::isFloatingType(given.scalar_type())) {
+      differences.mismatched.push_back(absl::StrCat(name, " (not floating point)"));
     }
   }
-  for (const auto& [name, tensor] : tensors) {
-    if (!parameters.contains(name)) unused.push_back(name);
-  }
+  for (const auto& [name, tensor] : unused) differences.unused.push_back(name);
+  return differences;
+}
+
+// INVALID_ARGUMENT that names all of them.
+absl::Status ToStatus(const Differences& differences) {
   std::vector<std::string> problems;
-  if (!missing.empty()) problems.push_back(absl::StrCat("missing ", Names(missing)));
-  if (!unused.empty()) problems.push_back(absl::StrCat("not in the model: ", Names(unused)));
-  if (!mismatched.empty())
-    problems.push_back(absl::StrCat("of another shape: ", Names(mismatched)));
-  if (!problems.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("weights do not fit the model: ", absl::StrJoin(problems, "; ")));
-  }
-  return absl::OkStatus();
+  if (!differences.missing.empty())
+    problems.push_back(absl::StrCat("missing ", Names(differences.missing)));
+  if (!differences.unused.empty())
+    problems.push_back(absl::StrCat("not in the model: ", Names(differences.unused)));
+  if (!differences.mismatched.empty())
+    problems.push_back(absl::StrCat("of another shape: ", Names(differences.mismatched)));
+  if (problems.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("weights do not fit the model: ", absl::StrJoin(problems, "; ")));
 }
 
-absl::Status CheckAndCopy(const std::map<std::string, at::Tensor>& tensors,
-                          const std::set<std::string>& skip, torch::nn::Module& module) {
-  VIT_RETURN_IF_ERROR(Check(tensors, skip, module));
+void Copy(const Tensors& tensors, const torch::nn::Module& module) {
   torch::NoGradGuard no_grad;
-  for (const auto& parameter : module.named_parameters()) {
-    if (!skip.contains(parameter.key())) {
-      at::Tensor value = parameter.value();
-      value.copy_(tensors.at(parameter.key()));
-    }
+  for (auto& [name, own] : StateDict(module)) {
+    const auto found = tensors.find(name);
+    if (found != tensors.end()) own.copy_(found->second);
   }
-  return absl::OkStatus();
 }
 
-// What a run that starts from other weights leaves out of them, and a note that says so.
-struct LeftOut {
-  std::set<std::string> names;
-  std::string note;
-};
-LeftOut LeaveOutOtherHead(const std::map<std::string, at::Tensor>& tensors,
-                          const torch::nn::Module& module) {
-  const auto parameters = module.named_parameters();
-  const auto given = tensors.find("head.weight");
-  const at::Tensor* own = parameters.find("head.weight");
-  if (own == nullptr || (given != tensors.end() &&
-                         (given->second.dim() != 2 || given->second.size(0) == own->size(0)))) {
-    return {};
+bool IsHead(const std::string& name) {
+  return absl::StartsWith(name, "head.") || absl::StartsWith(name, "head_dist.");
+}
+
+// Whether training can begin with this tensor as it was initialised.
+bool MayStartAnew(const std::string& name) {
+  for (const char* prefix : {"pre_logits.", "norm.", "fc_norm."}) {
+    if (absl::StartsWith(name, prefix)) return true;
   }
-  return {{"head.weight", "head.bias"},
-          given == tensors.end()
-              ? "the weights have no head; it starts anew"
-              : absl::StrCat("the head starts anew: the weights have ", given->second.size(0),
-                             " classes, the data ", own->size(0))};
+  for (const char* part : {".gamma", "_token", "pos_embed", ".q_norm.weight", ".q_norm.bias",
+                           ".k_norm.weight", ".k_norm.bias"}) {
+    if (absl::EndsWith(name, part)) return true;
+  }
+  return IsHead(name);
+}
+
+// What LoadInitialWeights copies, and its notes.
+struct Fitted {
+  Tensors tensors;
+  std::vector<std::string> notes;
+};
+absl::StatusOr<Fitted> Fit(const Tensors& tensors, const VisionTransformerImpl& model) {
+  Fitted fitted{.tensors = tensors, .notes = {}};
+  VIT_RETURN_IF_ERROR(FitWeights(model.config(), &fitted.tensors, &fitted.notes));
+  Differences differences = Compare(fitted.tensors, model);
+  std::vector<std::string> anew;
+  const bool fixed_positions = model.config().pos_embed() != vit::v1::POSITION_EMBEDDING_LEARNED;
+  std::erase_if(differences.missing, [&](const std::string& name) {
+    if (!MayStartAnew(name)) return false;
+    // A note on the head has said it, and what is fixed is there.
+    const bool said = IsHead(name) && !fitted.tensors.contains("head.weight");
+    if (!said && !(name == "pos_embed" && fixed_positions)) anew.push_back(name);
+    return true;
+  });
+  if (!anew.empty())
+    fitted.notes.push_back(absl::StrCat("not in the weights, so new: ", Names(anew)));
+  if (!differences.unused.empty())
+    fitted.notes.push_back(absl::StrCat("not used: ", Names(differences.unused)));
+  for (const std::string& name : differences.unused) fitted.tensors.erase(name);
+  differences.unused.clear();
+  VIT_RETURN_IF_ERROR(ToStatus(differences));
+  return fitted;
 }
 
 }  // namespace
 
-absl::Status LoadWeights(const std::map<std::string, at::Tensor>& tensors,
-                         torch::nn::Module& module) {
-  return CatchExceptions("load weights", [&] { return CheckAndCopy(tensors, {}, module); });
+absl::Status LoadWeights(const Tensors& tensors, torch::nn::Module& module) {
+  return CatchExceptions("load weights", [&]() -> absl::Status {
+    VIT_RETURN_IF_ERROR(ToStatus(Compare(tensors, module)));
+    Copy(tensors, module);
+    return absl::OkStatus();
+  });
 }
 
-absl::StatusOr<std::string> LoadInitialWeights(const std::map<std::string, at::Tensor>& tensors,
-                                               torch::nn::Module& module) {
+absl::Status CheckWeightsFit(const Tensors& tensors, const torch::nn::Module& module) {
+  return CatchExceptions("check weights", [&] { return ToStatus(Compare(tensors, module)); });
+}
+
+absl::StatusOr<std::string> LoadInitialWeights(const Tensors& tensors,
+                                               VisionTransformerImpl& model) {
   return CatchExceptions("load weights", [&]() -> absl::StatusOr<std::string> {
-    LeftOut left_out = LeaveOutOtherHead(tensors, module);
-    VIT_RETURN_IF_ERROR(CheckAndCopy(tensors, left_out.names, module));
-    return std::move(left_out.note);
+    VIT_ASSIGN_OR_RETURN(const Fitted fitted, Fit(tensors, model));
+    Copy(fitted.tensors, model);
+    return absl::StrJoin(fitted.notes, "; ");
   });
 }
 
-absl::Status CheckInitialWeightsFit(const std::map<std::string, at::Tensor>& tensors,
-                                    const torch::nn::Module& module) {
-  return CatchExceptions("check weights", [&] {
-    return Check(tensors, LeaveOutOtherHead(tensors, module).names, module);
-  });
+absl::Status CheckInitialWeightsFit(const Tensors& tensors, const VisionTransformerImpl& model) {
+  return CatchExceptions("check weights", [&] { return Fit(tensors, model).status(); });
 }
 
 }  // namespace vit

@@ -10,24 +10,32 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/model/vision_transformer.h"
 
 namespace vit {
 
-// Copies every parameter of `module` from `tensors`, by name. INVALID_ARGUMENT names tensors that
-// are missing, left over or of another shape (both shapes); nothing is copied then.
+// Copies every parameter and buffer of `module` from `tensors`, by name. INVALID_ARGUMENT names
+// tensors that are missing, left over or of another shape (both shapes); nothing is copied then.
 absl::Status LoadWeights(const std::map<std::string, at::Tensor>& tensors,
                          torch::nn::Module& module);
 
-// As LoadWeights, for starting a run from other weights: a head ("head.weight", "head.bias") of
-// another class count is left as it is. Returns a note for people on what was left out, empty where
-// nothing was.
-absl::StatusOr<std::string> LoadInitialWeights(const std::map<std::string, at::Tensor>& tensors,
-                                               torch::nn::Module& module);
+// Whether LoadWeights would do it. Touches no weights, so a module that was only allocated costs no
+// memory.
+absl::Status CheckWeightsFit(const std::map<std::string, at::Tensor>& tensors,
+                             const torch::nn::Module& module);
 
-// Whether LoadInitialWeights would do it. Touches no weights, so a model that was only allocated
-// costs no memory.
+// For starting from the weights of a model that is like `model` but need not equal it. As timm
+// does: position embeddings are resampled to the grid, patch projections to the patch size
+// (FlexiViT, https://arxiv.org/abs/2212.08013), the tokens in front keep or lose their positions, a
+// head of another class count starts anew, and so does what only `model` has and can learn anew.
+// INVALID_ARGUMENT names what is missing or of another shape; nothing is copied then. Returns notes
+// for people on all that was changed, started anew or not used; empty where nothing was.
+absl::StatusOr<std::string> LoadInitialWeights(const std::map<std::string, at::Tensor>& tensors,
+                                               VisionTransformerImpl& model);
+
+// Whether LoadInitialWeights would do it; as CheckWeightsFit.
 absl::Status CheckInitialWeightsFit(const std::map<std::string, at::Tensor>& tensors,
-                                    const torch::nn::Module& module);
+                                    const VisionTransformerImpl& model);
 
 }  // namespace vit
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
+#include "core/model/model_config.h"
 
 namespace vit {
 namespace {
@@ -38,27 +39,57 @@ absl::Status FromJson(const Json& json, google::protobuf::Message* message) {
   return absl::DataLossError(std::string(status.message().data(), status.message().size()));
 }
 
+// Whether timm's VisionTransformer has all that the model has.
+bool IsTimms(const vit::v1::ModelConfig& m) {
+  return !m.shared_norm() && !m.patch_norm() && !m.scale_by_embed_dim() && m.attn_proj() &&
+         m.norm_layer() == vit::v1::NORM_LAYER_LAYER_NORM && m.representation_size() == 0 &&
+         m.global_pool() != vit::v1::GLOBAL_POOL_FLATTEN && m.layer_norm_eps() == 1e-6 &&
+         !(m.distillation_token() && m.reg_tokens() > 0);
+}
+
+std::string PoolName(const vit::v1::ModelConfig& model) {
+  switch (model.global_pool()) {
+    case vit::v1::GLOBAL_POOL_AVG:
+      return "avg";
+    case vit::v1::GLOBAL_POOL_MAX:
+      return "max";
+    default:
+      return "token";
+  }
+}
+
+// The arguments of timm's VisionTransformer.
+Json TimmModelArguments(const vit::v1::ModelConfig& m) {
+  Json arguments = {{"img_size", m.image_size()},   {"patch_size", m.patch_size()},
+                    {"embed_dim", m.embed_dim()},   {"depth", m.depth()},
+                    {"num_heads", m.num_heads()},   {"mlp_ratio", m.mlp_ratio()},
+                    {"qkv_bias", m.qkv_bias()},     {"proj_bias", m.proj_bias()},
+                    {"qk_norm", m.qk_norm()},       {"class_token", m.class_token()},
+                    {"reg_tokens", m.reg_tokens()}, {"no_embed_class", m.no_embed_class()},
+                    {"pre_norm", m.pre_norm()},     {"fc_norm", m.fc_norm()},
+                    {"final_norm", m.final_norm()}, {"dynamic_img_size", m.dynamic_image_size()},
+                    {"global_pool", PoolName(m)}};
+  if (m.patch_width() != m.patch_size())
+    arguments["patch_size"] = {m.patch_size(), m.patch_width()};
+  if (m.init_values() != 0) arguments["init_values"] = m.init_values();
+  if (m.pos_embed() == vit::v1::POSITION_EMBEDDING_NONE) arguments["pos_embed"] = "none";
+  return arguments;
+}
+
 // What timm.create_model('local-dir:...') reads: the architecture it names is built with
-// model_args.
+// model_args. A model that is not timm's names an architecture that timm does not know.
 Json TimmConfig(const ModelDescription& description) {
   const auto& model = description.model;
   const auto& data = description.preprocessing;
-  const bool avg = model.global_pool() == vit::v1::GLOBAL_POOL_AVG;
-  return Json{
-      {"architecture", "vit_base_patch16_224"},
+  const char* const architecture = !IsTimms(model)              ? "vitd"
+                                   : model.distillation_token() ? "deit_base_distilled_patch16_224"
+                                                                : "vit_base_patch16_224";
+  Json config = {
+      {"architecture", architecture},
       {"num_classes", model.num_classes()},
       {"num_features", model.embed_dim()},
-      {"global_pool", avg ? "avg" : "token"},
-      {"model_args",
-       {{"img_size", model.image_size()},
-        {"patch_size", model.patch_size()},
-        {"embed_dim", model.embed_dim()},
-        {"depth", model.depth()},
-        {"num_heads", model.num_heads()},
-        {"mlp_ratio", model.mlp_ratio()},
-        {"qkv_bias", model.qkv_bias()},
-        {"class_token", model.class_token()},
-        {"global_pool", avg ? "avg" : "token"}}},
+      {"global_pool", PoolName(model)},
+      {"model_args", TimmModelArguments(model)},
       {"label_names", description.labels},
       {"pretrained_cfg",
        {{"num_classes", model.num_classes()},
@@ -71,6 +102,8 @@ Json TimmConfig(const ModelDescription& description) {
         {"first_conv", "patch_embed.proj"},
         {"classifier", "head"}}},
   };
+  if (model.distillation_token()) config["pretrained_cfg"]["classifier"] = {"head", "head_dist"};
+  return config;
 }
 
 }  // namespace
@@ -116,6 +149,8 @@ absl::StatusOr<ModelDescription> ReadModelDescription(const std::filesystem::pat
   description.labels = absl::StrSplit(labels, '\n');
   if (!description.labels.empty() && description.labels.back().empty())
     description.labels.pop_back();
+  // Fields that the file's writer did not know.
+  FillModelConfigDefaults(static_cast<int>(description.labels.size()), &description.model);
   if (static_cast<int>(description.labels.size()) != description.model.num_classes()) {
     return absl::DataLossError(absl::StrCat((directory / "labels.txt").string(), " has ",
                                             description.labels.size(), " labels for ",

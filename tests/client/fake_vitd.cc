@@ -86,6 +86,35 @@ struct FakeVitd::Services final {
     }
     const FakeAnswers& answers;
   };
+  struct Models final : v1::ModelService::Service {
+    explicit Models(const FakeAnswers& answers) : answers(answers) {}
+    using Context = grpc::ServerContext;
+    grpc::Status ListModels(Context*, const v1::ListModelsRequest* request,
+                            v1::ListModelsResponse* response) override {
+      return Answer(answers.list_models, *request, response);
+    }
+    grpc::Status PublishRun(Context*, const v1::PublishRunRequest* request,
+                            v1::PublishRunResponse* response) override {
+      return Answer(answers.publish_run, *request, response);
+    }
+    grpc::Status ImportModel(Context*, const v1::ImportModelRequest* request,
+                             v1::ImportModelResponse* response) override {
+      return Answer(answers.import_model, *request, response);
+    }
+    grpc::Status RemoveModel(Context*, const v1::RemoveModelRequest* request,
+                             v1::RemoveModelResponse* response) override {
+      return Answer(answers.remove_model, *request, response);
+    }
+    grpc::Status LoadModel(Context*, const v1::LoadModelRequest* request,
+                           v1::LoadModelResponse* response) override {
+      return Answer(answers.load_model, *request, response);
+    }
+    grpc::Status UnloadModel(Context*, const v1::UnloadModelRequest* request,
+                             v1::UnloadModelResponse* response) override {
+      return Answer(answers.unload_model, *request, response);
+    }
+    const FakeAnswers& answers;
+  };
   struct Health final : grpc::health::v1::Health::Service {
     explicit Health(const FakeAnswers& answers) : answers(answers) {}
     grpc::Status Check(grpc::ServerContext*, const grpc::health::v1::HealthCheckRequest* request,
@@ -96,10 +125,15 @@ struct FakeVitd::Services final {
   };
 
   explicit Services(FakeAnswers a)
-      : answers(std::move(a)), training(answers), inference(answers), health(answers) {}
+      : answers(std::move(a)),
+        training(answers),
+        inference(answers),
+        models(answers),
+        health(answers) {}
   FakeAnswers answers;
   Training training;
   Inference inference;
+  Models models;
   Health health;
 };
 
@@ -112,6 +146,7 @@ FakeVitd::FakeVitd(FakeAnswers answers, int port)
   builder.SetMaxReceiveMessageSize(64 << 20);
   builder.RegisterService(&services_->training);
   builder.RegisterService(&services_->inference);
+  builder.RegisterService(&services_->models);
   builder.RegisterService(&services_->health);
   server_ = builder.BuildAndStart();
 }

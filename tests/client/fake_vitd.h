@@ -14,6 +14,7 @@
 #include "client/session.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "vit/v1/inference.grpc.pb.h"
+#include "vit/v1/repository.grpc.pb.h"
 #include "vit/v1/training.grpc.pb.h"
 
 namespace vit {
@@ -37,6 +38,12 @@ struct FakeAnswers {
   Unary<v1::GetHistoryRequest, v1::GetHistoryResponse> get_history;
   Unary<v1::ListPresetsRequest, v1::ListPresetsResponse> list_presets;
   Unary<v1::ClassifyRequest, v1::ClassifyResponse> classify;
+  Unary<v1::ListModelsRequest, v1::ListModelsResponse> list_models;
+  Unary<v1::PublishRunRequest, v1::PublishRunResponse> publish_run;
+  Unary<v1::ImportModelRequest, v1::ImportModelResponse> import_model;
+  Unary<v1::RemoveModelRequest, v1::RemoveModelResponse> remove_model;
+  Unary<v1::LoadModelRequest, v1::LoadModelResponse> load_model;
+  Unary<v1::UnloadModelRequest, v1::UnloadModelResponse> unload_model;
   Unary<grpc::health::v1::HealthCheckRequest, grpc::health::v1::HealthCheckResponse> health;
 };
 

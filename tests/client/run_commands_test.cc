@@ -11,6 +11,7 @@
 namespace vit {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -231,22 +232,28 @@ TEST(HistoryCommandTest, SendsItsFilters) {
 
 TEST(PresetsCommandTest, OnePresetIsAFileForSpec) {
   FakeAnswers answers;
-  answers.list_presets = [](const v1::ListPresetsRequest&, v1::ListPresetsResponse* response) {
+  answers.list_presets = [](const v1::ListPresetsRequest& request,
+                            v1::ListPresetsResponse* response) {
+    EXPECT_THAT(request.batch_size(), AnyOf(0, 64));
     v1::Preset* preset = response->add_presets();
     preset->set_name("shapes_demo");
     preset->set_description("Generated shapes, in two minutes on a CPU");
     preset->set_parameter_count(211210);
+    preset->set_forward_flops(5.35e6);
+    preset->set_training_memory_bytes(int64_t{300} << 20);
     preset->mutable_spec()->mutable_data()->set_source("shapes:");
     preset->mutable_spec()->mutable_model()->set_depth(4);
     return grpc::Status::OK;
   };
   FakeVitd vitd(answers);
   EXPECT_THAT(Vitctl(vitd, {"presets"}, Tty(80)).out,
-              HasSubstr("shapes_demo       211 k  shapes:"));
+              HasSubstr("shapes_demo       211 k      5.35 M  300 MiB  shapes:"));
+  EXPECT_THAT(Vitctl(vitd, {"presets", "--batch-size", "64"}, Tty(200)).out,
+              HasSubstr("shapes_demo       211 k      5.35 M  300 MiB  shapes:"));
   const std::string text = Vitctl(vitd, {"presets", "shapes_demo"}).out;
-  EXPECT_THAT(
-      text,
-      StartsWith("# shapes_demo: Generated shapes, in two minutes on a CPU\n# 211 k parameters\n"));
+  EXPECT_THAT(text,
+              StartsWith("# shapes_demo: Generated shapes, in two minutes on a CPU\n"
+                         "# 211 k parameters, 5.35 MFLOP an image, about 300 MiB to train\n"));
   v1::TrainingSpec spec;
   ASSERT_TRUE(ParseMessageText(text, &spec).ok());
   EXPECT_EQ(spec.model().depth(), 4);

@@ -56,6 +56,7 @@ Client::Client(int port) {
   const auto channel = Connect(port);
   training_ = vit::v1::TrainingService::NewStub(channel);
   inference_ = vit::v1::InferenceService::NewStub(channel);
+  models_ = vit::v1::ModelService::NewStub(channel);
 }
 
 vit::v1::Run Client::Start(const vit::v1::TrainingSpec& spec, const std::string& name) {

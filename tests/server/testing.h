@@ -12,6 +12,7 @@
 
 #include "absl/strings/string_view.h"
 #include "vit/v1/inference.grpc.pb.h"
+#include "vit/v1/repository.grpc.pb.h"
 #include "vit/v1/training.grpc.pb.h"
 
 namespace vit {
@@ -43,10 +44,12 @@ class Client {
 
   vit::v1::TrainingService::Stub& training() { return *training_; }
   vit::v1::InferenceService::Stub& inference() { return *inference_; }
+  vit::v1::ModelService::Stub& models() { return *models_; }
 
  private:
   std::unique_ptr<vit::v1::TrainingService::Stub> training_;
   std::unique_ptr<vit::v1::InferenceService::Stub> inference_;
+  std::unique_ptr<vit::v1::ModelService::Stub> models_;
 };
 
 // The body of http://127.0.0.1:`port``path`; empty where nothing answers.

@@ -11,7 +11,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/grpc_server.h"
-#include "server/run_checkpoints.h"
+#include "server/model_catalog.h"
+#include "tests/core/data/testing.h"
 #include "tests/server/scripted_runs.h"
 
 namespace vit {
@@ -300,18 +301,25 @@ TEST_F(TrainingServiceTest, WatchOfNoRunIsNotFound) {
             grpc::StatusCode::NOT_FOUND);
 }
 
-TEST(RunCheckpointsTest, ModelNamesMeanRuns) {
+TEST(ModelCatalogTest, NamesMeanRunsAndModels) {
   ScriptedRuns runs;
-  RunCheckpoints checkpoints(&runs);
+  TemporaryFolder folder;
+  std::vector<std::string> damaged;
+  const auto models = ModelRepository::Open(folder.path() / "models", Clock::Real(), &damaged);
+  ASSERT_TRUE(models.ok()) << models.status();
+  ModelCatalog catalog(&runs, models->get());
   for (const char* model : {"", "latest", "run:r1"}) {
-    const auto found = checkpoints.FindCheckpoint(model);
+    const auto found = catalog.FindModel(model);
     ASSERT_TRUE(found.ok()) << model << found.status();
-    EXPECT_EQ(found->run, "r1");
+    EXPECT_EQ(found->name, "run:r1");
     EXPECT_EQ(found->step, 7);
+    EXPECT_EQ(found->version, 7);
   }
-  EXPECT_EQ(checkpoints.FindCheckpoint("run:none").status().code(), absl::StatusCode::kNotFound);
-  for (const char* model : {"run:", "r1", "model:x", "LATEST"}) {
-    EXPECT_EQ(checkpoints.FindCheckpoint(model).status().code(), absl::StatusCode::kInvalidArgument)
+  for (const char* model : {"run:none", "pets", "pets@2"}) {
+    EXPECT_EQ(catalog.FindModel(model).status().code(), absl::StatusCode::kNotFound) << model;
+  }
+  for (const char* model : {"run:", "model:x", "a/b", "pets@0"}) {
+    EXPECT_EQ(catalog.FindModel(model).status().code(), absl::StatusCode::kInvalidArgument)
         << model;
   }
 }

@@ -136,5 +136,20 @@ TEST_F(FileTest, ALockIsHeldByOneAtATime) {
   EXPECT_TRUE(FileLock::Acquire(path).ok());
 }
 
+TEST_F(FileTest, ALinkOutOfItsFolderIsRefusedAndOneInsideIsFollowed) {
+  fs::create_directories(root_ / "folder");
+  ASSERT_TRUE(WriteFile(root_ / "outside", "secret").ok());
+  ASSERT_TRUE(WriteFile(root_ / "folder/own", "mine").ok());
+  fs::create_symlink("../outside", root_ / "folder/out");
+  fs::create_symlink("own", root_ / "folder/in");
+  const absl::Status out = ResolveInside(root_ / "folder", "out").status();
+  EXPECT_EQ(out.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_THAT(std::string(out.message()), HasSubstr("leads out of its folder"));
+  EXPECT_EQ(ResolveInside(root_ / "folder", "../outside").status().code(),
+            absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(*ResolveInside(root_ / "folder", "in"), fs::canonical(root_ / "folder/own"));
+  EXPECT_EQ(ResolveInside(root_ / "folder", "none").status().code(), absl::StatusCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace vit

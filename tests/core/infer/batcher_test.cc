@@ -51,8 +51,8 @@ class BatcherTest : public ::testing::Test {
   void SetUp() override {
     checkpoints_.Serve("a", 1);
     checkpoints_.Serve("b", 2);
-    a_ = *FrozenModel::Load(*checkpoints_.FindCheckpoint("run:a"), Device::Cpu());
-    b_ = *FrozenModel::Load(*checkpoints_.FindCheckpoint("run:b"), Device::Cpu());
+    a_ = *FrozenModel::Load(*checkpoints_.FindModel("run:a"), Device::Cpu());
+    b_ = *FrozenModel::Load(*checkpoints_.FindModel("run:b"), Device::Cpu());
     prepared_ = *a_->Prepare(Encode(SmoothImage(20, 16), ".png"), {});
   }
   std::future<Result> Submit(Batcher& batcher, const std::shared_ptr<const FrozenModel>& model,

@@ -18,7 +18,7 @@ class ModelCacheTest : public ::testing::Test {
  protected:
   Loaded Get(ModelCache& cache, const std::string& model) {
     std::promise<Loaded> promise;
-    cache.Get(*checkpoints_.FindCheckpoint(model),
+    cache.Get(*checkpoints_.FindModel(model),
               [&](Loaded loaded) { promise.set_value(std::move(loaded)); });
     return promise.get_future().get();
   }
@@ -28,7 +28,7 @@ class ModelCacheTest : public ::testing::Test {
     while (true) {
       const Loaded loaded = Get(cache, model);
       ASSERT_TRUE(loaded.ok()) << loaded.status();
-      if ((*loaded)->step() == step) return;
+      if ((*loaded)->version() == step) return;
       std::this_thread::yield();
     }
   }
@@ -39,7 +39,7 @@ class ModelCacheTest : public ::testing::Test {
 TEST_F(ModelCacheTest, AnOlderCheckpointAnswersUntilTheNewerIsLoaded) {
   ModelCache cache({.clock = &clock_});
   checkpoints_.Serve("a", 1);
-  EXPECT_EQ((*Get(cache, "run:a"))->step(), 1);
+  EXPECT_EQ((*Get(cache, "run:a"))->version(), 1);
   checkpoints_.Serve("a", 2);
   AwaitStep(cache, "run:a", 2);
   // The old one lets go of its files, a moment after the new one is there.
@@ -67,14 +67,14 @@ TEST_F(ModelCacheTest, AnUnloadedModelLetsGoOfItsFiles) {
   checkpoints_.Serve("b", 1);
   ASSERT_TRUE(Get(cache, "run:a").ok());
   ASSERT_TRUE(Get(cache, "run:b").ok());
-  cache.Unload("a");
+  cache.Unload("run:a");
   EXPECT_EQ(checkpoints_.leases(), 1);
   // One that is being loaded goes too; who waits for it has it.
   checkpoints_.Serve("c", 1);
   std::promise<Loaded> promise;
-  cache.Get(*checkpoints_.FindCheckpoint("run:c"),
+  cache.Get(*checkpoints_.FindModel("run:c"),
             [&](Loaded loaded) { promise.set_value(std::move(loaded)); });
-  cache.Unload("c");
+  cache.Unload("run:c");
   EXPECT_TRUE(promise.get_future().get().ok());
   while (checkpoints_.leases() != 1) std::this_thread::yield();
 }
@@ -100,7 +100,7 @@ TEST_F(ModelCacheTest, ADamagedNewerCheckpointLeavesTheOlderAnswering) {
   for (int i = 0; i < 20; ++i) {
     const Loaded loaded = Get(cache, "run:a");
     ASSERT_TRUE(loaded.ok());
-    EXPECT_EQ((*loaded)->step(), 1);
+    EXPECT_EQ((*loaded)->version(), 1);
   }
 }
 

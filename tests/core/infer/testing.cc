@@ -80,15 +80,19 @@ void TestCheckpoints::Serve(const std::string& run, int64_t step) {
   serving_[run] = step;
 }
 
-absl::StatusOr<ServableCheckpoint> TestCheckpoints::FindCheckpoint(const std::string& model) {
+absl::StatusOr<ServableModel> TestCheckpoints::FindModel(const std::string& model) {
   absl::string_view run = model;
   if (!absl::ConsumePrefix(&run, "run:"))
     return absl::InvalidArgumentError(absl::StrCat("model '", model, "'"));
   MutexLock lock(&mu_);
   const auto found = serving_.find(std::string(run));
   if (found == serving_.end()) return absl::NotFoundError(absl::StrCat("no run ", run));
-  return ServableCheckpoint{found->first, found->second, Directory(found->first, found->second),
-                            lease_};
+  return ServableModel{.name = model,
+                       .version = found->second,
+                       .run = found->first,
+                       .step = found->second,
+                       .directory = Directory(found->first, found->second),
+                       .lease = lease_};
 }
 
 }  // namespace vit

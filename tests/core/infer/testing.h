@@ -22,9 +22,9 @@ void WriteModel(const std::filesystem::path& directory, uint64_t seed);
 std::vector<float> ExpectedProbabilities(uint64_t seed, const Image& image);
 
 // Checkpoints of runs, each step a model whose seed is the step. Thread-safe.
-class TestCheckpoints : public CheckpointSource {
+class TestCheckpoints : public ModelSource {
  public:
-  absl::StatusOr<ServableCheckpoint> FindCheckpoint(const std::string& model) override;
+  absl::StatusOr<ServableModel> FindModel(const std::string& model) override;
 
   // From now on `run` serves `step`.
   void Serve(const std::string& run, int64_t step);

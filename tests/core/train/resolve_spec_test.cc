@@ -181,8 +181,11 @@ TEST_F(ResolveSpecTest, WhatCannotWorkIsNamedWithTheWayOut) {
                    "init"},
            BadSpec{"shapes_demo",
                    {"init=" + root + "/weights.pth"},
-                   invalid,
-                   "neither a .safetensors file nor run:ID"},
+                   absl::StatusCode::kNotFound,
+                   "weights.pth"},
+           BadSpec{
+               "shapes_demo", {"init=" + root}, absl::StatusCode::kNotFound, "holds no weights"},
+           BadSpec{"shapes_demo", {"init=model:x"}, invalid, "no models to start from"},
            BadSpec{"shapes_demo", {"init=run:x"}, invalid, "no runs to start from"},
        }) {
     const auto resolved = Resolve(bad.preset, bad.assignments);

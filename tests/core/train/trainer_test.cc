@@ -188,6 +188,24 @@ TEST_F(TrainerTest, AResumedRunEqualsAnUninterruptedOne) {
   }
 }
 
+TEST_F(TrainerTest, RunningMeansAndFixedPositionsAreResumedToo) {
+  vit::v1::ModelConfig* model = spec_.mutable_model();
+  model->set_norm_layer(vit::v1::NORM_LAYER_BATCH_NORM);
+  model->set_pos_embed(vit::v1::POSITION_EMBEDDING_SINCOS_2D);
+  model->set_attn_mask_rate(0.2);
+  Recorder whole, told;
+  ASSERT_TRUE(RunTrain("whole", &whole).ok());
+  std::stop_source stop;
+  told.on_step = [&](int64_t step) {
+    if (step == 5) stop.request_stop();
+  };
+  ASSERT_TRUE(RunTrain("stopped", &told, stop.get_token()).ok());
+  told.on_step = nullptr;
+  ASSERT_TRUE(RunTrain("stopped", &told).ok());
+  EXPECT_THAT(told.starts, ElementsAre(0, 5));
+  ExpectSameEnd("whole", whole, "stopped", told);
+}
+
 TEST_F(TrainerTest, AStopInMidEvaluationIsMadeUpForOnResume) {
   Recorder whole, told;
   ASSERT_TRUE(RunTrain("whole", &whole).ok());

@@ -1,0 +1,171 @@
+#include "core/weights/import_model.h"
+
+#include <google/protobuf/text_format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/file.h"
+#include "core/base/status.h"
+#include "core/model/vision_transformer.h"
+#include "core/weights/infer_config.h"
+#include "core/weights/load_weights.h"
+#include "core/weights/pretrained_config.h"
+#include "core/weights/tensor_file.h"
+
+namespace vit {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The usual names of weights in a folder, the first of them wins.
+constexpr const char* kWeightFiles[] = {"model.safetensors", "model.safetensors.index.json",
+                                        "pytorch_model.bin", "pytorch_model.bin.index.json"};
+
+absl::StatusOr<fs::path> WeightFile(const fs::path& path) {
+  if (!fs::is_directory(path)) return path;
+  for (const char* name : kWeightFiles) {
+    const absl::StatusOr<fs::path> file = ResolveInside(path, name);
+    if (file.ok() || !absl::IsNotFound(file.status())) return file;
+  }
+  return absl::NotFoundError(absl::StrCat(path.string(), " holds no weights; expected ",
+                                          absl::StrJoin(kWeightFiles, ", ")));
+}
+
+// Fills in what the layout's makers use where nothing was said.
+void AssumePreprocessing(const std::string& layout, vit::v1::DataConfig* data,
+                         std::vector<std::string>* notes) {
+  const bool torchvision = layout == "torchvision";
+  std::vector<std::string> assumed;
+  if (data->mean().empty() || data->std().empty()) {
+    // torchvision's are ImageNet's; 0.5 is that of Google's weights and of timm's from them.
+    const std::vector<double> mean =
+        torchvision ? std::vector<double>{0.485, 0.456, 0.406} : std::vector<double>{0.5, 0.5, 0.5};
+    const std::vector<double> std = torchvision ? std::vector<double>{0.229, 0.224, 0.225} : mean;
+    data->mutable_mean()->Assign(mean.begin(), mean.end());
+    data->mutable_std()->Assign(std.begin(), std.end());
+    assumed.push_back(
+        absl::StrCat("mean ", absl::StrJoin(mean, " "), ", std ", absl::StrJoin(std, " ")));
+  }
+  if (!data->has_interpolation()) {
+    data->set_interpolation(torchvision ? vit::v1::INTERPOLATION_BILINEAR
+                                        : vit::v1::INTERPOLATION_BICUBIC);
+    assumed.push_back(torchvision ? "bilinear resizing" : "bicubic resizing");
+  }
+  if (!data->eval().has_crop_pct()) {
+    data->mutable_eval()->set_crop_pct(torchvision ? 0.875 : 0.9);
+    assumed.push_back(absl::StrCat("crop_pct ", data->eval().crop_pct()));
+  }
+  if (!data->has_apply_orientation()) data->set_apply_orientation(true);
+  if (!assumed.empty())
+    notes->push_back(
+        absl::StrCat("assumed, as the file does not tell: ", absl::StrJoin(assumed, ", ")));
+}
+
+void MergePreprocessing(const vit::v1::DataConfig& given, vit::v1::DataConfig* data) {
+  if (!given.mean().empty()) *data->mutable_mean() = given.mean();
+  if (!given.std().empty()) *data->mutable_std() = given.std();
+  if (given.has_interpolation()) data->set_interpolation(given.interpolation());
+  if (given.eval().has_crop_pct()) data->mutable_eval()->set_crop_pct(given.eval().crop_pct());
+  if (given.has_apply_orientation()) data->set_apply_orientation(given.apply_orientation());
+}
+
+// INVALID_ARGUMENT where the weights' shapes say otherwise than a field of `given`.
+absl::Status CheckAgainst(const vit::v1::ModelConfig& given, const vit::v1::ModelConfig& inferred) {
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  given.GetReflection()->ListFields(given, &fields);
+  for (const auto* field : fields) {
+    std::string wanted, found;
+    google::protobuf::TextFormat::PrintFieldValueToString(given, field, -1, &wanted);
+    google::protobuf::TextFormat::PrintFieldValueToString(inferred, field, -1, &found);
+    if (wanted != found) {
+      return absl::InvalidArgumentError(absl::StrCat("model.", field->name(), " is given as ",
+                                                     wanted, ", but the weights have ", found));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SetLabels(std::vector<std::string> given, std::vector<std::string> own,
+                       int num_classes, ImportedModel* model) {
+  std::vector<std::string>& labels = model->description.labels;
+  labels = given.empty() ? std::move(own) : std::move(given);
+  if (labels.empty()) {
+    for (int i = 0; i < num_classes; ++i) labels.push_back(absl::StrCat(i));
+    model->notes.push_back("no labels; the classes are called by their numbers");
+  }
+  if (static_cast<int>(labels.size()) != num_classes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "there are ", labels.size(), " labels for the head's ", num_classes, " classes"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ImportedModel> Import(const fs::path& path, const ImportOptions& options) {
+  ImportedModel model;
+  VIT_ASSIGN_OR_RETURN(TimmWeights weights, ReadWeights(path));
+  PretrainedConfig config;
+  if (fs::is_directory(path)) {
+    VIT_ASSIGN_OR_RETURN(config, ReadPretrainedConfig(path));
+  }
+  model.layout = weights.layout;
+  vit::v1::ModelConfig known = weights.config;
+  known.MergeFrom(config.model);
+  known.MergeFrom(options.model);
+  VIT_ASSIGN_OR_RETURN(model.description.model, InferModelConfig(weights.tensors, known));
+  const vit::v1::ModelConfig& inferred = model.description.model;
+  VIT_RETURN_IF_ERROR(CheckAgainst(options.model, inferred));
+  if (!known.has_num_heads() && !inferred.qk_norm()) {
+    model.notes.push_back(absl::StrCat("assumed ", inferred.num_heads(),
+                                       " heads, as is usual for a width of ",
+                                       inferred.embed_dim()));
+  }
+  model.description.preprocessing = config.preprocessing;
+  MergePreprocessing(options.preprocessing, &model.description.preprocessing);
+  AssumePreprocessing(model.layout, &model.description.preprocessing, &model.notes);
+  if (config.precision != vit::v1::PRECISION_UNSPECIFIED)
+    model.description.precision = config.precision;
+  VIT_RETURN_IF_ERROR(
+      SetLabels(options.labels, std::move(config.labels), inferred.num_classes(), &model));
+
+  const VisionTransformer module(inferred);  // allocated, never touched
+  std::set<std::string> own;
+  for (const auto& [name, tensor] : StateDict(*module)) own.insert(name);
+  std::vector<std::string> unused;
+  for (auto& [name, tensor] : weights.tensors) {
+    if (own.contains(name)) {
+      model.tensors.emplace(name, tensor);
+    } else {
+      unused.push_back(name);
+    }
+  }
+  if (!unused.empty())
+    model.notes.push_back(absl::StrCat("not used: ", absl::StrJoin(unused, ", ")));
+  VIT_RETURN_IF_ERROR(CheckWeightsFit(model.tensors, *module));
+  return model;
+}
+
+}  // namespace
+
+absl::StatusOr<TimmWeights> ReadWeights(const fs::path& path) {
+  return CatchExceptions("read weights", [&]() -> absl::StatusOr<TimmWeights> {
+    VIT_ASSIGN_OR_RETURN(const fs::path file, WeightFile(path));
+    VIT_ASSIGN_OR_RETURN(const TensorFile tensors, ReadTensorFile(file));
+    absl::StatusOr<TimmWeights> weights = ToTimmLayout(tensors.tensors);
+    if (!weights.ok()) return Annotate(weights.status(), file.string());
+    return weights;
+  });
+}
+
+absl::StatusOr<ImportedModel> ImportModel(const fs::path& path, const ImportOptions& options) {
+  return CatchExceptions("import", [&]() -> absl::StatusOr<ImportedModel> {
+    absl::StatusOr<ImportedModel> model = Import(path, options);
+    if (!model.ok()) return Annotate(model.status(), path.string());
+    return model;
+  });
+}
+
+}  // namespace vit

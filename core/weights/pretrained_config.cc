@@ -1,0 +1,242 @@
+#include "core/weights/pretrained_config.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "core/base/file.h"
+#include "core/base/status.h"
+#include "core/model/model_config.h"
+#include "proto/spec_text.h"
+
+namespace vit {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+constexpr int64_t kMaxFileBytes = int64_t{64} << 20;
+constexpr int kMaxLabels = 1'000'000;
+
+absl::StatusOr<Json> ReadJson(const fs::path& path) {
+  VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
+  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object())
+    return absl::InvalidArgumentError(absl::StrCat(path.string(), " holds no JSON object"));
+  return json;
+}
+
+// The member, null where there is none.
+const Json& Member(const Json& object, const char* name) {
+  static const Json* const null = new Json;
+  const auto found = object.is_object() ? object.find(name) : object.end();
+  return object.is_object() && found != object.end() ? *found : *null;
+}
+
+// A side, of a number or of two equal ones.
+std::optional<int> Side(const Json& json) {
+  if (json.is_number_integer()) return json.get<int>();
+  if (json.is_array() && json.size() == 2 && json[0].is_number_integer() && json[0] == json[1])
+    return json[0].get<int>();
+  return std::nullopt;
+}
+
+template <typename Values>
+void SetNumbers(const Json& json, Values* values) {
+  if (!json.is_array() || json.size() != 3) return;
+  if (!std::all_of(json.begin(), json.end(), [](const Json& j) { return j.is_number(); })) return;
+  values->Clear();
+  for (const Json& value : json) values->Add(value.get<double>());
+}
+
+void SetInterpolation(const std::string& name, vit::v1::DataConfig* data) {
+  if (name == "bilinear") data->set_interpolation(vit::v1::INTERPOLATION_BILINEAR);
+  if (name == "bicubic") data->set_interpolation(vit::v1::INTERPOLATION_BICUBIC);
+}
+
+// The model of the preset of timm's name, without its tag ("vit_base_patch16_224.augreg_in21k").
+void SetArchitecture(const std::string& architecture, vit::v1::ModelConfig* model) {
+  const std::string name = architecture.substr(0, architecture.find('.'));
+  for (const auto& [preset, text] : ModelPresetTexts()) {
+    vit::v1::TrainingSpec spec;
+    if (preset == name && ParseMessageText(text, &spec).ok()) *model = spec.model();
+  }
+}
+
+// timm's arguments that weights tell as well, or that only matter before or while training.
+bool SaysNothingNew(const std::string& argument) {
+  static const auto* const names = new std::set<std::string>{
+      "img_size",       "patch_size",      "in_chans",       "num_classes",     "embed_dim",
+      "depth",          "qkv_bias",        "proj_bias",      "class_token",     "reg_tokens",
+      "no_embed_class", "pre_norm",        "final_norm",     "qk_norm",         "drop_rate",
+      "pos_drop_rate",  "patch_drop_rate", "proj_drop_rate", "attn_drop_rate",  "drop_path_rate",
+      "weight_init",    "pos_embed",       "fix_init",       "strict_img_size", "dynamic_img_pad"};
+  return names->contains(argument);
+}
+
+absl::Status SetModelArguments(const Json& arguments, vit::v1::ModelConfig* model) {
+  if (!arguments.is_object()) return absl::OkStatus();
+  for (const auto& [name, value] : arguments.items()) {
+    if (name == "num_heads" && value.is_number_integer()) {
+      model->set_num_heads(value.get<int>());
+    } else if (name == "mlp_ratio" && value.is_number()) {
+      model->set_mlp_ratio(value.get<double>());
+    } else if (name == "init_values" && value.is_number()) {
+      model->set_init_values(value.get<double>());
+    } else if (name == "dynamic_img_size" && value.is_boolean()) {
+      model->set_dynamic_image_size(value.get<bool>());
+    } else if (name == "fc_norm" && (value.is_boolean() || value.is_null())) {
+      continue;  // the weights have it or not
+    } else if (name == "global_pool" && value.is_string()) {
+      const std::string pool = value.get<std::string>();
+      if (pool == "token") model->set_global_pool(vit::v1::GLOBAL_POOL_TOKEN);
+      if (pool == "avg") model->set_global_pool(vit::v1::GLOBAL_POOL_AVG);
+      if (pool == "max") model->set_global_pool(vit::v1::GLOBAL_POOL_MAX);
+      if (!model->has_global_pool())
+        return absl::InvalidArgumentError(
+            absl::StrCat("global_pool '", pool, "' is not supported"));
+    } else if (!SaysNothingNew(name) && !value.is_null()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("model_args '", name, "' = ", value.dump(), " is not supported"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadTimm(const Json& json, PretrainedConfig* config) {
+  if (Member(json, "architecture").is_string())
+    SetArchitecture(json["architecture"].get<std::string>(), &config->model);
+  VIT_RETURN_IF_ERROR(SetModelArguments(Member(json, "model_args"), &config->model));
+  if (!Member(json, "model_args").contains("global_pool") &&
+      Member(json, "global_pool").is_string())
+    VIT_RETURN_IF_ERROR(SetModelArguments({{"global_pool", json["global_pool"]}}, &config->model));
+  // Newer files keep these together, older ones side by side with the rest.
+  const Json& cfg = Member(json, "pretrained_cfg").is_object() ? json["pretrained_cfg"] : json;
+  SetNumbers(Member(cfg, "mean"), config->preprocessing.mutable_mean());
+  SetNumbers(Member(cfg, "std"), config->preprocessing.mutable_std());
+  if (Member(cfg, "interpolation").is_string())
+    SetInterpolation(cfg["interpolation"].get<std::string>(), &config->preprocessing);
+  if (Member(cfg, "crop_pct").is_number())
+    config->preprocessing.mutable_eval()->set_crop_pct(cfg["crop_pct"].get<double>());
+  const Json& labels =
+      Member(json, "label_names").is_array() ? json["label_names"] : Member(cfg, "label_names");
+  if (labels.is_array() && labels.size() <= kMaxLabels) {
+    for (const Json& label : labels) {
+      if (label.is_string()) config->labels.push_back(label.get<std::string>());
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadHuggingFace(const Json& json, PretrainedConfig* config) {
+  if (Member(json, "num_attention_heads").is_number_integer())
+    config->model.set_num_heads(json["num_attention_heads"].get<int>());
+  if (Member(json, "layer_norm_eps").is_number())
+    config->model.set_layer_norm_eps(json["layer_norm_eps"].get<double>());
+  if (const auto side = Side(Member(json, "image_size"))) config->model.set_image_size(*side);
+  const Json& activation = Member(json, "hidden_act");
+  if (activation.is_string() && activation != "gelu") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("hidden_act ", activation.dump(), " is not supported; only exact gelu is"));
+  }
+  const Json& labels = Member(json, "id2label");
+  if (labels.is_object() && labels.size() <= kMaxLabels) {
+    config->labels.resize(labels.size());
+    for (const auto& [key, label] : labels.items()) {
+      int index;
+      if (!absl::SimpleAtoi(key, &index) || index < 0 || index >= static_cast<int>(labels.size()) ||
+          !label.is_string()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("id2label '", key, "' is no class of ", labels.size()));
+      }
+      config->labels[index] = label.get<std::string>();
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Hugging Face's image processor.
+void ReadProcessor(const Json& json, vit::v1::DataConfig* data) {
+  SetNumbers(Member(json, "image_mean"), data->mutable_mean());
+  SetNumbers(Member(json, "image_std"), data->mutable_std());
+  const Json& resample = Member(json, "resample");  // Pillow's numbers
+  if (resample.is_number_integer()) {
+    SetInterpolation(resample == 2 ? "bilinear" : resample == 3 ? "bicubic" : "", data);
+  }
+  // The whole picture goes in, unless a crop follows.
+  double crop_pct = 1;
+  const Json& size = Member(json, "size");
+  const Json& crop = Member(json, "crop_size");
+  const auto side_of = [](const Json& json) {
+    for (const char* name : {"shortest_edge", "height"}) {
+      if (Member(json, name).is_number()) return Member(json, name).get<double>();
+    }
+    return json.is_number() ? json.get<double>() : 0.0;
+  };
+  if (Member(json, "do_center_crop") == true && side_of(size) > 0 && side_of(crop) > 0)
+    crop_pct = std::min(1.0, side_of(crop) / side_of(size));
+  data->mutable_eval()->set_crop_pct(crop_pct);
+}
+
+absl::Status FromJson(const Json& json, google::protobuf::Message* message) {
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;  // files of other versions load
+  const auto status = google::protobuf::util::JsonStringToMessage(json.dump(), message, options);
+  if (status.ok()) return absl::OkStatus();
+  return absl::InvalidArgumentError(std::string(status.message().data(), status.message().size()));
+}
+
+absl::Status ReadOwn(const Json& own, PretrainedConfig* config) {
+  VIT_RETURN_IF_ERROR(FromJson(Member(own, "model"), &config->model));
+  if (Member(own, "precision").is_string())
+    vit::v1::Precision_Parse(own["precision"].get<std::string>(), &config->precision);
+  return FromJson(Member(own, "preprocessing"), &config->preprocessing);
+}
+
+absl::Status ReadConfig(const fs::path& path, PretrainedConfig* config) {
+  VIT_ASSIGN_OR_RETURN(const Json json, ReadJson(path));
+  if (Member(json, "vitd").is_object()) {
+    return Annotate(ReadOwn(json["vitd"], config), path.string());
+  }
+  const bool hugging_face = json.contains("model_type") && json.contains("hidden_size");
+  return Annotate(hugging_face ? ReadHuggingFace(json, config) : ReadTimm(json, config),
+                  path.string());
+}
+
+}  // namespace
+
+absl::StatusOr<PretrainedConfig> ReadPretrainedConfig(const fs::path& directory) {
+  return CatchExceptions(
+      absl::StrCat("read ", directory.string()), [&]() -> absl::StatusOr<PretrainedConfig> {
+        PretrainedConfig config;
+        // Each of the files is read where it is there.
+        const auto with = [&](const char* name, auto read) -> absl::Status {
+          const absl::StatusOr<fs::path> path = ResolveInside(directory, name);
+          if (absl::IsNotFound(path.status())) return absl::OkStatus();
+          return path.ok() ? read(*path) : path.status();
+        };
+        VIT_RETURN_IF_ERROR(
+            with("config.json", [&](const fs::path& path) { return ReadConfig(path, &config); }));
+        VIT_RETURN_IF_ERROR(
+            with("preprocessor_config.json", [&](const fs::path& path) -> absl::Status {
+              VIT_ASSIGN_OR_RETURN(const Json processor, ReadJson(path));
+              ReadProcessor(processor, &config.preprocessing);
+              return absl::OkStatus();
+            }));
+        VIT_RETURN_IF_ERROR(with("labels.txt", [&](const fs::path& path) -> absl::Status {
+          VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
+          config.labels = absl::StrSplit(text, '\n');
+          if (config.labels.back().empty()) config.labels.pop_back();
+          return absl::OkStatus();
+        }));
+        return config;
+      });
+}
+
+}  // namespace vit

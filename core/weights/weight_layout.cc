@@ -1,0 +1,244 @@
+#include "core/weights/weight_layout.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "core/base/status.h"
+
+namespace vit {
+namespace {
+
+using Tensors = std::map<std::string, at::Tensor>;
+// Parts of names with the dots around them, and what they become; applied in order.
+using Renames = std::vector<std::pair<std::string, std::string>>;
+
+const Renames& TimmRenames() {
+  static const auto* const renames = new Renames{
+      {".register_tokens", ".reg_token"},
+      {".gamma_1", ".ls1.gamma"},
+      {".gamma_2", ".ls2.gamma"},
+  };
+  return *renames;
+}
+
+const Renames& HuggingFaceRenames() {
+  static const auto* const renames = new Renames{
+      {".embeddings.cls_token", ".cls_token"},
+      {".embeddings.distillation_token", ".dist_token"},
+      {".embeddings.register_tokens", ".reg_token"},
+      {".embeddings.position_embeddings", ".pos_embed"},
+      {".embeddings.patch_embeddings.projection.", ".patch_embed.proj."},
+      {".encoder.layer.", ".blocks."},
+      {".attention.attention.", ".attn."},
+      {".attention.output.dense.", ".attn.proj."},
+      {".intermediate.dense.", ".mlp.fc1."},
+      {".output.dense.", ".mlp.fc2."},
+      {".layernorm_before.", ".norm1."},
+      {".layernorm_after.", ".norm2."},
+      {".layer_scale1.lambda1", ".ls1.gamma"},
+      {".layer_scale2.lambda1", ".ls2.gamma"},
+      {".layernorm.", ".norm."},
+      {".classifier.", ".head."},
+      {".cls_classifier.", ".head."},
+      {".distillation_classifier.", ".head_dist."},
+  };
+  return *renames;
+}
+
+const Renames& TorchvisionRenames() {
+  static const auto* const renames = new Renames{
+      {".class_token", ".cls_token"},
+      {".conv_proj.", ".patch_embed.proj."},
+      {".encoder.pos_embedding", ".pos_embed"},
+      {".encoder.layers.encoder_layer_", ".blocks."},
+      {".ln_1.", ".norm1."},
+      {".ln_2.", ".norm2."},
+      {".self_attention.in_proj_", ".attn.qkv."},
+      {".self_attention.out_proj.", ".attn.proj."},
+      {".mlp.0.", ".mlp.fc1."},
+      {".mlp.3.", ".mlp.fc2."},
+      {".mlp.linear_1.", ".mlp.fc1."},
+      {".mlp.linear_2.", ".mlp.fc2."},
+      {".encoder.ln.", ".norm."},
+      {".heads.head.", ".head."},
+      {".heads.pre_logits.", ".pre_logits.fc."},
+  };
+  return *renames;
+}
+
+const Renames& SharedNormRenames() {
+  static const auto* const renames = new Renames{
+      {".proj.", ".attn.proj."},
+      {".fc1.", ".mlp.fc1."},
+      {".fc2.", ".mlp.fc2."},
+      {".qkv.", ".attn.qkv."},
+      {".patch_norm.", ".patch_embed.input_norm."},
+      {".patch_proj.", ".patch_embed.proj."},
+      {".embed_norm.", ".patch_embed.norm."},
+  };
+  return *renames;
+}
+
+const Renames& BatchNormRenames() {
+  static const auto* const renames = new Renames{
+      {".patchify.", ".patch_embed.proj."},
+      {".fc1.", ".mlp.fc1."},
+      {".fc2.", ".mlp.fc2."},
+      {".qkv.", ".attn.qkv."},
+      {".head.1.", ".pre_logits.fc."},
+      {".head.3.", ".head."},
+  };
+  return *renames;
+}
+
+absl::StatusOr<Tensors> Rename(const Tensors& tensors, const Renames& renames) {
+  Tensors renamed;
+  for (const auto& [name, tensor] : tensors) {
+    std::string dotted = absl::StrCat(".", name);
+    for (const auto& [from, to] : renames) absl::StrReplaceAll({{from, to}}, &dotted);
+    if (!renamed.emplace(dotted.substr(1), tensor).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("two tensors mean ", dotted.substr(1), ", one of them '", name, "'"));
+    }
+  }
+  return renamed;
+}
+
+// Joins "<block>.attn.query.weight", key and value to "<block>.attn.qkv.weight"; biases too.
+absl::Status JoinQkv(Tensors* tensors) {
+  constexpr std::array<const char*, 3> kParts = {".attn.query.", ".attn.key.", ".attn.value."};
+  std::vector<std::string> queries;
+  for (const auto& [name, tensor] : *tensors) {
+    if (absl::StrContains(name, kParts[0])) queries.push_back(name);
+  }
+  for (const std::string& query : queries) {
+    std::vector<at::Tensor> parts;
+    for (const char* part : kParts) {
+      const std::string name = absl::StrReplaceAll(query, {{kParts[0], part}});
+      const auto found = tensors->find(name);
+      if (found == tensors->end() || found->second.sizes() != tensors->at(query).sizes()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("'", name, "' is missing or not shaped as '", query, "'"));
+      }
+      parts.push_back(found->second);
+    }
+    tensors->emplace(absl::StrReplaceAll(query, {{kParts[0], ".attn.qkv."}}), at::cat(parts, 0));
+    for (const char* part : kParts) tensors->erase(absl::StrReplaceAll(query, {{kParts[0], part}}));
+  }
+  return absl::OkStatus();
+}
+
+Tensors WithoutPrefix(const Tensors& tensors, std::initializer_list<const char*> prefixes) {
+  Tensors stripped;
+  for (const auto& [name, tensor] : tensors) {
+    absl::string_view rest = name;
+    for (const char* prefix : prefixes) {
+      if (absl::ConsumePrefix(&rest, prefix)) break;
+    }
+    stripped.emplace(std::string(rest), tensor);
+  }
+  return stripped;
+}
+
+absl::StatusOr<TimmWeights> FromTimm(const Tensors& tensors) {
+  TimmWeights weights{.layout = "timm", .tensors = {}, .config = {}};
+  VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(tensors, TimmRenames()));
+  return weights;
+}
+
+absl::StatusOr<TimmWeights> FromHuggingFace(const Tensors& tensors) {
+  TimmWeights weights{.layout = "Hugging Face", .tensors = {}, .config = {}};
+  VIT_ASSIGN_OR_RETURN(
+      weights.tensors,
+      Rename(WithoutPrefix(tensors, {"vit.", "deit.", "dinov2.", "dinov2_with_registers."}),
+             HuggingFaceRenames()));
+  // What transformers' configurations set by default; config.json may say other.
+  weights.config.set_layer_norm_eps(weights.tensors.contains("blocks.0.ls1.gamma") ? 1e-6 : 1e-12);
+  return weights;
+}
+
+absl::StatusOr<TimmWeights> FromTorchvision(const Tensors& tensors) {
+  TimmWeights weights{.layout = "torchvision", .tensors = {}, .config = {}};
+  VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(tensors, TorchvisionRenames()));
+  return weights;
+}
+
+absl::StatusOr<TimmWeights> FromSharedNorm(const Tensors& tensors) {
+  TimmWeights weights{.layout = "shared-norm", .tensors = {}, .config = {}};
+  VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(tensors, SharedNormRenames()));
+  at::Tensor& projection = weights.tensors["patch_embed.proj.weight"];  // [D, 3 P P]
+  const int64_t values = projection.defined() && projection.dim() == 2 ? projection.size(1) : 0;
+  const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(values) / 3)));
+  if (values == 0 || 3 * side * side != values) {
+    return absl::InvalidArgumentError("patch_proj.weight is no matrix over square RGB patches");
+  }
+  projection = projection.reshape({projection.size(0), 3, side, side});
+  weights.config.set_shared_norm(true);
+  weights.config.set_patch_norm(true);
+  weights.config.set_proj_bias(false);
+  weights.config.set_final_norm(false);
+  weights.config.set_layer_norm_eps(1e-5);
+  return weights;
+}
+
+absl::StatusOr<TimmWeights> FromBatchNorm(const Tensors& tensors) {
+  TimmWeights weights{.layout = "batch-norm", .tensors = {}, .config = {}};
+  VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(tensors, BatchNormRenames()));
+  for (auto& [name, tensor] : weights.tensors) {
+    // 1 x 1 convolutions.
+    if (absl::StartsWith(name, "blocks.") && tensor.dim() == 4) tensor = tensor.flatten(1);
+  }
+  weights.config.set_norm_layer(vit::v1::NORM_LAYER_BATCH_NORM);
+  weights.config.set_attn_proj(false);
+  weights.config.set_final_norm(false);
+  weights.config.set_scale_by_embed_dim(true);
+  weights.config.set_global_pool(vit::v1::GLOBAL_POOL_FLATTEN);
+  weights.config.set_pos_embed(vit::v1::POSITION_EMBEDDING_NONE);
+  weights.config.set_representation_activation(vit::v1::REPRESENTATION_ACTIVATION_GELU);
+  return weights;
+}
+
+bool AnyNameContains(const Tensors& tensors, absl::string_view part) {
+  return std::any_of(tensors.begin(), tensors.end(),
+                     [&](const auto& item) { return absl::StrContains(item.first, part); });
+}
+
+absl::StatusOr<TimmWeights> Recognise(const Tensors& tensors) {
+  if (IsGoogleLayout(tensors)) return FromGoogleLayout(tensors);
+  if (tensors.contains("patchify.weight")) return FromBatchNorm(tensors);
+  if (tensors.contains("patch_proj.weight")) return FromSharedNorm(tensors);
+  if (tensors.contains("conv_proj.weight")) return FromTorchvision(tensors);
+  if (AnyNameContains(tensors, "embeddings.patch_embeddings.projection.")) {
+    return FromHuggingFace(tensors);
+  }
+  if (tensors.contains("patch_embed.proj.weight")) return FromTimm(tensors);
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : tensors) {
+    if (names.size() < 3) names.push_back(name);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("no Vision Transformer that is known here: ", tensors.size(), " tensors",
+                   names.empty() ? "" : absl::StrCat(", such as ", absl::StrJoin(names, ", ")),
+                   "; timm's, Hugging Face's, torchvision's and Google's names are read"));
+}
+
+}  // namespace
+
+absl::StatusOr<TimmWeights> ToTimmLayout(const Tensors& tensors) {
+  VIT_ASSIGN_OR_RETURN(TimmWeights weights, Recognise(tensors));
+  VIT_RETURN_IF_ERROR(JoinQkv(&weights.tensors));
+  return weights;
+}
+
+}  // namespace vit

@@ -1,0 +1,203 @@
+// Publishing, importing and serving models through a whole daemon.
+#include "server/model_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/daemon.h"
+#include "tests/core/data/testing.h"
+#include "tests/server/testing.h"
+
+namespace vit {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class ModelServiceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    config_.state_dir = (folder_.path() / "state").string();
+    config_.listen = "127.0.0.1:0";
+    config_.metrics_listen = "127.0.0.1:0";
+    config_.device = "cpu";
+    config_.threads = 1;
+    fs::create_directories(folder_.path() / "weights");
+    config_.data_roots = {(folder_.path() / "weights").string()};
+    Start();
+  }
+  void Start() {
+    auto daemon = Daemon::Create(config_, &logger_);
+    ASSERT_TRUE(daemon.ok()) << daemon.status();
+    daemon_ = *std::move(daemon);
+    client_ = std::make_unique<Client>(daemon_->grpc_port());
+  }
+  void Restart() {
+    daemon_->Shutdown(absl::Now() + absl::Seconds(60));
+    daemon_.reset();
+    Start();
+  }
+
+  grpc::Status Publish(const std::string& run, const std::string& name,
+                       vit::v1::ModelVersion* model = nullptr) {
+    vit::v1::PublishRunRequest request;
+    request.set_run(run);
+    request.set_name(name);
+    vit::v1::PublishRunResponse response;
+    const grpc::Status status =
+        client_->models().PublishRun(NewContext().get(), request, &response);
+    if (model != nullptr) *model = response.model();
+    return status;
+  }
+  grpc::Status Import(const std::string& path, vit::v1::ImportModelResponse* response) {
+    vit::v1::ImportModelRequest request;
+    request.set_path(path);
+    request.set_name("imported");
+    return client_->models().ImportModel(NewContext().get(), request, response);
+  }
+  vit::v1::ListModelsResponse List(const std::string& model = "") {
+    vit::v1::ListModelsRequest request;
+    request.set_model(model);
+    vit::v1::ListModelsResponse response;
+    const grpc::Status status =
+        client_->models().ListModels(NewContext().get(), request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response;
+  }
+  // The first picture's best class, and who said so.
+  vit::v1::ClassifyResponse Classify(const std::string& model) {
+    vit::v1::ClassifyResponse response;
+    const grpc::Status status =
+        client_->Classify({Encode(SmoothImage(40, 30), ".png")}, model, &response);
+    EXPECT_TRUE(status.ok()) << model << ": " << status.error_message();
+    return response;
+  }
+
+  TemporaryFolder folder_;
+  ServerConfig config_;
+  Logger logger_{LogFormat::kText, LogLevel::kError};
+  std::unique_ptr<Daemon> daemon_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(ModelServiceTest, APublishedRunAnswersAsTheRunDoesAndOutlivesIt) {
+  const std::string run = client_->Start(TinySpec(16)).id();
+  client_->AwaitEnd(run);
+  vit::v1::ModelVersion model;
+  const grpc::Status published = Publish(run, "pets", &model);
+  ASSERT_TRUE(published.ok()) << published.error_message();
+  EXPECT_EQ(model.version(), 1);
+  EXPECT_TRUE(model.has_accuracy());
+  const vit::v1::ClassifyResponse by_run = Classify("run:" + run);
+  const vit::v1::ClassifyResponse by_name = Classify("pets");
+  EXPECT_EQ(by_name.model().model(), "pets");
+  EXPECT_EQ(by_name.model().version(), 1);
+  EXPECT_EQ(by_name.model().run(), run);
+  ASSERT_EQ(by_name.results_size(), 1);
+  EXPECT_EQ(by_name.results(0).SerializeAsString(), by_run.results(0).SerializeAsString());
+  EXPECT_TRUE(List().models(0).loaded());
+
+  vit::v1::DeleteRunRequest remove;
+  remove.set_run(run);
+  vit::v1::DeleteRunResponse removed;
+  ASSERT_TRUE(client_->training().DeleteRun(NewContext().get(), remove, &removed).ok());
+  Restart();
+  EXPECT_EQ(Classify("pets@1").results(0).SerializeAsString(),
+            by_run.results(0).SerializeAsString());
+}
+
+TEST_F(ModelServiceTest, ANewVersionTakesOverAndTheOldOneStaysByItsNumber) {
+  const std::string first = client_->Start(TinySpec(8)).id();
+  client_->AwaitEnd(first);
+  ASSERT_TRUE(Publish(first, "pets").ok());
+  EXPECT_EQ(Classify("pets").model().version(), 1);
+  ASSERT_TRUE(Publish(first, "pets").ok());
+  // The old version answers until the new one is in memory.
+  while (Classify("pets").model().version() == 1) {
+  }
+  EXPECT_EQ(Classify("pets@1").model().version(), 1);
+  EXPECT_EQ(List().models_size(), 2);
+  EXPECT_EQ(List("pets@1").models(0).labels_size(), 10);
+
+  vit::v1::RemoveModelRequest remove;
+  remove.set_model("pets@2");
+  vit::v1::RemoveModelResponse removed;
+  ASSERT_TRUE(client_->models().RemoveModel(NewContext().get(), remove, &removed).ok());
+  EXPECT_EQ(removed.versions(), 1);
+  EXPECT_EQ(Classify("pets").model().version(), 1);
+}
+
+TEST_F(ModelServiceTest, ARunStartsFromAModelOfTheRepository) {
+  const std::string run = client_->Start(TinySpec(8)).id();
+  client_->AwaitEnd(run);
+  ASSERT_TRUE(Publish(run, "pets").ok());
+  vit::v1::TrainingSpec spec = TinySpec(8);
+  spec.set_init("model:pets");
+  const std::string second = client_->Start(spec).id();
+  client_->AwaitEnd(second);
+  const vit::v1::StatusResponse status = client_->Status(second);
+  EXPECT_EQ(status.run().state(), vit::v1::RUN_STATE_SUCCEEDED) << status.run().message();
+  EXPECT_EQ(status.spec().init(), "model:pets@1");
+
+  spec.set_init("model:dogs");
+  vit::v1::StartTrainingRequest request;
+  *request.mutable_spec() = spec;
+  vit::v1::StartTrainingResponse response;
+  const grpc::Status refused =
+      client_->training().StartTraining(NewContext().get(), request, &response);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_THAT(refused.error_message(), HasSubstr("init model:dogs: no model 'dogs'"));
+}
+
+TEST_F(ModelServiceTest, WeightsAreImportedFromUnderTheDataRootsAlone) {
+  const fs::path weights = folder_.path() / "weights";
+  fs::copy(fs::path(VIT_SOURCE_DIR) / "tests/data/parity/transformers", weights / "hf");
+  vit::v1::ImportModelResponse response;
+  const grpc::Status status = Import((weights / "hf").string(), &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.model().source(), "Hugging Face");
+  EXPECT_EQ(Classify("imported").model().run(), "");
+
+  EXPECT_EQ(Import("/etc/hostname", &response).error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(Import((weights / "none").string(), &response).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  fs::create_symlink("/etc/hostname", weights / "hf/labels.txt");
+  const grpc::Status link = Import((weights / "hf").string(), &response);
+  EXPECT_EQ(link.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_THAT(link.error_message(), HasSubstr("leads out of its folder"));
+}
+
+TEST_F(ModelServiceTest, LoadingAndUnloadingSayWhatIsThere) {
+  const std::string run = client_->Start(TinySpec(8)).id();
+  client_->AwaitEnd(run);
+  ASSERT_TRUE(Publish(run, "pets").ok());
+  EXPECT_FALSE(List().models(0).loaded());
+  vit::v1::UnloadModelRequest unload;
+  unload.set_model("pets");
+  vit::v1::UnloadModelResponse unloaded;
+  EXPECT_EQ(client_->models().UnloadModel(NewContext().get(), unload, &unloaded).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
+  vit::v1::LoadModelRequest load;
+  load.set_model("pets");
+  vit::v1::LoadModelResponse loaded;
+  EXPECT_TRUE(client_->models().LoadModel(NewContext().get(), load, &loaded).ok());
+  EXPECT_TRUE(List().models(0).loaded());
+  EXPECT_TRUE(client_->models().UnloadModel(NewContext().get(), unload, &unloaded).ok());
+  EXPECT_FALSE(List().models(0).loaded());
+}
+
+TEST_F(ModelServiceTest, WhatCannotBePublishedIsSaid) {
+  EXPECT_EQ(Publish("none", "pets").error_code(), grpc::StatusCode::NOT_FOUND);
+  const std::string run = client_->Start(TinySpec(8)).id();
+  client_->AwaitEnd(run);
+  const grpc::Status name = Publish(run, "my pets");
+  EXPECT_EQ(name.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(name.error_message(), HasSubstr("model name 'my pets'"));
+}
+
+}  // namespace
+}  // namespace vit
