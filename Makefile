@@ -2,16 +2,18 @@
 #
 # JOBS=N        compile and test jobs (default: one per core, at most one per 2 GiB of memory)
 # LINT=all      `make lint` runs clang-tidy on every file, not only on changed ones
+# FUZZ_SECONDS=N  how long `make fuzz` runs each fuzzer (default: 300)
 # BENCH=GLOB    `make bench` runs only the programs of that name, less its _bench
 
 JOBS ?= $(shell awk -v n="$$(nproc)" '/MemTotal/ {m = int($$2 / 2097152); print m < 1 ? 1 : m < n ? m : n}' /proc/meminfo)
 LINT ?= changed
+FUZZ_SECONDS ?= 300
 BENCH ?= *
 IMAGE ?= vitd
 CTEST := ctest --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap build all demo test bench format lint test-asan test-tsan image clean
+.PHONY: help bootstrap build all demo test bench format lint test-asan test-tsan fuzz image clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +45,16 @@ TSAN_ROOMS := base data runs server
 test-tsan: bootstrap build/tsan/build.ninja ## Tests of base, data, runs and server under ThreadSanitizer
 	@cmake --build build/tsan -j $(JOBS) -t $(TSAN_ROOMS:%=%_tests)
 	@cd build/tsan && $(CTEST) -L '^($(subst $() ,|,$(TSAN_ROOMS)))$$'
+
+FUZZERS := safetensors npz pytorch index
+fuzz: bootstrap build/fuzz/build.ninja ## Fuzz the readers of weights (needs `scripts/bootstrap --dev`)
+	@cmake --build build/fuzz -j $(JOBS) -t fuzz_tests
+	@set -e; for name in $(FUZZERS); do \
+	  echo "== $$name"; mkdir -p build/fuzz/corpus/$$name; \
+	  LSAN_OPTIONS=suppressions=tests/lsan.supp build/fuzz/bin/$${name}_fuzzer -max_total_time=$(FUZZ_SECONDS) \
+	    -max_len=16384 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix=build/fuzz/$$name- \
+	    build/fuzz/corpus/$$name tests/fuzz/corpus/$$name; \
+	done
 
 format: ## Format every C++ file (needs `scripts/bootstrap --dev`)
 	@git ls-files -co --exclude-standard '*.h' '*.cc' | xargs -r clang-format -i

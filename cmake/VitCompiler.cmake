@@ -21,12 +21,24 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
 
 if(VIT_SANITIZE)
-  # The checks that are added make GCC 12 see uninitialised values where there are none.
-  add_compile_options(-fsanitize=${VIT_SANITIZE} -fno-omit-frame-pointer -Wno-maybe-uninitialized)
+  add_compile_options(-fsanitize=${VIT_SANITIZE} -fno-omit-frame-pointer)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # The checks that are added make GCC 12 see uninitialised values where there are none.
+    add_compile_options(-Wno-maybe-uninitialized)
+  endif()
   add_link_options(-fsanitize=${VIT_SANITIZE})
   if(VIT_SANITIZE MATCHES "undefined")
     # LibTorch and gRPC hide type information that -fsanitize=vptr would need.
     add_compile_options(-fno-sanitize=vptr)
     add_link_options(-fno-sanitize=vptr)
   endif()
+endif()
+
+if(VIT_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "VIT_FUZZ needs clang, for libFuzzer: use the preset fuzz, or set CMAKE_CXX_COMPILER=clang++")
+  endif()
+  # Anything found ends the run. The definition is fuzzing's usual one: no checksum stands in the fuzzer's way.
+  add_compile_options(-fsanitize=fuzzer-no-link -fno-sanitize-recover=all)
+  add_compile_definitions(FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION=1)
 endif()
