@@ -1,6 +1,7 @@
 #include "core/infer/model_repository.h"
 
 #include <google/protobuf/util/json_util.h>
+#include <malloc.h>
 
 #include <algorithm>
 #include <optional>
@@ -239,7 +240,7 @@ absl::StatusOr<vit::v1::ImportModelResponse> ModelRepository::Import(
     const vit::v1::ImportModelRequest& request, const fs::path& path) {
   VIT_RETURN_IF_ERROR(CheckName(request.name()));
   VIT_ASSIGN_OR_RETURN(
-      const ImportedModel imported,
+      ImportedModel imported,
       ImportModel(path, {.model = request.model(),
                          .preprocessing = request.preprocessing(),
                          .labels = {request.labels().begin(), request.labels().end()}}));
@@ -253,6 +254,10 @@ absl::StatusOr<vit::v1::ImportModelResponse> ModelRepository::Import(
                          return WriteModel(directory, imported.tensors, imported.description);
                        }));
   response.mutable_notes()->Assign(imported.notes.begin(), imported.notes.end());
+  imported = {};
+  // The process keeps what it frees for training's next step (PrepareComputeProcess); an import's
+  // memory would only come on top of that of the model that is loaded next.
+  malloc_trim(0);
   return response;
 }
 
