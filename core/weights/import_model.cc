@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/file.h"
@@ -163,7 +164,9 @@ absl::StatusOr<TimmWeights> ReadWeights(const fs::path& path) {
 absl::StatusOr<ImportedModel> ImportModel(const fs::path& path, const ImportOptions& options) {
   return CatchExceptions("import", [&]() -> absl::StatusOr<ImportedModel> {
     absl::StatusOr<ImportedModel> model = Import(path, options);
-    if (!model.ok()) return Annotate(model.status(), path.string());
+    // Some messages name the file already.
+    if (!model.ok() && !absl::StrContains(model.status().message(), path.string()))
+      return Annotate(model.status(), path.string());
     return model;
   });
 }
