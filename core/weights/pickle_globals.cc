@@ -55,6 +55,7 @@ constexpr PickleGlobal kGlobals[] = {
     {"collections", "defaultdict", Role::kOpaque},
     {"collections", "Counter", Role::kOpaque},
     {"pathlib", "PosixPath", Role::kOpaque},
+    {"pathlib._local", "PosixPath", Role::kOpaque},  // Python 3.13's name of it
     {"builtins", "set", Role::kOpaque},
     {"__builtin__", "set", Role::kOpaque},
     {"_codecs", "encode", Role::kOpaque},

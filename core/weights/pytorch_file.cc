@@ -110,11 +110,15 @@ absl::Status CheckTensor(const ZipArchive& archive, const std::string& prefix,
                 __builtin_add_overflow(last, reach, &last));
   }
   const uint64_t values = storage_bytes / item_bytes;
-  if (overflow || *bytes > storage_bytes || static_cast<uint64_t>(tensor.offset) > values ||
-      (*bytes > 0 && last >= values)) {
+  if (overflow || static_cast<uint64_t>(tensor.offset) > values || (*bytes > 0 && last >= values)) {
     return absl::InvalidArgumentError(
         absl::StrCat("shape ", ShapeText(tensor.sizes), " with strides ", ShapeText(tensor.strides),
                      " from value ", tensor.offset, " leaves its storage of ", values, " values"));
+  }
+  if (*bytes > storage_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat("shape ", ShapeText(tensor.sizes),
+                                                   " is expanded from a storage of ", values,
+                                                   " values; save its .clone()"));
   }
   Storage& needed = (*storages)[storage.key];
   needed.entry = entry;

@@ -197,9 +197,10 @@ void AddTensors(std::vector<BadFile>* files) {
   tensor("a size of 2^62", Tensor(storage, Int(0), Int(large), Int(1)), "leaves its storage");
   tensor("a size of 2^62 that stays in place", Tensor(storage, Int(0), Int(large), Int(0)),
          "leaves its storage");
+  tensor("one value seen as five", Tensor(storage, Int(0), Int(5), Int(0)), "is expanded from a");
   tensor("2^60 values in one place",
          Tensor(storage, Int(0), Int(1 << 30) + Int(1 << 30), Int(0) + Int(0)),
-         "leaves its storage");
+         "is expanded from a storage of 4 values; save its .clone()");
   tensor("sizes whose product is 2^64 + 4",
          Tensor(storage, Int(0), Int(large + 1) + Int(4), Int(0) + Int(0)), "leaves its storage");
   tensor("strides of 2^62", Tensor(storage, Int(0), Int(2) + Int(2), Int(large) + Int(large)),

@@ -38,13 +38,14 @@ Zip MakeZip(const std::vector<ZipPart>& parts, bool zip64) {
     const std::string sizes =
         part.zip64 ? Le(~0U, 4) + Le(~0U, 4) : Le(raw.size(), 4) + Le(part.contents.size(), 4);
     zip.local.push_back(zip.bytes.size());
-    zip.bytes += "PK\3\4" + Le(45, 2) + Common(part) + sizes + Le(part.name.size(), 2) +
-                 Le(extra.size(), 2) + part.name + extra;
+    absl::StrAppend(&zip.bytes, "PK\3\4", Le(45, 2), Common(part), sizes, Le(part.name.size(), 2),
+                    Le(extra.size(), 2), part.name, extra);
     zip.data.push_back(zip.bytes.size());
     zip.bytes += raw;
     zip.central.push_back(directory.size());
-    directory += "PK\1\2" + Le(45, 2) + Le(45, 2) + Common(part) + sizes + Le(part.name.size(), 2) +
-                 Le(extra.size(), 2) + Le(0, 10) + Le(zip.local.back(), 4) + part.name + extra;
+    absl::StrAppend(&directory, "PK\1\2", Le(45, 2), Le(45, 2), Common(part), sizes,
+                    Le(part.name.size(), 2), Le(extra.size(), 2), Le(0, 10),
+                    Le(zip.local.back(), 4), part.name, extra);
   }
   zip.directory = zip.bytes.size();
   for (size_t& offset : zip.central) offset += zip.directory;
