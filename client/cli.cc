@@ -133,6 +133,8 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   AddHistory(app, session);
   AddPresets(app, session);
   AddClassify(app, session);
+  AddEmbed(app, session);
+  AddExplain(app, session);
   AddModels(app, session);
   AddPublish(app, session);
   AddImport(app, session);

@@ -261,6 +261,17 @@ absl::StatusOr<vit::v1::ClassifyResponse> VitClient::Classify(
               options_.timeout);
 }
 
+absl::StatusOr<vit::v1::EmbedResponse> VitClient::Embed(const vit::v1::EmbedRequest& request) {
+  return Call(stubs_->inference, &InferenceService::Stub::Embed, request, options_,
+              options_.timeout);
+}
+
+absl::StatusOr<vit::v1::ExplainResponse> VitClient::Explain(
+    const vit::v1::ExplainRequest& request) {
+  return Call(stubs_->inference, &InferenceService::Stub::Explain, request, options_,
+              options_.timeout);
+}
+
 absl::StatusOr<vit::v1::ListModelsResponse> VitClient::ListModels(
     const vit::v1::ListModelsRequest& request) {
   return Call(stubs_->model, &ModelService::Stub::ListModels, request, options_, options_.timeout);

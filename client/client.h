@@ -76,6 +76,8 @@ class VitClient {
   absl::StatusOr<vit::v1::ListPresetsResponse> ListPresets(
       const vit::v1::ListPresetsRequest& request);
   absl::StatusOr<vit::v1::ClassifyResponse> Classify(const vit::v1::ClassifyRequest& request);
+  absl::StatusOr<vit::v1::EmbedResponse> Embed(const vit::v1::EmbedRequest& request);
+  absl::StatusOr<vit::v1::ExplainResponse> Explain(const vit::v1::ExplainRequest& request);
   absl::StatusOr<vit::v1::ListModelsResponse> ListModels(const vit::v1::ListModelsRequest& request);
   absl::StatusOr<vit::v1::PublishRunResponse> PublishRun(const vit::v1::PublishRunRequest& request);
   absl::StatusOr<vit::v1::ImportModelResponse> ImportModel(

@@ -17,7 +17,7 @@ absl::Time Deadline(const grpc::CallbackServerContext& context) {
 }
 
 // One call. Deletes itself when gRPC is done with it; the engine keeps only the flag.
-class ClassifyReactor : public grpc::ServerUnaryReactor {
+class CallReactor : public grpc::ServerUnaryReactor {
  public:
   void OnCancel() override { *cancelled_ = true; }
   void OnDone() override { delete this; }
@@ -30,10 +30,12 @@ class ClassifyReactor : public grpc::ServerUnaryReactor {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* InferenceService::Classify(grpc::CallbackServerContext* context,
-                                                     const vit::v1::ClassifyRequest* request,
-                                                     vit::v1::ClassifyResponse* response) {
-  auto* reactor = new ClassifyReactor;
+template <typename Request, typename Response>
+grpc::ServerUnaryReactor* InferenceService::Answer(
+    grpc::CallbackServerContext* context, const Request& request, Response* response,
+    void (InferenceEngine::*method)(Request, absl::Time, std::function<bool()>,
+                                    std::function<void(absl::StatusOr<Response>)>)) {
+  auto* reactor = new CallReactor;
   InferenceEngine* engine = engine_;
   if (engine == nullptr || draining_) {
     reactor->Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE,
@@ -42,16 +44,32 @@ grpc::ServerUnaryReactor* InferenceService::Classify(grpc::CallbackServerContext
                                      : "vitd is shutting down; ask another or try again later"));
     return reactor;
   }
-  engine->Classify(
-      *request, Deadline(*context),
-      [cancelled = reactor->cancelled()] { return cancelled->load(); },
-      [reactor, response,
-       in_flight = calls_->Enter()](absl::StatusOr<vit::v1::ClassifyResponse> answer) {
+  (engine->*method)(
+      request, Deadline(*context), [cancelled = reactor->cancelled()] { return cancelled->load(); },
+      [reactor, response, in_flight = calls_->Enter()](absl::StatusOr<Response> answer) {
         const grpc::Status status = ToGrpcStatus(answer.status());
         if (answer.ok()) *response = *std::move(answer);
         reactor->Finish(status);
       });
   return reactor;
+}
+
+grpc::ServerUnaryReactor* InferenceService::Classify(grpc::CallbackServerContext* context,
+                                                     const vit::v1::ClassifyRequest* request,
+                                                     vit::v1::ClassifyResponse* response) {
+  return Answer(context, *request, response, &InferenceEngine::Classify);
+}
+
+grpc::ServerUnaryReactor* InferenceService::Embed(grpc::CallbackServerContext* context,
+                                                  const vit::v1::EmbedRequest* request,
+                                                  vit::v1::EmbedResponse* response) {
+  return Answer(context, *request, response, &InferenceEngine::Embed);
+}
+
+grpc::ServerUnaryReactor* InferenceService::Explain(grpc::CallbackServerContext* context,
+                                                    const vit::v1::ExplainRequest* request,
+                                                    vit::v1::ExplainResponse* response) {
+  return Answer(context, *request, response, &InferenceEngine::Explain);
 }
 
 }  // namespace vit

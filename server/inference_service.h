@@ -3,6 +3,7 @@
 #define VIT_SERVER_INFERENCE_SERVICE_H_
 
 #include <atomic>
+#include <functional>
 
 #include "core/infer/inference_engine.h"
 #include "server/call_tracker.h"
@@ -25,6 +26,19 @@ class InferenceService final : public vit::v1::InferenceService::CallbackService
   grpc::ServerUnaryReactor* Classify(grpc::CallbackServerContext* context,
                                      const vit::v1::ClassifyRequest* request,
                                      vit::v1::ClassifyResponse* response) override;
+  grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context,
+                                  const vit::v1::EmbedRequest* request,
+                                  vit::v1::EmbedResponse* response) override;
+  grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* context,
+                                    const vit::v1::ExplainRequest* request,
+                                    vit::v1::ExplainResponse* response) override;
+
+  // Answers with what `method` of the engine comes to.
+  template <typename Request, typename Response>
+  grpc::ServerUnaryReactor* Answer(
+      grpc::CallbackServerContext* context, const Request& request, Response* response,
+      void (InferenceEngine::*method)(Request, absl::Time, std::function<bool()>,
+                                      std::function<void(absl::StatusOr<Response>)>));
 
   CallTracker* const calls_;
   std::atomic<bool> draining_ = false;

@@ -1,10 +1,5 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -13,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/commands/commands.h"
+#include "client/files.h"
 #include "client/model_text.h"
 #include "client/progress_view.h"
 #include "client/table.h"
@@ -42,24 +38,6 @@ struct FileResult {
   vit::v1::ModelIdentity model;
 };
 
-absl::StatusOr<std::string> ReadImage(const std::string& file, std::istream& in) {
-  if (file == "-") {
-    std::string bytes((std::istreambuf_iterator<char>(in)), {});
-    if (bytes.empty()) return absl::InvalidArgumentError("standard input is empty");
-    return bytes;
-  }
-  std::error_code error;
-  if (std::filesystem::is_directory(file, error)) {
-    return absl::InvalidArgumentError("is a directory");
-  }
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    return errno == ENOENT ? absl::NotFoundError("no such file")
-                           : absl::UnknownError(std::strerror(errno));
-  }
-  return std::string((std::istreambuf_iterator<char>(stream)), {});
-}
-
 // Gathers pictures into requests and collects the answers in the order of the files.
 class Classifier {
  public:
@@ -84,7 +62,7 @@ class Classifier {
  private:
   absl::Status SendAll(std::istream& in) {
     for (size_t i = 0; i < results_.size(); ++i) {
-      auto bytes = ReadImage(results_[i].file, in);
+      auto bytes = ReadPicture(results_[i].file, in);
       if (!bytes.ok()) {
         Answer(i, bytes.status());
         continue;

@@ -24,6 +24,8 @@ void AddRm(CLI::App& app, Session& session);
 void AddHistory(CLI::App& app, Session& session);
 void AddPresets(CLI::App& app, Session& session);
 void AddClassify(CLI::App& app, Session& session);
+void AddEmbed(CLI::App& app, Session& session);
+void AddExplain(CLI::App& app, Session& session);
 void AddModels(CLI::App& app, Session& session);
 void AddPublish(CLI::App& app, Session& session);
 void AddImport(CLI::App& app, Session& session);

@@ -54,8 +54,11 @@ std::vector<Batcher::Queued> Batcher::NextBatch() {
       continue;
     }
     const FrozenModel* const model = queue_.front().item.model.get();
+    const Work work = queue_.front().item.work;
     const absl::Time close = queue_.front().arrival + options_.max_queue_delay;
-    const auto same = [&](const Queued& q) { return q.item.model.get() == model; };
+    const auto same = [&](const Queued& q) {
+      return q.item.model.get() == model && q.item.work == work;
+    };
     if (std::count_if(queue_.begin(), queue_.end(), same) < options_.max_batch_size &&
         options_.clock->Now() < close) {
       options_.clock->WaitUntil(&changed_, &mu_, close);
@@ -103,16 +106,16 @@ void Batcher::Compute(std::vector<Queued> batch) {
     }
   }
   if (live.empty()) return;
-  absl::StatusOr<std::vector<std::vector<float>>> rows = model->Classify(images);
+  absl::StatusOr<std::vector<Computed>> computed = model->Compute(batch.front().item.work, images);
   if (options_.observer != nullptr) {
     options_.observer->OnBatch(model->name(), static_cast<int>(live.size()),
                                options_.clock->Now() - start);
   }
   for (size_t i = 0; i < live.size(); ++i) {
-    if (rows.ok()) {
-      live[i]->done(std::move((*rows)[i]));
+    if (computed.ok()) {
+      live[i]->done(std::move((*computed)[i]));
     } else {
-      live[i]->done(rows.status());
+      live[i]->done(computed.status());
     }
   }
 }

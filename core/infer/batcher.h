@@ -17,10 +17,10 @@
 
 namespace vit {
 
-// A batch holds pictures of one model: that of the oldest picture. It closes when it holds
-// `max_batch_size` pictures or when its oldest has waited `max_queue_delay`, whichever comes first.
-// A picture whose deadline has passed or whose caller has gone while it waited is answered
-// (DEADLINE_EXCEEDED, CANCELLED) and never computed.
+// A batch holds pictures of one model and one kind of work: those of the oldest picture. It closes
+// when it holds `max_batch_size` pictures or when its oldest has waited `max_queue_delay`,
+// whichever comes first. A picture whose deadline has passed or whose caller has gone while it
+// waited is answered (DEADLINE_EXCEEDED, CANCELLED) and never computed.
 //
 // Thread-safe. Destruction answers what is queued with UNAVAILABLE and waits for the batch in
 // flight.
@@ -36,11 +36,12 @@ class Batcher {
 
   struct Item {
     std::shared_ptr<const FrozenModel> model;
+    Work work;
     std::vector<uint8_t> prepared;
     absl::Time deadline;
     std::function<bool()> cancelled;
-    // Runs once, on the batcher's thread, with the class probabilities.
-    std::function<void(absl::StatusOr<std::vector<float>>)> done;
+    // Runs once, on the batcher's thread.
+    std::function<void(absl::StatusOr<Computed>)> done;
   };
 
   explicit Batcher(const Options& options);

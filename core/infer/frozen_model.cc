@@ -8,6 +8,7 @@
 #include "core/base/status.h"
 #include "core/base/torch_device.h"
 #include "core/data/transform.h"
+#include "core/infer/attention_rollout.h"
 #include "core/model/autocast.h"
 #include "core/model/model_config.h"
 #include "core/model/normalize.h"
@@ -37,22 +38,54 @@ class FrozenModel::Impl {
     return absl::OkStatus();
   }
 
-  // `images`: [count, 3, S, S] bytes. Result: [count, K] float32 on the host.
-  at::Tensor Probabilities(const std::vector<uint8_t>& images, int64_t count) const {
+  // `images`: [count, 3, S, S] bytes.
+  std::vector<Computed> Compute(const Work& work, const std::vector<uint8_t>& images,
+                                int64_t count) const {
     c10::InferenceMode inference;
     AutocastGuard autocast(description_.precision == vit::v1::PRECISION_BFLOAT16, device_.type());
     // The module's forward is not const, but in evaluation mode changes nothing.
     auto& model = const_cast<VisionTransformerImpl&>(*model_);
-    return model.forward(normalize_(images.data(), count, image_size()))
-        .to(at::kFloat)
-        .softmax(1)
-        .cpu();
+    const at::Tensor input = normalize_(images.data(), count, image_size());
+    std::vector<Computed> computed(count);
+    switch (work.kind) {
+      case Work::Kind::kClassify:
+        Fill(model.forward(input).to(at::kFloat).softmax(1), &Computed::probabilities, &computed);
+        break;
+      case Work::Kind::kEmbed:
+        Fill(model.Pool(model.ForwardFeatures(input)), &Computed::features, &computed);
+        break;
+      case Work::Kind::kEmbedTokens:
+        Fill(model.ForwardFeatures(input), &Computed::features, &computed);
+        break;
+      case Work::Kind::kExplain: {
+        std::vector<at::Tensor> attention;
+        const at::Tensor tokens = model.ForwardFeatures(input, &attention);
+        Fill(model.ForwardHead(tokens).to(at::kFloat).softmax(1), &Computed::probabilities,
+             &computed);
+        const at::Tensor shown =
+            work.block < 0 ? AttentionRollout(attention) : attention[work.block].mean(1);
+        Fill(PatchRelevance(shown, description_.model), &Computed::relevance, &computed);
+        if (work.block >= 0) Fill(attention[work.block], &Computed::attention, &computed);
+        break;
+      }
+    }
+    return computed;
   }
 
   int64_t image_size() const { return description_.model.image_size(); }
   const ModelDescription& description() const { return description_; }
 
  private:
+  // Row i of `values`, flattened, becomes `field` of the i-th.
+  static void Fill(const at::Tensor& values, std::vector<float> Computed::*field,
+                   std::vector<Computed>* computed) {
+    const at::Tensor rows = values.to(at::kFloat).cpu().flatten(1).contiguous();
+    const float* const data = rows.const_data_ptr<float>();
+    for (size_t i = 0; i < computed->size(); ++i) {
+      ((*computed)[i].*field).assign(data + i * rows.size(1), data + (i + 1) * rows.size(1));
+    }
+  }
+
   const ModelDescription description_;
   const c10::Device device_;
   const Normalizer normalize_;
@@ -79,7 +112,7 @@ absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(const Serva
     VIT_RETURN_IF_ERROR(impl->LoadFrom(source.directory));
     // The first pass through a model is the slowest; it happens here rather than in somebody's
     // call.
-    impl->Probabilities(std::vector<uint8_t>(3 * impl->image_size() * impl->image_size()), 1);
+    impl->Compute({}, std::vector<uint8_t>(3 * impl->image_size() * impl->image_size()), 1);
     return std::shared_ptr<const FrozenModel>(new FrozenModel(source, std::move(impl)));
   });
 }
@@ -99,23 +132,22 @@ absl::StatusOr<std::vector<uint8_t>> FrozenModel::Prepare(absl::string_view byte
   return out;
 }
 
-absl::StatusOr<std::vector<std::vector<float>>> FrozenModel::Classify(
-    absl::Span<const std::vector<uint8_t>* const> prepared) const {
-  return CatchExceptions("classify", [&]() -> absl::StatusOr<std::vector<std::vector<float>>> {
+absl::StatusOr<std::vector<Computed>> FrozenModel::Compute(
+    const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared) const {
+  if (work.block >= config().depth()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("block is ", work.block, "; ", name(), " has ", config().depth(), ", from 0"));
+  }
+  return CatchExceptions("compute", [&]() -> absl::StatusOr<std::vector<Computed>> {
     std::vector<uint8_t> images;
     images.reserve(prepared.size() * prepared.front()->size());
     for (const std::vector<uint8_t>* image : prepared)
       images.insert(images.end(), image->begin(), image->end());
-    const at::Tensor probabilities =
-        impl_->Probabilities(images, static_cast<int64_t>(prepared.size()));
-    std::vector<std::vector<float>> rows;
-    for (int64_t i = 0; i < probabilities.size(0); ++i) {
-      const at::Tensor row = probabilities[i].contiguous();
-      rows.emplace_back(row.data_ptr<float>(), row.data_ptr<float>() + row.numel());
-    }
-    return rows;
+    return impl_->Compute(work, images, static_cast<int64_t>(prepared.size()));
   });
 }
+
+const vit::v1::ModelConfig& FrozenModel::config() const { return impl_->description().model; }
 
 const std::vector<std::string>& FrozenModel::labels() const { return impl_->description().labels; }
 

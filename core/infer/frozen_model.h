@@ -13,8 +13,25 @@
 #include "core/base/device.h"
 #include "core/data/image.h"
 #include "core/infer/inference_engine.h"
+#include "vit/v1/model.pb.h"
 
 namespace vit {
+
+// What is computed of a picture.
+struct Work {
+  enum class Kind { kClassify, kEmbed, kEmbedTokens, kExplain };
+  Kind kind = Kind::kClassify;
+  int block = -1;  // kExplain: the block whose attention is shown; -1 for rollout over all
+  bool operator==(const Work&) const = default;
+};
+
+// What came out for one picture.
+struct Computed {
+  std::vector<float> probabilities;  // kClassify, kExplain: of each class, their sum 1
+  std::vector<float> features;       // kEmbed: [features]; kEmbedTokens: [tokens, features]
+  std::vector<float> relevance;      // kExplain: [rows * columns]
+  std::vector<float> attention;      // kExplain with a block: [heads, tokens, tokens]
+};
 
 // The weights of one model directory with their preprocessing and labels. Immutable and thread-safe
 // once loaded; keeps the directory's files as long as it lives.
@@ -32,9 +49,11 @@ class FrozenModel {
   absl::StatusOr<std::vector<uint8_t>> Prepare(absl::string_view bytes,
                                                const ImageLimits& limits) const;
 
-  // Class probabilities of prepared pictures: [count][labels().size()], each row summing to 1.
-  absl::StatusOr<std::vector<std::vector<float>>> Classify(
-      absl::Span<const std::vector<uint8_t>* const> prepared) const;
+  // One answer for each prepared picture. INVALID_ARGUMENT for a block that the model has not.
+  absl::StatusOr<std::vector<Computed>> Compute(
+      const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared) const;
+
+  const vit::v1::ModelConfig& config() const;
 
   const std::vector<std::string>& labels() const;
   // What it was loaded from.

@@ -1,5 +1,5 @@
-// Answers Classify: decode, preprocess, batch, forward, top k. Images go in as bytes, scores come
-// out as floats.
+// Answers Classify, Embed and Explain: decode, preprocess, batch, forward, answer. Images go in as
+// bytes, scores come out as floats.
 #ifndef VIT_CORE_INFER_INFERENCE_ENGINE_H_
 #define VIT_CORE_INFER_INFERENCE_ENGINE_H_
 
@@ -90,13 +90,19 @@ class InferenceEngine {
                                                                  Options options);
   virtual ~InferenceEngine() = default;
 
-  // Answers `request`; `done` runs exactly once, on a thread of the engine or the caller's.
+  // These answer `request`; `done` runs exactly once, on a thread of the engine or the caller's.
   // `cancelled` is asked before work begins on a picture. Statuses as in inference.proto: a request
   // whose only picture is bad fails as a whole, in a request with several an undecodable one fails
   // alone.
   virtual void Classify(vit::v1::ClassifyRequest request, absl::Time deadline,
                         std::function<bool()> cancelled,
                         std::function<void(absl::StatusOr<vit::v1::ClassifyResponse>)> done) = 0;
+  virtual void Embed(vit::v1::EmbedRequest request, absl::Time deadline,
+                     std::function<bool()> cancelled,
+                     std::function<void(absl::StatusOr<vit::v1::EmbedResponse>)> done) = 0;
+  virtual void Explain(vit::v1::ExplainRequest request, absl::Time deadline,
+                       std::function<bool()> cancelled,
+                       std::function<void(absl::StatusOr<vit::v1::ExplainResponse>)> done) = 0;
 
   // Loads what `model` means now, if it is not loaded yet, so that the next request does not wait.
   virtual absl::Status Preload(const std::string& model) = 0;

@@ -197,7 +197,10 @@ at::Tensor VisionTransformerImpl::BeforeHead(const at::Tensor& pooled) {
 }
 
 at::Tensor VisionTransformerImpl::forward(const at::Tensor& images) {
-  const at::Tensor tokens = ForwardFeatures(images);
+  return ForwardHead(ForwardFeatures(images));
+}
+
+at::Tensor VisionTransformerImpl::ForwardHead(const at::Tensor& tokens) {
   const at::Tensor logits = head_->forward(BeforeHead(Pool(tokens)));
   if (!head_dist_) return logits;
   return (logits + head_dist_->forward(BeforeHead(tokens.select(1, 1)))) / 2;

@@ -43,6 +43,9 @@ class VisionTransformerImpl : public torch::nn::Module {
   at::Tensor ForwardFeatures(const at::Tensor& images,
                              std::vector<at::Tensor>* attention_weights = nullptr);
 
+  // The logits of ForwardFeatures' tokens: [B, K].
+  at::Tensor ForwardHead(const at::Tensor& tokens);
+
   // What the head is applied to, of ForwardFeatures' tokens: [B, D], with GLOBAL_POOL_FLATTEN
   // [B, D * patches].
   at::Tensor Pool(const at::Tensor& tokens);

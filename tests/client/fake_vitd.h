@@ -38,6 +38,8 @@ struct FakeAnswers {
   Unary<v1::GetHistoryRequest, v1::GetHistoryResponse> get_history;
   Unary<v1::ListPresetsRequest, v1::ListPresetsResponse> list_presets;
   Unary<v1::ClassifyRequest, v1::ClassifyResponse> classify;
+  Unary<v1::EmbedRequest, v1::EmbedResponse> embed;
+  Unary<v1::ExplainRequest, v1::ExplainResponse> explain;
   Unary<v1::ListModelsRequest, v1::ListModelsResponse> list_models;
   Unary<v1::PublishRunRequest, v1::PublishRunResponse> publish_run;
   Unary<v1::ImportModelRequest, v1::ImportModelResponse> import_model;

@@ -13,7 +13,7 @@ namespace {
 
 using ::testing::ElementsAre;
 
-using Result = absl::StatusOr<std::vector<float>>;
+using Result = absl::StatusOr<Computed>;
 
 // Records the sizes of batches; the first one waits until it is let go, so that others queue behind
 // it.

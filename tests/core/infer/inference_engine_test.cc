@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <optional>
 #include <thread>
 
 #include "tests/core/infer/testing.h"
@@ -188,6 +189,95 @@ TEST_F(InferenceEngineTest, PreloadLoads) {
   EXPECT_TRUE(engine_->Preload("run:a").ok());
   EXPECT_EQ(checkpoints_.leases(), 1);
   EXPECT_EQ(engine_->Preload("run:none").code(), absl::StatusCode::kNotFound);
+}
+
+class EmbedExplainTest : public InferenceEngineTest {
+ protected:
+  absl::StatusOr<vit::v1::EmbedResponse> Embed(const std::vector<std::string>& images,
+                                               bool tokens) {
+    vit::v1::EmbedRequest request;
+    for (const std::string& image : images) request.add_images(image);
+    request.set_model("run:a");
+    request.set_tokens(tokens);
+    std::promise<absl::StatusOr<vit::v1::EmbedResponse>> promise;
+    engine_->Embed(
+        request, absl::InfiniteFuture(), [] { return false; },
+        [&](auto answer) { promise.set_value(std::move(answer)); });
+    return promise.get_future().get();
+  }
+  absl::StatusOr<vit::v1::ExplainResponse> Explain(const std::string& image,
+                                                   std::optional<int> block = {}) {
+    vit::v1::ExplainRequest request;
+    request.set_image(image);
+    request.set_model("run:a");
+    if (block) request.set_block(*block);
+    std::promise<absl::StatusOr<vit::v1::ExplainResponse>> promise;
+    engine_->Explain(
+        request, absl::InfiniteFuture(), [] { return false; },
+        [&](auto answer) { promise.set_value(std::move(answer)); });
+    return promise.get_future().get();
+  }
+};
+
+TEST_F(EmbedExplainTest, FeaturesAreWhatTheHeadIsAppliedTo) {
+  checkpoints_.Serve("a", 7);
+  Start();
+  const auto pooled = Embed({png_, "no picture"}, /*tokens=*/false);
+  ASSERT_TRUE(pooled.ok()) << pooled.status();
+  EXPECT_EQ(pooled->tokens(), 1);
+  EXPECT_EQ(pooled->features(), 16);
+  ASSERT_EQ(pooled->results(0).values_size(), 16);
+  EXPECT_EQ(pooled->results(1).code(), static_cast<int>(absl::StatusCode::kInvalidArgument));
+  // The class token is the first of all tokens.
+  const auto tokens = Embed({png_}, /*tokens=*/true);
+  ASSERT_TRUE(tokens.ok()) << tokens.status();
+  EXPECT_EQ(tokens->tokens(), 17);
+  ASSERT_EQ(tokens->results(0).values_size(), 17 * 16);
+  for (int i = 0; i < 16; ++i)
+    EXPECT_FLOAT_EQ(tokens->results(0).values(i), pooled->results(0).values(i));
+  EXPECT_EQ(Embed({}, false).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(EmbedExplainTest, AnExplanationShowsThePictureUnderItsRelevance) {
+  checkpoints_.Serve("a", 7);
+  Start();
+  const auto rollout = Explain(png_);
+  ASSERT_TRUE(rollout.ok()) << rollout.status();
+  EXPECT_EQ(rollout->rows(), 4);
+  EXPECT_EQ(rollout->columns(), 4);
+  ASSERT_EQ(rollout->relevance_size(), 16);
+  EXPECT_EQ(rollout->attention_size(), 0);
+  EXPECT_EQ(rollout->classes(0).label(), Classify(Request({png_}))->results(0).classes(0).label());
+  const auto map = DecodeImage(rollout->heat_map(), {});
+  ASSERT_TRUE(map.ok()) << map.status();
+  EXPECT_EQ(map->width, 16);
+  EXPECT_EQ(map->height, 16);
+
+  const auto block = Explain(png_, 1);
+  ASSERT_TRUE(block.ok()) << block.status();
+  EXPECT_EQ(block->heads(), 2);
+  EXPECT_EQ(block->tokens(), 17);
+  ASSERT_EQ(block->attention_size(), 2 * 17 * 17);
+  for (int row = 0; row < 2 * 17; ++row) {
+    float sum = 0;
+    for (int column = 0; column < 17; ++column) sum += block->attention(row * 17 + column);
+    EXPECT_NEAR(sum, 1, 1e-5);
+  }
+  // The mean over heads of the class token's row, less the class token itself.
+  for (int patch = 0; patch < 16; ++patch) {
+    EXPECT_NEAR(block->relevance(patch),
+                (block->attention(1 + patch) + block->attention(17 * 17 + 1 + patch)) / 2, 1e-6);
+  }
+}
+
+TEST_F(EmbedExplainTest, WhatCannotBeExplainedIsSaid) {
+  checkpoints_.Serve("a", 7);
+  Start();
+  const absl::Status block = Explain(png_, 2).status();
+  EXPECT_EQ(block.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(block.message()), HasSubstr("block is 2; run:a has 2, from 0"));
+  EXPECT_EQ(Explain(png_, -1).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Explain("no picture").status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace
