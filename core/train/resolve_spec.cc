@@ -79,6 +79,15 @@ void FillOptimizer(vit::v1::OptimizerConfig* o) {
   }
 }
 
+// Narrow matrix products lose more by bfloat16's conversions than they gain: on an AMD EPYC with
+// AVX512-BF16 a CIFAR-10 ViT trains at 390 images/s in bfloat16 and 660 in float32 at width 96, 219
+// and 224 at 192, 81 and 62 at 384.
+bool TrainsFasterInBfloat16(const Device& device, const vit::v1::ModelConfig& model) {
+  constexpr int kLeastCpuWidth = 256;
+  return device.has_fast_bfloat16() &&
+         (device.kind() == Device::Kind::kCuda || model.embed_dim() >= kLeastCpuWidth);
+}
+
 void FillDefaults(const TrainingEnvironment& environment, TrainingSpec* s) {
   using S = TrainingSpec;
   FillOptimizer(s->mutable_optimizer());
@@ -97,8 +106,8 @@ void FillDefaults(const TrainingEnvironment& environment, TrainingSpec* s) {
   Fill(s->has_label_smoothing(), s, &S::set_label_smoothing, 0);
   Fill(s->has_clip_grad_norm(), s, &S::set_clip_grad_norm, 1);
   Fill(s->has_precision(), s, &S::set_precision,
-       environment.device.has_fast_bfloat16() ? vit::v1::PRECISION_BFLOAT16
-                                              : vit::v1::PRECISION_FLOAT32);
+       TrainsFasterInBfloat16(environment.device, s->model()) ? vit::v1::PRECISION_BFLOAT16
+                                                              : vit::v1::PRECISION_FLOAT32);
   if (!s->has_seed()) {
     std::random_device device;
     s->set_seed(uint64_t{device()} << 32 | device());

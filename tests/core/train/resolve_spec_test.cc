@@ -194,6 +194,16 @@ TEST_F(ResolveSpecTest, WhatCannotWorkIsNamedWithTheWayOut) {
   }
 }
 
+TEST_F(ResolveSpecTest, Bfloat16IsTheDefaultOnlyWhereItIsFaster) {
+  // Wide models, on a machine that can; a narrow one trains faster in float32 on any CPU.
+  EXPECT_EQ(Resolve("cifar10_small", {})->spec.precision(), vit::v1::PRECISION_FLOAT32);
+  EXPECT_EQ(Resolve("vit_small_patch16_224", {})->spec.precision(),
+            environment_.device.has_fast_bfloat16() ? vit::v1::PRECISION_BFLOAT16
+                                                    : vit::v1::PRECISION_FLOAT32);
+  EXPECT_EQ(Resolve("cifar10_small", {"precision=bfloat16"})->spec.precision(),
+            vit::v1::PRECISION_BFLOAT16);
+}
+
 TEST_F(ResolveSpecTest, EstimatedMemoryGrowsWithWhatNeedsIt) {
   const auto estimate = [&](const std::vector<std::string>& assignments) {
     return Resolve("cifar10_small", assignments)->estimated_memory_bytes;
