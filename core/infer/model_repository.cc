@@ -1,6 +1,5 @@
 #include "core/infer/model_repository.h"
 
-#include <google/protobuf/util/json_util.h>
 #include <malloc.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "core/model/model_config.h"
 #include "core/weights/checksums.h"
 #include "core/weights/import_model.h"
+#include "core/weights/message_json.h"
 #include "core/weights/model_directory.h"
 #include "core/weights/write_model.h"
 #include "proto/spec_text.h"
@@ -51,25 +51,11 @@ absl::Status CheckName(absl::string_view name) {
   return absl::OkStatus();
 }
 
-std::string ToJson(const ModelVersion& message) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  options.add_whitespace = true;
-  std::string text;
-  (void)google::protobuf::util::MessageToJsonString(message, &text, options);
-  return text;
-}
-
 absl::StatusOr<ModelVersion> ReadVersionFile(const fs::path& path) {
   VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
-  google::protobuf::util::JsonParseOptions options;
-  options.ignore_unknown_fields = true;  // of a newer vitd
   ModelVersion about;
-  const auto status = google::protobuf::util::JsonStringToMessage(text, &about, options);
-  if (!status.ok()) {
-    return absl::DataLossError(absl::StrCat(
-        path.string(), ": ", std::string(status.message().data(), status.message().size())));
-  }
+  const absl::Status status = MessageFromJson(text, &about);
+  if (!status.ok()) return absl::DataLossError(absl::StrCat(path.string(), ": ", status.message()));
   return about;
 }
 
@@ -212,7 +198,8 @@ absl::StatusOr<ModelVersion> ModelRepository::Add(
   VIT_RETURN_IF_ERROR(
       WriteDirectoryAtomically(stored.directory, [&](const fs::path& directory) -> absl::Status {
         VIT_RETURN_IF_ERROR(fill(directory));
-        VIT_RETURN_IF_ERROR(WriteFile(directory / kVersionFile, ToJson(Kept(stored.about))));
+        VIT_RETURN_IF_ERROR(WriteFile(directory / kVersionFile,
+                                      MessageToJson(Kept(stored.about), /*indented=*/true)));
         return WriteChecksums(directory, kModelFiles);
       }));
   VIT_RETURN_IF_ERROR(Describe(&stored));

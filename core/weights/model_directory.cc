@@ -1,7 +1,5 @@
 #include "core/weights/model_directory.h"
 
-#include <google/protobuf/util/json_util.h>
-
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +8,7 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/model/model_config.h"
+#include "core/weights/message_json.h"
 
 namespace vit {
 namespace {
@@ -22,21 +21,13 @@ std::string InterpolationName(vit::v1::Interpolation interpolation) {
   return interpolation == vit::v1::INTERPOLATION_BILINEAR ? "bilinear" : "bicubic";
 }
 
-// A message as JSON under its proto field names.
 Json ToJson(const google::protobuf::Message& message) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  std::string text;
-  (void)google::protobuf::util::MessageToJsonString(message, &text, options);
-  return Json::parse(text);
+  return Json::parse(MessageToJson(message, /*indented=*/false));
 }
 
 absl::Status FromJson(const Json& json, google::protobuf::Message* message) {
-  google::protobuf::util::JsonParseOptions options;
-  options.ignore_unknown_fields = true;  // files of other versions load
-  const auto status = google::protobuf::util::JsonStringToMessage(json.dump(), message, options);
-  if (status.ok()) return absl::OkStatus();
-  return absl::DataLossError(std::string(status.message().data(), status.message().size()));
+  const absl::Status status = MessageFromJson(json.dump(), message);
+  return status.ok() ? status : absl::DataLossError(status.message());
 }
 
 // Whether timm's VisionTransformer has all that the model has. Its epsilon is 1e-6, which gives the

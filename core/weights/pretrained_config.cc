@@ -1,7 +1,5 @@
 #include "core/weights/pretrained_config.h"
 
-#include <google/protobuf/util/json_util.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -13,6 +11,7 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/model/model_config.h"
+#include "core/weights/message_json.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -184,19 +183,11 @@ void ReadProcessor(const Json& json, vit::v1::DataConfig* data) {
   data->mutable_eval()->set_crop_pct(crop_pct);
 }
 
-absl::Status FromJson(const Json& json, google::protobuf::Message* message) {
-  google::protobuf::util::JsonParseOptions options;
-  options.ignore_unknown_fields = true;  // files of other versions load
-  const auto status = google::protobuf::util::JsonStringToMessage(json.dump(), message, options);
-  if (status.ok()) return absl::OkStatus();
-  return absl::InvalidArgumentError(std::string(status.message().data(), status.message().size()));
-}
-
 absl::Status ReadOwn(const Json& own, PretrainedConfig* config) {
-  VIT_RETURN_IF_ERROR(FromJson(Member(own, "model"), &config->model));
+  VIT_RETURN_IF_ERROR(MessageFromJson(Member(own, "model").dump(), &config->model));
   if (Member(own, "precision").is_string())
     vit::v1::Precision_Parse(own["precision"].get<std::string>(), &config->precision);
-  return FromJson(Member(own, "preprocessing"), &config->preprocessing);
+  return MessageFromJson(Member(own, "preprocessing").dump(), &config->preprocessing);
 }
 
 absl::Status ReadConfig(const fs::path& path, PretrainedConfig* config) {
