@@ -60,7 +60,7 @@ format: ## Format every C++ file (needs `scripts/bootstrap --dev`)
 	@git ls-files -co --exclude-standard '*.h' '*.cc' | xargs -r clang-format -i
 
 lint: build/release/build.ninja ## clang-format, clang-tidy, buf, shellcheck (needs `scripts/bootstrap --dev`)
-	@cmake --build build/release -j $(JOBS) -t vit_proto
+	@cmake --build build/release -j $(JOBS) -t vit_proto vit_onnx
 	@scripts/lint $(LINT)
 
 image: ## Build the container image (IMAGE=name)

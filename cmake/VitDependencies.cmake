@@ -24,6 +24,19 @@ add_library(vit_opencv INTERFACE)
 target_include_directories(vit_opencv SYSTEM INTERFACE /usr/include/opencv4)
 target_link_libraries(vit_opencv INTERFACE opencv_imgcodecs opencv_imgproc opencv_core)
 
+# ONNX's messages alone, generated from the schema that its package ships: linking libonnx would bring the registry of
+# all its operators.
+find_path(ONNX_INCLUDE onnx/onnx.proto REQUIRED)
+set(ONNX_GENERATED ${CMAKE_BINARY_DIR}/gen-onnx)
+add_custom_command(
+  OUTPUT ${ONNX_GENERATED}/onnx/onnx.pb.cc ${ONNX_GENERATED}/onnx/onnx.pb.h
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${ONNX_GENERATED}
+  COMMAND protobuf::protoc -I ${ONNX_INCLUDE} --cpp_out=${ONNX_GENERATED} onnx/onnx.proto
+  DEPENDS ${ONNX_INCLUDE}/onnx/onnx.proto)
+add_library(vit_onnx STATIC ${ONNX_GENERATED}/onnx/onnx.pb.cc)
+target_include_directories(vit_onnx SYSTEM PUBLIC ${ONNX_GENERATED})
+target_link_libraries(vit_onnx PUBLIC protobuf::libprotobuf)
+
 # LibTorch: $LIBTORCH, or the wheel that scripts/bootstrap puts into .venv. Not through its CMake package, which asks
 # for CUDA's compiler and Caffe2.
 set(LIBTORCH "" CACHE PATH "Root of LibTorch: the folder that holds include/ and lib/")
