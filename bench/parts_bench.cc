@@ -66,8 +66,10 @@ BENCHMARK(DecodeJpeg32x32);
 void EvalTransform500x375To224(State& state) {
   const Image image = Picture(500, 375);
   std::vector<uint8_t> out(3 * 224 * 224);
+  vit::v1::EvalTransform transform;
+  transform.set_crop_pct(0.875);
   for (auto _ : state) {
-    EvalTransformImage(image, 224, 0.875, vit::v1::INTERPOLATION_BICUBIC, absl::MakeSpan(out));
+    EvalTransformImage(image, 224, transform, vit::v1::INTERPOLATION_BICUBIC, absl::MakeSpan(out));
   }
   PerImage(state);
 }

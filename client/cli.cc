@@ -138,6 +138,7 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   AddModels(app, session);
   AddPublish(app, session);
   AddImport(app, session);
+  AddExport(app, session);
   AddLoad(app, session);
   AddUnload(app, session);
   AddHealth(app, session);

@@ -287,6 +287,21 @@ absl::StatusOr<vit::v1::ImportModelResponse> VitClient::ImportModel(
   return Call(stubs_->model, &ModelService::Stub::ImportModel, request, options_, options_.timeout);
 }
 
+absl::Status VitClient::ExportModel(
+    const vit::v1::ExportModelRequest& request,
+    const std::function<absl::Status(const vit::v1::ExportModelResponse&)>& sink) {
+  grpc::ClientContext context;
+  SetDeadline(options_.timeout, &context);
+  const auto reader = stubs_->model.ExportModel(&context, request);
+  absl::Status taken;
+  for (vit::v1::ExportModelResponse piece; taken.ok() && reader->Read(&piece);) taken = sink(piece);
+  if (!taken.ok()) context.TryCancel();
+  const grpc::Status status = reader->Finish();
+  if (!taken.ok()) return taken;
+  return TranslateError(status.error_code(), status.error_message(), options_.server,
+                        options_.timeout);
+}
+
 absl::StatusOr<vit::v1::RemoveModelResponse> VitClient::RemoveModel(
     const vit::v1::RemoveModelRequest& request) {
   return Call(stubs_->model, &ModelService::Stub::RemoveModel, request, options_, options_.timeout);

@@ -2,6 +2,7 @@
 #ifndef VIT_CLIENT_CLIENT_H_
 #define VIT_CLIENT_CLIENT_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -82,6 +83,10 @@ class VitClient {
   absl::StatusOr<vit::v1::PublishRunResponse> PublishRun(const vit::v1::PublishRunRequest& request);
   absl::StatusOr<vit::v1::ImportModelResponse> ImportModel(
       const vit::v1::ImportModelRequest& request);
+  // Gives each piece of the answer to `sink`, in order; its error ends the call.
+  absl::Status ExportModel(
+      const vit::v1::ExportModelRequest& request,
+      const std::function<absl::Status(const vit::v1::ExportModelResponse&)>& sink);
   absl::StatusOr<vit::v1::RemoveModelResponse> RemoveModel(
       const vit::v1::RemoveModelRequest& request);
   absl::StatusOr<vit::v1::LoadModelResponse> LoadModel(const vit::v1::LoadModelRequest& request);

@@ -157,6 +157,8 @@ void Completer::AddValues(const std::string& type_name, const std::string& word)
       candidates_.push_back({ShortEnumName(type->value(i)), ""});
   } else if (type_name == "FORMAT") {
     candidates_ = {{"table", ""}, {"json", ""}};
+  } else if (type_name == "PROGRAM") {
+    candidates_ = {{"timm", ""}, {"hf", ""}, {"torchvision", ""}, {"onnx", ""}};
   } else if (type_name == "SPLIT") {
     candidates_ = {{"train", ""}, {"validation", ""}};
   } else if (type_name == "SHELL") {

@@ -35,6 +35,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Of the state directory.
+constexpr char kExports[] = "exports";
+
 // Makes the folder, for its owner alone, and takes its lock.
 absl::StatusOr<FileLock> LockStateDir(const std::string& state_dir) {
   const std::string context = absl::StrCat("state directory ", state_dir);
@@ -119,7 +122,8 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
                         .models = models_.get(),
                         .source = catalog_.get(),
                         .engine = engine_.get(),
-                        .data_roots = config.data_roots});
+                        .data_roots = config.data_roots,
+                        .export_dir = fs::path(config.state_dir) / kExports});
   grpc_->SetServing(true);
   const bool socket = grpc_port() == 0;
   const nlohmann::json ports = {
@@ -161,9 +165,11 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
                                   const ComputeBudget& budget) {
   const ImageLimits limits = {.max_bytes = config.max_image_bytes,
                               .max_pixels = config.max_image_pixels};
+  std::error_code error;
   std::vector<std::string> damaged;
   VIT_ASSIGN_OR_RETURN(
       models_, ModelRepository::Open(fs::path(config.state_dir) / "models", clock_, &damaged));
+  fs::remove_all(fs::path(config.state_dir) / kExports, error);  // of a daemon that was killed
   for (const std::string& why : damaged) logger_->Warning("a model is left out: " + why);
   RunManager::Options run_options;
   run_options.state_dir = config.state_dir;

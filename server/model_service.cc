@@ -7,22 +7,44 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
+#include "core/infer/export_model.h"
+#include "server/export_stream.h"
 #include "server/grpc_status.h"
 #include "server/pool_answer.h"
 
 namespace vit {
+
+namespace {
+
+// What the run tells of its checkpoint at `step`.
+vit::v1::ModelVersion AboutCheckpoint(const vit::v1::StatusResponse& status, int64_t step) {
+  vit::v1::ModelVersion about;
+  about.set_source(status.run().preset());
+  for (const vit::v1::CheckpointInfo& checkpoint : status.checkpoints()) {
+    if (checkpoint.step() != step) continue;
+    if (checkpoint.has_accuracy()) about.set_accuracy(checkpoint.accuracy());
+    if (checkpoint.has_loss()) about.set_loss(checkpoint.loss());
+  }
+  return about;
+}
+
+}  // namespace
 
 void ModelService::Serve(Backend backend) {
   backend_ = std::move(backend);
   serving_ = true;
 }
 
+absl::Status ModelService::Refusal(bool changes) const {
+  if (!serving_) return absl::UnavailableError("vitd is starting; try again in a moment");
+  if (draining_ && changes)
+    return absl::UnavailableError("vitd is shutting down; it changes nothing any more");
+  return absl::OkStatus();
+}
+
 grpc::ServerUnaryReactor* ModelService::Answer(Context* context, bool changes,
                                                std::function<absl::Status()> call) {
-  absl::Status refused;
-  if (!serving_) refused = absl::UnavailableError("vitd is starting; try again in a moment");
-  if (draining_ && changes)
-    refused = absl::UnavailableError("vitd is shutting down; it changes nothing any more");
+  const absl::Status refused = Refusal(changes);
   if (refused.ok()) return AnswerOnPool(pool_, calls_, context, std::move(call));
   Reactor* reactor = context->DefaultReactor();
   reactor->Finish(ToGrpcStatus(refused));
@@ -59,17 +81,35 @@ absl::Status ModelService::Publish(const vit::v1::PublishRunRequest& request,
         absl::StrCat("run ", status.run().id(), " has no checkpoint yet; publish it later"));
   }
   if (!lease.ok()) return lease.status();
-  vit::v1::ModelVersion about;
-  about.set_source(status.run().preset());
-  for (const vit::v1::CheckpointInfo& checkpoint : status.checkpoints()) {
-    if (checkpoint.step() != lease->step) continue;
-    if (checkpoint.has_accuracy()) about.set_accuracy(checkpoint.accuracy());
-    if (checkpoint.has_loss()) about.set_loss(checkpoint.loss());
-  }
+  vit::v1::ModelVersion about = AboutCheckpoint(status, lease->step);
   VIT_ASSIGN_OR_RETURN(*response->mutable_model(),
                        backend_.models->AddCheckpoint(request.name(), lease->directory, lease->run,
                                                       lease->step, std::move(about)));
   return absl::OkStatus();
+}
+
+absl::StatusOr<vit::v1::ModelVersion> ModelService::About(const ServableModel& model) const {
+  if (model.in_repository) {
+    VIT_ASSIGN_OR_RETURN(ModelRepository::StoredModel stored, backend_.models->Find(model.name));
+    return std::move(stored.about);
+  }
+  VIT_ASSIGN_OR_RETURN(const vit::v1::StatusResponse status, backend_.runs->GetStatus(model.run));
+  vit::v1::ModelVersion about = AboutCheckpoint(status, model.step);
+  about.set_name(model.name);
+  about.set_origin(absl::StrCat(model.name, "@", model.step));
+  return about;
+}
+
+absl::Status ModelService::Export(const vit::v1::ExportModelRequest& request,
+                                  const std::filesystem::path& directory,
+                                  vit::v1::ModelIdentity* identity) {
+  VIT_ASSIGN_OR_RETURN(const ServableModel model, backend_.source->FindModel(request.model()));
+  VIT_ASSIGN_OR_RETURN(const vit::v1::ModelVersion about, About(model));
+  identity->set_model(model.name);
+  identity->set_run(model.run);
+  identity->set_step(model.step);
+  identity->set_version(about.version());
+  return vit::ExportModel(model, about, request.format(), directory);
 }
 
 absl::Status ModelService::Remove(const vit::v1::RemoveModelRequest& request,
@@ -116,6 +156,18 @@ grpc::ServerUnaryReactor* ModelService::ImportModel(Context* context,
     VIT_ASSIGN_OR_RETURN(*response, backend_.models->Import(*request, path));
     return absl::OkStatus();
   });
+}
+
+grpc::ServerWriteReactor<vit::v1::ExportModelResponse>* ModelService::ExportModel(
+    Context* /*context*/, const vit::v1::ExportModelRequest* request) {
+  if (const absl::Status refused = Refusal(/*changes=*/true); !refused.ok())
+    return new ExportStream(refused);
+  auto* stream = new ExportStream(backend_.export_dir / absl::StrCat(++exports_), calls_);
+  stream->Start(pool_, [this, request = *request](const std::filesystem::path& directory,
+                                                  vit::v1::ModelIdentity* identity) {
+    return Export(request, directory, identity);
+  });
+  return stream;
 }
 
 grpc::ServerUnaryReactor* ModelService::RemoveModel(Context* context,

@@ -3,6 +3,8 @@
 #define VIT_SERVER_MODEL_SERVICE_H_
 
 #include <atomic>
+#include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
@@ -25,6 +27,8 @@ class ModelService final : public vit::v1::ModelService::CallbackService {
     ModelSource* source = nullptr;
     InferenceEngine* engine = nullptr;
     std::vector<std::string> data_roots;
+    // Where exports are written before they are sent; holds nothing else.
+    std::filesystem::path export_dir;
   };
 
   // `pool` and `calls` must outlive the service.
@@ -47,17 +51,25 @@ class ModelService final : public vit::v1::ModelService::CallbackService {
                        vit::v1::ImportModelResponse* response) override;
   Reactor* RemoveModel(Context* context, const vit::v1::RemoveModelRequest* request,
                        vit::v1::RemoveModelResponse* response) override;
+  grpc::ServerWriteReactor<vit::v1::ExportModelResponse>* ExportModel(
+      Context* context, const vit::v1::ExportModelRequest* request) override;
   Reactor* LoadModel(Context* context, const vit::v1::LoadModelRequest* request,
                      vit::v1::LoadModelResponse* response) override;
   Reactor* UnloadModel(Context* context, const vit::v1::UnloadModelRequest* request,
                        vit::v1::UnloadModelResponse* response) override;
 
-  // Answers with what `call` returns, on the pool; `changes`: whether it is refused while draining.
+  // UNAVAILABLE before Serve and, where it `changes` something, while draining.
+  absl::Status Refusal(bool changes) const;
+  // Answers with what `call` returns, on the pool.
   Reactor* Answer(Context* context, bool changes, std::function<absl::Status()> call);
   absl::Status List(const vit::v1::ListModelsRequest& request,
                     vit::v1::ListModelsResponse* response);
   absl::Status Publish(const vit::v1::PublishRunRequest& request,
                        vit::v1::PublishRunResponse* response);
+  // What is known of `model`, in the repository or a run's.
+  absl::StatusOr<vit::v1::ModelVersion> About(const ServableModel& model) const;
+  absl::Status Export(const vit::v1::ExportModelRequest& request,
+                      const std::filesystem::path& directory, vit::v1::ModelIdentity* identity);
   absl::Status Remove(const vit::v1::RemoveModelRequest& request,
                       vit::v1::RemoveModelResponse* response);
   absl::Status Unload(const vit::v1::UnloadModelRequest& request);
@@ -67,6 +79,7 @@ class ModelService final : public vit::v1::ModelService::CallbackService {
   Backend backend_;  // set before serving_
   std::atomic<bool> serving_ = false;
   std::atomic<bool> draining_ = false;
+  std::atomic<int64_t> exports_ = 0;  // so far
 };
 
 }  // namespace vit

@@ -117,8 +117,9 @@ void AddEmbed(CLI::App& app, Session& session) {
   command->add_flag("--tokens", options->tokens,
                     "Every token's features instead of the pooled ones");
   command->footer(
-      R"(The file holds float32 [pictures, features], with --tokens [pictures, tokens, features], for
-numpy.load. A picture that cannot be read fails the command.
+      R"(The file holds float32 [pictures, features], with --tokens
+[pictures, tokens, features], for numpy.load. A picture that cannot be read
+fails the command.
 )");
   command->callback([&session, options] {
     session.action = [&session, options] { return Embed(session, *options); };

@@ -75,9 +75,9 @@ void AddExplain(CLI::App& app, Session& session) {
       ->type_name("N")
       ->check(CLI::NonNegativeNumber.description(""));
   command->footer(
-      R"(The PNG is the picture as the model saw it under a heat map of attention rollout over
-all blocks. With --output json the numbers are printed too: relevance of every patch, and
-with --block the weights of every head.
+      R"(The PNG is the picture as the model saw it under a heat map of attention
+rollout over all blocks. With --output json the numbers are printed too:
+relevance of every patch, and with --block the weights of every head.
 )");
   command->callback([&session, options] {
     session.action = [&session, options] { return Explain(session, *options); };

@@ -62,9 +62,7 @@ void AddPresets(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("presets", "List presets, or print what one sets");
   command->add_option("NAME", *name, "Print this one, as a file for --spec")->type_name("PRESET");
   auto batch_size = std::make_shared<int>(0);
-  command
-      ->add_option("--batch-size", *batch_size,
-                   "For the memory (default: the preset's, or 32)")
+  command->add_option("--batch-size", *batch_size, "For the memory (default: the preset's, or 32)")
       ->type_name("N")
       ->check(CLI::Range(1, 1 << 20).description(""));
   command->callback([&session, name, batch_size] {

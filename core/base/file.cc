@@ -175,6 +175,15 @@ absl::Status WriteDirectoryAtomically(
   return synced;
 }
 
+absl::Status LinkOrCopy(const fs::path& from, const fs::path& to) {
+  std::error_code code;
+  fs::create_hard_link(from, to, code);
+  if (!code) return absl::OkStatus();
+  fs::copy_file(from, to, code);
+  if (code) return absl::ErrnoToStatus(code.value(), absl::StrCat("copy ", from.string()));
+  return SyncDirectory(to.parent_path());
+}
+
 absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path,
                                            absl::Span<const std::string> roots) {
   const fs::path given{std::string(path)};

@@ -60,6 +60,9 @@ absl::Status CreateDirectories(const std::filesystem::path& path);
 // half of it under its name.
 absl::Status RemoveTree(const std::filesystem::path& path);
 
+// Makes `to` the same file as `from` by a hard link, or a copy of it where there can be none.
+absl::Status LinkOrCopy(const std::filesystem::path& from, const std::filesystem::path& to);
+
 // `path` with every symbolic link resolved, if it is inside one of `roots` (themselves resolved).
 // INVALID_ARGUMENT for a relative path, NOT_FOUND where nothing is there, PERMISSION_DENIED outside
 // the roots; the message names the roots. Without roots, every path is outside.

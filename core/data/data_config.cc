@@ -105,6 +105,10 @@ absl::Status ValidateDataConfig(const DataConfig& config) {
   return absl::OkStatus();
 }
 
+int EvalImageSize(const DataConfig& config, int image_size) {
+  return config.eval().has_image_size() ? config.eval().image_size() : image_size;
+}
+
 // Sets a field that is not set.
 #define VIT_DEFAULT(message, field, value) \
   if (!(message)->has_##field()) (message)->set_##field(value)
@@ -120,8 +124,10 @@ void FillDataConfigDefaults(const DataSet& data, int image_size, int default_loa
   VIT_DEFAULT(train, ratio_min, kDefaultRatioMin);
   VIT_DEFAULT(train, ratio_max, kDefaultRatioMax);
   VIT_DEFAULT(train, horizontal_flip, 0.5);
-  VIT_DEFAULT(config->mutable_eval(), crop_pct,
-              data.native_size() == image_size ? 1 : kDefaultCropPct);
+  vit::v1::EvalTransform* eval = config->mutable_eval();
+  VIT_DEFAULT(eval, image_size, image_size);
+  VIT_DEFAULT(eval, crop_pct, data.native_size() == eval->image_size() ? 1 : kDefaultCropPct);
+  VIT_DEFAULT(eval, crop_mode, vit::v1::CROP_MODE_CENTER);
   VIT_DEFAULT(config, interpolation, vit::v1::INTERPOLATION_BICUBIC);
   if (config->mean().empty()) config->mutable_mean()->Resize(3, 0.5);
   if (config->std().empty()) config->mutable_std()->Resize(3, 0.5);

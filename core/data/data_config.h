@@ -12,8 +12,11 @@ namespace vit {
 // as "data.train.padding".
 absl::Status ValidateDataConfig(const vit::v1::DataConfig& config);
 
-// Sets every field that is not set to its default; some depend on the data (crop_pct),
-// loader_threads on the machine.
+// Side of the pictures that evaluation and Classify make for a model of `image_size`.
+int EvalImageSize(const vit::v1::DataConfig& config, int image_size);
+
+// Sets every field that is not set to its default; some depend on the data (crop_pct), others on
+// the model's `image_size` and on the machine (loader_threads).
 void FillDataConfigDefaults(const DataSet& data, int image_size, int default_loader_threads,
                             vit::v1::DataConfig* config);
 

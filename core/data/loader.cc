@@ -87,7 +87,7 @@ class EvalLoader::Impl {
  private:
   BatchMaker::Options MakerOptions() {
     BatchMaker::Options options;
-    options.image_size = reader_->image_size();
+    options.image_size = reader_->eval_image_size();
     options.threads = options_.threads;
     options.prefetch_batches = options_.prefetch_batches;
     options.next_plan = [this] { return NextPlan(); };

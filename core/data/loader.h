@@ -45,7 +45,7 @@ class SampleReader {
   // Fills `out` [3, image_size, image_size] with sample `index` of the training split as epoch
   // `epoch` of a run with `seed` sees it; false where it cannot be read.
   bool ReadTrain(uint64_t seed, int64_t epoch, int64_t index, uint8_t* out);
-  // As evaluation sees it.
+  // As evaluation sees it: [3, eval_image_size, eval_image_size].
   bool ReadEval(DataSplit split, int64_t index, uint8_t* out);
 
   // Distinct unreadable pictures met so far in the training split.
@@ -56,6 +56,7 @@ class SampleReader {
 
   const DataSet& data() const;
   int image_size() const;
+  int eval_image_size() const;
 
  private:
   class Impl;

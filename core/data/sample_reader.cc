@@ -11,6 +11,7 @@
 #include "core/base/mutex.h"
 #include "core/base/random.h"
 #include "core/base/status.h"
+#include "core/data/data_config.h"
 #include "core/data/loader.h"
 #include "core/data/transform.h"
 
@@ -22,6 +23,10 @@ namespace {
 constexpr int kTrainDetail = 2;
 
 constexpr size_t kNamesKept = 10;
+
+absl::Span<uint8_t> Planes(uint8_t* out, int image_size) {
+  return {out, size_t{3} * image_size * image_size};
+}
 
 }  // namespace
 
@@ -43,15 +48,13 @@ class SampleReader::Impl {
   int64_t bad_train_images() const { return bad_train_images_.load(); }
   const DataSet& data() const { return *data_; }
   int image_size() const { return image_size_; }
+  int eval_image_size() const { return eval_image_size_; }
 
  private:
   // What is known of one picture: nothing, that it is unreadable (&kBad), or its pixels.
   using Slot = std::atomic<const Image*>;
 
   std::vector<Slot>& slots(DataSplit split) { return slots_[split == DataSplit::kTrain ? 0 : 1]; }
-  absl::Span<uint8_t> OutputSpan(uint8_t* out) const {
-    return {out, size_t{3} * image_size_ * image_size_};
-  }
 
   // The decoded picture, from the cache or put into `scratch`; null where it cannot be read.
   const Image* Get(DataSplit split, int64_t index, Image* scratch);
@@ -64,6 +67,7 @@ class SampleReader::Impl {
   const std::shared_ptr<const DataSet> data_;
   const vit::v1::DataConfig config_;
   const int image_size_;
+  const int eval_image_size_;
   const BadImageCallback on_bad_image_;
   const bool cache_;
   std::vector<Slot> slots_[2];  // training, validation
@@ -80,6 +84,7 @@ SampleReader::Impl::Impl(std::shared_ptr<const DataSet> data, const vit::v1::Dat
     : data_(std::move(data)),
       config_(config),
       image_size_(image_size),
+      eval_image_size_(EvalImageSize(config, image_size)),
       on_bad_image_(std::move(on_bad_image)),
       cache_(config.cache() != vit::v1::CACHE_MODE_OFF),
       slots_{std::vector<Slot>(data_->size(DataSplit::kTrain)),
@@ -145,7 +150,7 @@ bool SampleReader::Impl::ReadTrain(uint64_t seed, int64_t epoch, int64_t index, 
   const Image* image = Get(DataSplit::kTrain, index, &scratch);
   if (image == nullptr) return false;
   CounterRandom random(seed, RandomPurpose::kAugment, epoch, index);
-  TrainTransformImage(*image, image_size_, config_, &random, OutputSpan(out));
+  TrainTransformImage(*image, image_size_, config_, &random, Planes(out, image_size_));
   return true;
 }
 
@@ -163,8 +168,8 @@ bool SampleReader::Impl::ReadEval(DataSplit split, int64_t index, uint8_t* out) 
     image = Get(split, index, &scratch);
     if (image == nullptr) return false;
   }
-  EvalTransformImage(*image, image_size_, config_.eval().crop_pct(), config_.interpolation(),
-                     OutputSpan(out));
+  EvalTransformImage(*image, eval_image_size_, config_.eval(), config_.interpolation(),
+                     Planes(out, eval_image_size_));
   return true;
 }
 
@@ -196,6 +201,7 @@ int64_t SampleReader::bad_train_images() const { return impl_->bad_train_images(
 absl::Status SampleReader::CheckBadFraction() const { return impl_->CheckBadFraction(); }
 const DataSet& SampleReader::data() const { return impl_->data(); }
 int SampleReader::image_size() const { return impl_->image_size(); }
+int SampleReader::eval_image_size() const { return impl_->eval_image_size(); }
 
 int64_t EstimateCacheBytes(const DataSet& data, const vit::v1::DataConfig& config, int image_size) {
   if (config.cache() == vit::v1::CACHE_MODE_OFF) return 0;

@@ -10,6 +10,7 @@
 namespace vit {
 namespace {
 
+using vit::v1::EvalTransform;
 using vit::v1::Interpolation;
 using vit::v1::TrainTransform;
 
@@ -57,9 +58,11 @@ void ResizeRegion(const ImageView& image, const Size& size, Interpolation interp
 }
 
 // timm's evaluation transform, optionally mirrored.
-void CenterCrop(const ImageView& image, int image_size, double crop_pct,
+void CenterCrop(const ImageView& image, int image_size, const EvalTransform& transform,
                 Interpolation interpolation, bool flip, uint8_t* out) {
-  const Size size = ShortSideTo(image, static_cast<int64_t>(std::floor(image_size / crop_pct)));
+  const auto side = static_cast<int64_t>(std::floor(image_size / transform.crop_pct()));
+  const Size size = transform.crop_mode() == vit::v1::CROP_MODE_SQUASH ? Size{side, side}
+                                                                       : ShortSideTo(image, side);
   // torchvision rounds halves to even, as Python does.
   const auto offset = [&](int64_t length) {
     return static_cast<int64_t>(std::nearbyint(static_cast<double>(length - image_size) / 2));
@@ -177,9 +180,9 @@ Image Resize(const Image& image, int width, int height, Interpolation interpolat
                 {0, 0, static_cast<double>(image.width), static_cast<double>(image.height)});
 }
 
-void EvalTransformImage(const Image& image, int image_size, double crop_pct,
+void EvalTransformImage(const Image& image, int image_size, const EvalTransform& transform,
                         Interpolation interpolation, absl::Span<uint8_t> out) {
-  CenterCrop(ViewOf(image), image_size, crop_pct, interpolation, /*flip=*/false, out.data());
+  CenterCrop(ViewOf(image), image_size, transform, interpolation, /*flip=*/false, out.data());
 }
 
 void TrainTransformImage(const Image& image, int image_size, const vit::v1::DataConfig& config,
@@ -198,8 +201,7 @@ void TrainTransformImage(const Image& image, int image_size, const vit::v1::Data
                         RandomResizedRegion(view, train, random), flip, out.data());
       return;
     default:
-      CenterCrop(view, image_size, config.eval().crop_pct(), config.interpolation(), flip,
-                 out.data());
+      CenterCrop(view, image_size, config.eval(), config.interpolation(), flip, out.data());
   }
 }
 

@@ -27,9 +27,10 @@ Image Resize(const Image& image, int width, int height, vit::v1::Interpolation i
 Image Resize(const Image& image, int width, int height, vit::v1::Interpolation interpolation);
 
 // timm's evaluation transform: the short side to floor(image_size / crop_pct), the long side in
-// proportion (rounded down), then a centre crop of image_size; writes planes, red first: `out` is
-// [3, image_size, image_size]. `crop_pct` and `interpolation` must be set.
-void EvalTransformImage(const Image& image, int image_size, double crop_pct,
+// proportion (rounded down) or with CROP_MODE_SQUASH to the same, then a centre crop of image_size;
+// writes planes, red first: `out` is [3, image_size, image_size]. `crop_pct` and `interpolation`
+// must be set.
+void EvalTransformImage(const Image& image, int image_size, const vit::v1::EvalTransform& transform,
                         vit::v1::Interpolation interpolation, absl::Span<uint8_t> out);
 
 // The training transform of an effective DataConfig (every field set). Every random choice comes

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/base/torch_device.h"
+#include "core/data/data_config.h"
 #include "core/data/transform.h"
 #include "core/infer/attention_rollout.h"
 #include "core/model/autocast.h"
@@ -26,7 +27,10 @@ class FrozenModel::Impl {
       : description_(std::move(description)),
         device_(TorchDevice(device)),
         normalize_(description_.preprocessing, device_),
-        model_(description_.model) {}
+        config_(description_.model),
+        model_(description_.model) {
+    config_.set_image_size(EvalImageSize(description_.preprocessing, config_.image_size()));
+  }
 
   absl::Status LoadFrom(const std::filesystem::path& directory) {
     VIT_ASSIGN_OR_RETURN(const TensorFile weights,
@@ -72,7 +76,8 @@ class FrozenModel::Impl {
     return computed;
   }
 
-  int64_t image_size() const { return description_.model.image_size(); }
+  int64_t image_size() const { return config_.image_size(); }
+  const vit::v1::ModelConfig& config() const { return config_; }
   const ModelDescription& description() const { return description_; }
 
  private:
@@ -89,6 +94,7 @@ class FrozenModel::Impl {
   const ModelDescription description_;
   const c10::Device device_;
   const Normalizer normalize_;
+  vit::v1::ModelConfig config_;  // FrozenModel::config
   VisionTransformer model_;
 };
 
@@ -127,7 +133,7 @@ absl::StatusOr<std::vector<uint8_t>> FrozenModel::Prepare(absl::string_view byte
                   {.limits = limits, .apply_orientation = preprocessing.apply_orientation()}));
   const int size = static_cast<int>(impl_->image_size());
   std::vector<uint8_t> out(size_t{3} * size * size);
-  EvalTransformImage(image, size, preprocessing.eval().crop_pct(), preprocessing.interpolation(),
+  EvalTransformImage(image, size, preprocessing.eval(), preprocessing.interpolation(),
                      absl::MakeSpan(out));
   return out;
 }
@@ -147,7 +153,7 @@ absl::StatusOr<std::vector<Computed>> FrozenModel::Compute(
   });
 }
 
-const vit::v1::ModelConfig& FrozenModel::config() const { return impl_->description().model; }
+const vit::v1::ModelConfig& FrozenModel::config() const { return impl_->config(); }
 
 const std::vector<std::string>& FrozenModel::labels() const { return impl_->description().labels; }
 

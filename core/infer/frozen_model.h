@@ -53,8 +53,8 @@ class FrozenModel {
   absl::StatusOr<std::vector<Computed>> Compute(
       const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared) const;
 
+  // Its image_size is that of the pictures it is served, which evaluation may have set.
   const vit::v1::ModelConfig& config() const;
-
   const std::vector<std::string>& labels() const;
   // What it was loaded from.
   const ServableModel& source() const { return source_; }

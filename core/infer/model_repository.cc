@@ -110,16 +110,6 @@ absl::StatusOr<ModelRepository::StoredModel> ReadStored(const std::string& name,
   return stored;
 }
 
-// A hard link, or a copy where there can be none.
-absl::Status LinkOrCopy(const fs::path& from, const fs::path& to) {
-  std::error_code code;
-  fs::create_hard_link(from, to, code);
-  if (!code) return absl::OkStatus();
-  fs::copy_file(from, to, code);
-  if (code) return absl::ErrnoToStatus(code.value(), absl::StrCat("copy ", from.string()));
-  return SyncDirectory(to.parent_path());
-}
-
 int64_t LastVersion(const fs::path& model_directory) {
   const absl::StatusOr<std::string> text =
       ReadFile(model_directory / kLastVersionFile, kMaxFileBytes);

@@ -176,6 +176,25 @@ absl::Status ValidateModelConfig(const ModelConfig& config) {
   return CheckCombinations(config);
 }
 
+absl::Status CheckInputSize(const ModelConfig& config, int side, absl::string_view field) {
+  if (side == config.image_size()) return absl::OkStatus();
+  const auto wrong = [&](absl::string_view why) {
+    return absl::InvalidArgumentError(absl::StrCat(field, " is ", side, why));
+  };
+  if (!config.dynamic_image_size()) {
+    return wrong(absl::StrCat(", the model's image_size ", config.image_size(),
+                              "; another size needs model.dynamic_image_size=true"));
+  }
+  if (side < 1 || side > kMaxImageSize) {
+    return wrong(absl::StrCat("; expected 1 to ", kMaxImageSize));
+  }
+  if (side % config.patch_size() != 0 || side % config.patch_width() != 0) {
+    return wrong(absl::StrCat(", which is no multiple of the patch's ", config.patch_size(), " x ",
+                              config.patch_width(), " pixels"));
+  }
+  return absl::OkStatus();
+}
+
 int64_t MlpHiddenDim(const ModelConfig& config) {
   return static_cast<int64_t>(config.embed_dim() * config.mlp_ratio());
 }
@@ -205,7 +224,7 @@ int64_t PositionCount(const ModelConfig& config) {
 
 int64_t PooledFeatures(const ModelConfig& config) {
   const bool flatten = config.global_pool() == v1::GLOBAL_POOL_FLATTEN;
-  return flatten ? config.embed_dim() * TokenCount(config) : config.embed_dim();
+  return flatten ? config.embed_dim() * PatchCount(config) : config.embed_dim();
 }
 
 namespace {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "vit/v1/model.pb.h"
 
 namespace vit {
@@ -19,6 +20,10 @@ void FillModelConfigDefaults(int num_classes, vit::v1::ModelConfig* config);
 // Checks an effective config. INVALID_ARGUMENT names the field as "model.embed_dim", the reason and
 // the nearest value that would do.
 absl::Status ValidateModelConfig(const vit::v1::ModelConfig& config);
+
+// Checks that pictures of `side` x `side` can go into the model of an effective config.
+// INVALID_ARGUMENT calls `side` by the name of its `field`.
+absl::Status CheckInputSize(const vit::v1::ModelConfig& config, int side, absl::string_view field);
 
 // The functions below take an effective, valid config.
 

@@ -321,6 +321,8 @@ absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset, const Traini
   }
   FillDataConfigDefaults(*resolved.data, model->image_size(), environment.budget.loader_threads(),
                          effective.mutable_data());
+  VIT_RETURN_IF_ERROR(
+      CheckInputSize(*model, effective.data().eval().image_size(), "data.eval.image_size"));
   FillDefaults(environment, &effective);
   VIT_RETURN_IF_ERROR(ValidateSpec(effective));
   VIT_RETURN_IF_ERROR(ResolveLength(&resolved));

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
+#include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
 #include "core/weights/infer_config.h"
 #include "core/weights/load_weights.h"
@@ -24,7 +25,8 @@ namespace fs = std::filesystem;
 
 // The usual names of weights in a folder, the first of them wins.
 constexpr const char* kWeightFiles[] = {"model.safetensors", "model.safetensors.index.json",
-                                        "pytorch_model.bin", "pytorch_model.bin.index.json"};
+                                        "pytorch_model.bin", "pytorch_model.bin.index.json",
+                                        "model.pth"};
 
 absl::StatusOr<fs::path> WeightFile(const fs::path& path) {
   if (!fs::is_directory(path)) return path;
@@ -70,7 +72,7 @@ void MergePreprocessing(const vit::v1::DataConfig& given, vit::v1::DataConfig* d
   if (!given.mean().empty()) *data->mutable_mean() = given.mean();
   if (!given.std().empty()) *data->mutable_std() = given.std();
   if (given.has_interpolation()) data->set_interpolation(given.interpolation());
-  if (given.eval().has_crop_pct()) data->mutable_eval()->set_crop_pct(given.eval().crop_pct());
+  data->mutable_eval()->MergeFrom(given.eval());
   if (given.has_apply_orientation()) data->set_apply_orientation(given.apply_orientation());
 }
 
@@ -127,6 +129,10 @@ absl::StatusOr<ImportedModel> Import(const fs::path& path, const ImportOptions& 
   model.description.preprocessing = config.preprocessing;
   MergePreprocessing(options.preprocessing, &model.description.preprocessing);
   AssumePreprocessing(model.layout, &model.description.preprocessing, &model.notes);
+  if (model.description.preprocessing.eval().has_image_size()) {
+    VIT_RETURN_IF_ERROR(CheckInputSize(
+        inferred, model.description.preprocessing.eval().image_size(), "data.eval.image_size"));
+  }
   if (config.precision != vit::v1::PRECISION_UNSPECIFIED)
     model.description.precision = config.precision;
   VIT_RETURN_IF_ERROR(

@@ -8,6 +8,7 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/model/model_config.h"
+#include "core/weights/expressible.h"
 #include "core/weights/message_json.h"
 
 namespace vit {
@@ -21,6 +22,10 @@ std::string InterpolationName(vit::v1::Interpolation interpolation) {
   return interpolation == vit::v1::INTERPOLATION_BILINEAR ? "bilinear" : "bicubic";
 }
 
+std::string CropModeName(vit::v1::CropMode mode) {
+  return mode == vit::v1::CROP_MODE_SQUASH ? "squash" : "center";
+}
+
 Json ToJson(const google::protobuf::Message& message) {
   return Json::parse(MessageToJson(message, /*indented=*/false));
 }
@@ -28,15 +33,6 @@ Json ToJson(const google::protobuf::Message& message) {
 absl::Status FromJson(const Json& json, google::protobuf::Message* message) {
   const absl::Status status = MessageFromJson(json.dump(), message);
   return status.ok() ? status : absl::DataLossError(status.message());
-}
-
-// Whether timm's VisionTransformer has all that the model has. Its epsilon is 1e-6, which gives the
-// same answers as smaller ones, such as Hugging Face's 1e-12.
-bool IsTimms(const vit::v1::ModelConfig& m) {
-  return !m.shared_norm() && !m.patch_norm() && !m.scale_by_embed_dim() && m.attn_proj() &&
-         m.norm_layer() == vit::v1::NORM_LAYER_LAYER_NORM && m.representation_size() == 0 &&
-         m.global_pool() != vit::v1::GLOBAL_POOL_FLATTEN && m.layer_norm_eps() <= 1e-6 &&
-         !(m.distillation_token() && m.reg_tokens() > 0);
 }
 
 std::string PoolName(const vit::v1::ModelConfig& model) {
@@ -73,7 +69,8 @@ Json TimmModelArguments(const vit::v1::ModelConfig& m) {
 Json TimmConfig(const ModelDescription& description) {
   const auto& model = description.model;
   const auto& data = description.preprocessing;
-  const char* const architecture = !IsTimms(model)              ? "vitd"
+  const bool timms = CheckExpressible(model, Program::kTimm).ok();
+  const char* const architecture = !timms                       ? "vitd"
                                    : model.distillation_token() ? "deit_base_distilled_patch16_224"
                                                                 : "vit_base_patch16_224";
   Json config = {
@@ -88,31 +85,36 @@ Json TimmConfig(const ModelDescription& description) {
         {"input_size", {3, model.image_size(), model.image_size()}},
         {"interpolation", InterpolationName(data.interpolation())},
         {"crop_pct", data.eval().crop_pct()},
-        {"crop_mode", "center"},
+        {"crop_mode", CropModeName(data.eval().crop_mode())},
         {"mean", std::vector<double>(data.mean().begin(), data.mean().end())},
         {"std", std::vector<double>(data.std().begin(), data.std().end())},
         {"first_conv", "patch_embed.proj"},
         {"classifier", "head"}}},
   };
   if (model.distillation_token()) config["pretrained_cfg"]["classifier"] = {"head", "head_dist"};
+  if (data.eval().has_image_size())
+    config["pretrained_cfg"]["test_input_size"] = {3, data.eval().image_size(),
+                                                   data.eval().image_size()};
   return config;
 }
 
 }  // namespace
 
 absl::Status WriteModelDescription(const std::filesystem::path& directory,
-                                   const ModelDescription& description) {
+                                   const ModelDescription& description,
+                                   const Provenance& provenance) {
   vit::v1::DataConfig preprocessing;
   *preprocessing.mutable_mean() = description.preprocessing.mean();
   *preprocessing.mutable_std() = description.preprocessing.std();
   preprocessing.set_interpolation(description.preprocessing.interpolation());
-  preprocessing.mutable_eval()->set_crop_pct(description.preprocessing.eval().crop_pct());
+  *preprocessing.mutable_eval() = description.preprocessing.eval();
   preprocessing.set_apply_orientation(description.preprocessing.apply_orientation());
   return CatchExceptions("write config.json", [&]() -> absl::Status {
     Json config = TimmConfig(description);
     config["vitd"] = {{"model", ToJson(description.model)},
                       {"preprocessing", ToJson(preprocessing)},
                       {"precision", vit::v1::Precision_Name(description.precision)}};
+    if (!provenance.empty()) config["exported_from"] = provenance;
     VIT_RETURN_IF_ERROR(WriteFile(directory / "config.json", config.dump(2) + "\n"));
     return WriteFile(directory / "labels.txt", absl::StrJoin(description.labels, "\n") + "\n");
   });

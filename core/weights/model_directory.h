@@ -4,6 +4,7 @@
 #define VIT_CORE_WEIGHTS_MODEL_DIRECTORY_H_
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -25,9 +26,14 @@ struct ModelDescription {
   std::vector<std::string> labels;  // in the head's order
 };
 
-// Writes config.json and labels.txt into `directory`, fsynced. model.safetensors is the caller's.
+// What an export says of where the model comes from: "model", "origin", "accuracy" and so on.
+using Provenance = std::map<std::string, std::string>;
+
+// Writes config.json, with the provenance under "exported_from" where there is one, and labels.txt
+// into `directory`, fsynced. model.safetensors is the caller's.
 absl::Status WriteModelDescription(const std::filesystem::path& directory,
-                                   const ModelDescription& description);
+                                   const ModelDescription& description,
+                                   const Provenance& provenance = {});
 
 // NOT_FOUND for a missing file, DATA_LOSS for one that cannot be understood; names the file.
 absl::StatusOr<ModelDescription> ReadModelDescription(const std::filesystem::path& directory);

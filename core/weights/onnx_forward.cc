@@ -86,7 +86,7 @@ std::string VitGraph::Norm(const std::string& x, const std::string& module,
       of_tokens ? graph_.AddNode("Reshape", {x, graph_.AddInts("rows.shape", {-1, dim})},
                                  output + ".rows")
                 : x;
-  const std::string normalized =
+  std::string normalized =
       graph_.AddNode("BatchNormalization",
                      {rows, Parameter(module + ".weight"), Parameter(module + ".bias"),
                       Parameter(module + ".running_mean"), Parameter(module + ".running_var")},
@@ -164,8 +164,9 @@ std::string VitGraph::AddPositionsAndPrefix(const std::string& images, const std
   for (const char* name : {"cls_token", "dist_token", "reg_token"}) {
     if (tensors_.contains(name)) tokens.push_back(Parameter(name));
   }
-  if (!tokens.empty())
+  if (!tokens.empty()) {
     x = graph_.AddNode("Concat", {PrefixTokens(images, tokens), x}, "tokens", {{"axis", 1}});
+  }
   return positions && !config_.no_embed_class() ? add_positions(x) : x;
 }
 

@@ -123,6 +123,10 @@ absl::Status ReadTimm(const Json& json, PretrainedConfig* config) {
     SetInterpolation(cfg["interpolation"].get<std::string>(), &config->preprocessing);
   if (Member(cfg, "crop_pct").is_number())
     config->preprocessing.mutable_eval()->set_crop_pct(cfg["crop_pct"].get<double>());
+  for (const auto& [name, mode] :
+       {std::pair{"center", vit::v1::CROP_MODE_CENTER}, {"squash", vit::v1::CROP_MODE_SQUASH}}) {
+    if (Member(cfg, "crop_mode") == name) config->preprocessing.mutable_eval()->set_crop_mode(mode);
+  }
   const Json& labels =
       Member(json, "label_names").is_array() ? json["label_names"] : Member(cfg, "label_names");
   if (labels.is_array() && labels.size() <= kMaxLabels) {
@@ -172,6 +176,8 @@ void ReadProcessor(const Json& json, vit::v1::DataConfig* data) {
   double crop_pct = 1;
   const Json& size = Member(json, "size");
   const Json& crop = Member(json, "crop_size");
+  data->mutable_eval()->set_crop_mode(size.contains("shortest_edge") ? vit::v1::CROP_MODE_CENTER
+                                                                     : vit::v1::CROP_MODE_SQUASH);
   const auto side_of = [](const Json& json) {
     for (const char* name : {"shortest_edge", "height"}) {
       if (Member(json, name).is_number()) return Member(json, name).get<double>();
@@ -181,6 +187,14 @@ void ReadProcessor(const Json& json, vit::v1::DataConfig* data) {
   if (Member(json, "do_center_crop") == true && side_of(size) > 0 && side_of(crop) > 0)
     crop_pct = std::min(1.0, side_of(crop) / side_of(size));
   data->mutable_eval()->set_crop_pct(crop_pct);
+}
+
+// The arguments of torchvision's VisionTransformer that weights do not tell, as the export to
+// torchvision writes them beside the rest.
+absl::Status ReadTorchvision(const Json& json, PretrainedConfig* config) {
+  const Json& heads = Member(json["torchvision"], "num_heads");
+  if (heads.is_number_integer()) config->model.set_num_heads(heads.get<int>());
+  return ReadTimm({{"pretrained_cfg", Member(json, "pretrained_cfg")}}, config);
 }
 
 absl::Status ReadOwn(const Json& own, PretrainedConfig* config) {
@@ -196,8 +210,10 @@ absl::Status ReadConfig(const fs::path& path, PretrainedConfig* config) {
     return Annotate(ReadOwn(json["vitd"], config), path.string());
   }
   const bool hugging_face = json.contains("model_type") && json.contains("hidden_size");
-  return Annotate(hugging_face ? ReadHuggingFace(json, config) : ReadTimm(json, config),
-                  path.string());
+  const auto read = hugging_face                              ? ReadHuggingFace
+                    : Member(json, "torchvision").is_object() ? ReadTorchvision
+                                                              : ReadTimm;
+  return Annotate(read(json, config), path.string());
 }
 
 }  // namespace

@@ -15,101 +15,20 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "core/base/status.h"
+#include "core/weights/layout_names.h"
 
 namespace vit {
 namespace {
 
 using Tensors = std::map<std::string, at::Tensor>;
-// Parts of names with the dots around them, and what they become; applied in order.
-using Renames = std::vector<std::pair<std::string, std::string>>;
-
-const Renames& TimmRenames() {
-  static const auto* const renames = new Renames{
-      {".register_tokens", ".reg_token"},
-      {".gamma_1", ".ls1.gamma"},
-      {".gamma_2", ".ls2.gamma"},
-  };
-  return *renames;
-}
-
-const Renames& HuggingFaceRenames() {
-  static const auto* const renames = new Renames{
-      {".embeddings.cls_token", ".cls_token"},
-      {".embeddings.distillation_token", ".dist_token"},
-      {".embeddings.register_tokens", ".reg_token"},
-      {".embeddings.position_embeddings", ".pos_embed"},
-      {".embeddings.patch_embeddings.projection.", ".patch_embed.proj."},
-      {".encoder.layer.", ".blocks."},
-      {".attention.attention.", ".attn."},
-      {".attention.output.dense.", ".attn.proj."},
-      {".intermediate.dense.", ".mlp.fc1."},
-      {".output.dense.", ".mlp.fc2."},
-      {".layernorm_before.", ".norm1."},
-      {".layernorm_after.", ".norm2."},
-      {".layer_scale1.lambda1", ".ls1.gamma"},
-      {".layer_scale2.lambda1", ".ls2.gamma"},
-      {".layernorm.", ".norm."},
-      {".classifier.", ".head."},
-      {".cls_classifier.", ".head."},
-      {".distillation_classifier.", ".head_dist."},
-  };
-  return *renames;
-}
-
-const Renames& TorchvisionRenames() {
-  static const auto* const renames = new Renames{
-      {".class_token", ".cls_token"},
-      {".conv_proj.", ".patch_embed.proj."},
-      {".encoder.pos_embedding", ".pos_embed"},
-      {".encoder.layers.encoder_layer_", ".blocks."},
-      {".ln_1.", ".norm1."},
-      {".ln_2.", ".norm2."},
-      {".self_attention.in_proj_", ".attn.qkv."},
-      {".self_attention.out_proj.", ".attn.proj."},
-      {".mlp.0.", ".mlp.fc1."},
-      {".mlp.3.", ".mlp.fc2."},
-      {".mlp.linear_1.", ".mlp.fc1."},
-      {".mlp.linear_2.", ".mlp.fc2."},
-      {".encoder.ln.", ".norm."},
-      {".heads.head.", ".head."},
-      {".heads.pre_logits.", ".pre_logits.fc."},
-  };
-  return *renames;
-}
-
-const Renames& SharedNormRenames() {
-  static const auto* const renames = new Renames{
-      {".proj.", ".attn.proj."},
-      {".fc1.", ".mlp.fc1."},
-      {".fc2.", ".mlp.fc2."},
-      {".qkv.", ".attn.qkv."},
-      {".patch_norm.", ".patch_embed.input_norm."},
-      {".patch_proj.", ".patch_embed.proj."},
-      {".embed_norm.", ".patch_embed.norm."},
-  };
-  return *renames;
-}
-
-const Renames& BatchNormRenames() {
-  static const auto* const renames = new Renames{
-      {".patchify.", ".patch_embed.proj."},
-      {".fc1.", ".mlp.fc1."},
-      {".fc2.", ".mlp.fc2."},
-      {".qkv.", ".attn.qkv."},
-      {".head.1.", ".pre_logits.fc."},
-      {".head.3.", ".head."},
-  };
-  return *renames;
-}
 
 absl::StatusOr<Tensors> Rename(const Tensors& tensors, const Renames& renames) {
   Tensors renamed;
   for (const auto& [name, tensor] : tensors) {
-    std::string dotted = absl::StrCat(".", name);
-    for (const auto& [from, to] : renames) absl::StrReplaceAll({{from, to}}, &dotted);
-    if (!renamed.emplace(dotted.substr(1), tensor).second) {
+    const std::string own = Renamed(name, renames);
+    if (!renamed.emplace(own, tensor).second) {
       return absl::InvalidArgumentError(
-          absl::StrCat("two tensors mean ", dotted.substr(1), ", one of them '", name, "'"));
+          absl::StrCat("two tensors mean ", own, ", one of them '", name, "'"));
     }
   }
   return renamed;
@@ -163,6 +82,7 @@ absl::StatusOr<TimmWeights> FromHuggingFace(const Tensors& tensors) {
       weights.tensors,
       Rename(WithoutPrefix(tensors, {"vit.", "deit.", "dinov2.", "dinov2_with_registers."}),
              HuggingFaceRenames()));
+  VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(weights.tensors, DeitHeadRenames()));
   // What transformers' configurations set by default; config.json may say other.
   weights.config.set_layer_norm_eps(weights.tensors.contains("blocks.0.ls1.gamma") ? 1e-6 : 1e-12);
   return weights;
@@ -171,6 +91,7 @@ absl::StatusOr<TimmWeights> FromHuggingFace(const Tensors& tensors) {
 absl::StatusOr<TimmWeights> FromTorchvision(const Tensors& tensors) {
   TimmWeights weights{.layout = "torchvision", .tensors = {}, .config = {}};
   VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(tensors, TorchvisionRenames()));
+  VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(weights.tensors, OldTorchvisionRenames()));
   return weights;
 }
 

@@ -98,27 +98,34 @@ struct FakeVitd::Services final {
     explicit Models(const FakeAnswers& answers) : answers(answers) {}
     using Context = grpc::ServerContext;
     grpc::Status ListModels(Context*, const v1::ListModelsRequest* request,
-                     v1::ListModelsResponse* response) override {
+                            v1::ListModelsResponse* response) override {
       return Answer(answers.list_models, *request, response);
     }
     grpc::Status PublishRun(Context*, const v1::PublishRunRequest* request,
-                     v1::PublishRunResponse* response) override {
+                            v1::PublishRunResponse* response) override {
       return Answer(answers.publish_run, *request, response);
     }
     grpc::Status ImportModel(Context*, const v1::ImportModelRequest* request,
-                     v1::ImportModelResponse* response) override {
+                             v1::ImportModelResponse* response) override {
       return Answer(answers.import_model, *request, response);
     }
+    grpc::Status ExportModel(Context*, const v1::ExportModelRequest* request,
+                             grpc::ServerWriter<v1::ExportModelResponse>* writer) override {
+      std::vector<v1::ExportModelResponse> pieces;
+      const grpc::Status status = Answer(answers.export_model, *request, &pieces);
+      for (const v1::ExportModelResponse& piece : pieces) writer->Write(piece);
+      return status;
+    }
     grpc::Status RemoveModel(Context*, const v1::RemoveModelRequest* request,
-                     v1::RemoveModelResponse* response) override {
+                             v1::RemoveModelResponse* response) override {
       return Answer(answers.remove_model, *request, response);
     }
     grpc::Status LoadModel(Context*, const v1::LoadModelRequest* request,
-                     v1::LoadModelResponse* response) override {
+                           v1::LoadModelResponse* response) override {
       return Answer(answers.load_model, *request, response);
     }
     grpc::Status UnloadModel(Context*, const v1::UnloadModelRequest* request,
-                     v1::UnloadModelResponse* response) override {
+                             v1::UnloadModelResponse* response) override {
       return Answer(answers.unload_model, *request, response);
     }
     const FakeAnswers& answers;
@@ -133,7 +140,11 @@ struct FakeVitd::Services final {
   };
 
   explicit Services(FakeAnswers a)
-      : answers(std::move(a)), training(answers), inference(answers), models(answers), health(answers) {}
+      : answers(std::move(a)),
+        training(answers),
+        inference(answers),
+        models(answers),
+        health(answers) {}
   FakeAnswers answers;
   Training training;
   Inference inference;

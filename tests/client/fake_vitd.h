@@ -43,6 +43,8 @@ struct FakeAnswers {
   Unary<v1::ListModelsRequest, v1::ListModelsResponse> list_models;
   Unary<v1::PublishRunRequest, v1::PublishRunResponse> publish_run;
   Unary<v1::ImportModelRequest, v1::ImportModelResponse> import_model;
+  // Every piece of the answer.
+  Unary<v1::ExportModelRequest, std::vector<v1::ExportModelResponse>> export_model;
   Unary<v1::RemoveModelRequest, v1::RemoveModelResponse> remove_model;
   Unary<v1::LoadModelRequest, v1::LoadModelResponse> load_model;
   Unary<v1::UnloadModelRequest, v1::UnloadModelResponse> unload_model;

@@ -4,10 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/base/file.h"
 #include "server/daemon.h"
 #include "tests/core/data/testing.h"
 #include "tests/server/testing.h"
@@ -59,6 +63,21 @@ class ModelServiceTest : public ::testing::Test {
     request.set_name("imported");
     return client_->models().ImportModel(NewContext().get(), request, response);
   }
+  // Puts the answer's files into `directory`.
+  grpc::Status Export(const std::string& model, vit::v1::ExportFormat format,
+                      const fs::path& directory, vit::v1::ModelIdentity* identity = nullptr) {
+    vit::v1::ExportModelRequest request;
+    request.set_model(model);
+    request.set_format(format);
+    const auto context = NewContext();
+    const auto reader = client_->models().ExportModel(context.get(), request);
+    fs::create_directories(directory);
+    for (vit::v1::ExportModelResponse piece; reader->Read(&piece);) {
+      if (piece.has_model() && identity != nullptr) *identity = piece.model();
+      std::ofstream(directory / piece.file(), std::ios::binary | std::ios::app) << piece.data();
+    }
+    return reader->Finish();
+  }
   vit::v1::ListModelsResponse List(const std::string& model = "") {
     vit::v1::ListModelsRequest request;
     request.set_model(model);
@@ -108,6 +127,22 @@ TEST_F(ModelServiceTest, APublishedRunAnswersAsTheRunDoesAndOutlivesIt) {
   Restart();
   EXPECT_EQ(Classify("pets@1").results(0).SerializeAsString(),
             by_run.results(0).SerializeAsString());
+}
+
+TEST_F(ModelServiceTest, AModelOfAnySizeIsEvaluatedAndServedInAnotherThanItTrainedIn) {
+  vit::v1::TrainingSpec spec = TinySpec(8);
+  spec.mutable_model()->set_dynamic_image_size(true);
+  spec.mutable_data()->mutable_eval()->set_image_size(2 * spec.model().image_size());
+  const std::string run = client_->Start(spec).id();
+  EXPECT_EQ(client_->AwaitEnd(run).state(), vit::v1::RUN_STATE_SUCCEEDED);
+  vit::v1::ExplainRequest request;
+  request.set_model("run:" + run);
+  request.set_image(Encode(SmoothImage(40, 30), ".png"));
+  vit::v1::ExplainResponse response;
+  const grpc::Status status = client_->inference().Explain(NewContext().get(), request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.rows(), 2 * spec.model().image_size() / spec.model().patch_size());
+  EXPECT_EQ(response.relevance_size(), response.rows() * response.columns());
 }
 
 TEST_F(ModelServiceTest, ANewVersionTakesOverAndTheOldOneStaysByItsNumber) {
@@ -188,6 +223,74 @@ TEST_F(ModelServiceTest, LoadingAndUnloadingSayWhatIsThere) {
   EXPECT_TRUE(List().models(0).loaded());
   EXPECT_TRUE(client_->models().UnloadModel(NewContext().get(), unload, &unloaded).ok());
   EXPECT_FALSE(List().models(0).loaded());
+}
+
+TEST_F(ModelServiceTest, AnExportedModelComesBackByteForByte) {
+  const std::string run = client_->Start(TinySpec(8)).id();
+  client_->AwaitEnd(run);
+  vit::v1::ModelVersion published;
+  ASSERT_TRUE(Publish(run, "pets", &published).ok());
+  const fs::path weights = folder_.path() / "weights", stored = folder_.path() / "state/models";
+  // What follows the header, which tells a checkpoint's step too.
+  const auto values = [](const fs::path& path) {
+    const std::string file = *ReadFile(path, 1 << 24);
+    uint64_t header = 0;
+    memcpy(&header, file.data(), sizeof(header));
+    return file.substr(sizeof(header) + header);
+  };
+  vit::v1::ModelIdentity identity;
+  const grpc::Status exported =
+      Export("pets", vit::v1::EXPORT_FORMAT_TIMM, weights / "timm", &identity);
+  ASSERT_TRUE(exported.ok()) << exported.error_message();
+  EXPECT_EQ(identity.version(), 1);
+  EXPECT_EQ(identity.run(), run);
+  EXPECT_TRUE(values(weights / "timm/model.safetensors") ==
+              values(stored / "pets/1/model.safetensors"));
+  const auto config = nlohmann::json::parse(*ReadFile(weights / "timm/config.json", 1 << 20));
+  EXPECT_EQ(config["exported_from"]["origin"], published.origin());
+  EXPECT_EQ(config["exported_from"]["model"], "pets");
+  EXPECT_TRUE(config["exported_from"].contains("accuracy"));
+
+  int version = 0;
+  for (const auto format : {vit::v1::EXPORT_FORMAT_TIMM, vit::v1::EXPORT_FORMAT_HUGGING_FACE,
+                            vit::v1::EXPORT_FORMAT_TORCHVISION}) {
+    const fs::path directory = weights / absl::StrCat("format", format);
+    ASSERT_TRUE(Export("run:" + run, format, directory).ok());
+    vit::v1::ImportModelResponse imported;
+    const grpc::Status status = Import(directory.string(), &imported);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_TRUE(values(stored / absl::StrCat("imported/", ++version, "/model.safetensors")) ==
+                values(stored / "pets/1/model.safetensors"))
+        << format;
+    EXPECT_EQ(Classify(absl::StrCat("imported@", version)).results(0).SerializeAsString(),
+              Classify("pets").results(0).SerializeAsString());
+  }
+  EXPECT_TRUE(fs::is_empty(folder_.path() / "state/exports"));
+}
+
+TEST_F(ModelServiceTest, WhatCannotBeExportedIsSaid) {
+  EXPECT_EQ(Export("none", vit::v1::EXPORT_FORMAT_ONNX, folder_.path() / "out").error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  const fs::path weights = folder_.path() / "weights";
+  fs::copy(fs::path(VIT_SOURCE_DIR) / "tests/data/parity/batch_norm", weights / "batch_norm");
+  vit::v1::ImportModelRequest request;
+  request.set_path((weights / "batch_norm").string());
+  request.set_name("imported");
+  request.mutable_model()->set_num_heads(4);
+  vit::v1::ImportModelResponse response;
+  const grpc::Status imported =
+      client_->models().ImportModel(NewContext().get(), request, &response);
+  ASSERT_TRUE(imported.ok()) << imported.error_message();
+  const grpc::Status timm = Export("imported", vit::v1::EXPORT_FORMAT_TIMM, folder_.path() / "out");
+  EXPECT_EQ(timm.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(timm.error_message(), HasSubstr("which timm has not; the onnx format holds every"));
+  EXPECT_EQ(
+      Export("imported", vit::v1::EXPORT_FORMAT_UNSPECIFIED, folder_.path() / "out").error_code(),
+      grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(fs::is_empty(folder_.path() / "out"));
+  EXPECT_TRUE(Export("imported", vit::v1::EXPORT_FORMAT_ONNX, folder_.path() / "onnx").ok());
+  EXPECT_TRUE(fs::exists(folder_.path() / "onnx/model.onnx"));
+  EXPECT_TRUE(fs::is_empty(folder_.path() / "state/exports"));
 }
 
 TEST_F(ModelServiceTest, WhatCannotBePublishedIsSaid) {

@@ -308,6 +308,19 @@ TEST_F(LoaderTest, EvaluationPassesOverTheSplitInOrderOnce) {
   EXPECT_EQ(reported_.size(), 1);
 }
 
+TEST_F(LoaderTest, EvaluationMayHaveASizeOfItsOwn) {
+  OpenShapes(4);
+  config_.mutable_eval()->set_image_size(2 * kSide);
+  const auto reader = MakeReader();
+  EvalLoader evaluation(reader.get(), {.batch_size = 2});
+  const auto batch = evaluation.Next({});
+  ASSERT_TRUE(batch.ok());
+  EXPECT_EQ(batch->image_size, 2 * kSide);
+  EXPECT_EQ(batch->images.size(), 2 * 3 * 4 * kSide * kSide);
+  TrainLoader training(reader.get(), {.batch_size = 2});
+  EXPECT_EQ(training.Next({})->image_size, kSide);
+}
+
 // A data set whose pictures are ready only once they are let through.
 class GatedData : public DataSet {
  public:

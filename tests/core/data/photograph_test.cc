@@ -13,6 +13,7 @@
 
 #include "core/data/image.h"
 #include "core/data/transform.h"
+#include "tests/core/data/testing.h"
 
 namespace vit {
 namespace {
@@ -53,7 +54,8 @@ TEST(PhotographTest, EvaluationEqualsTimmsWithinTwoLevels) {
     ASSERT_TRUE(image.ok()) << image.status();
     constexpr int kSide = 224;
     std::vector<uint8_t> planes(3 * kSide * kSide);
-    EvalTransformImage(*image, kSide, 0.9, vit::v1::INTERPOLATION_BICUBIC, absl::MakeSpan(planes));
+    EvalTransformImage(*image, kSide, Crop(0.9), vit::v1::INTERPOLATION_BICUBIC,
+                       absl::MakeSpan(planes));
     const size_t offset = 8 + header_size + entry["data_offsets"][0].get<size_t>();
     double most = 0;
     for (size_t i = 0; i < planes.size(); ++i) {

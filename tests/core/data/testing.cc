@@ -39,6 +39,12 @@ Image SmoothImage(int width, int height, int seed) {
   return image;
 }
 
+vit::v1::EvalTransform Crop(double crop_pct) {
+  vit::v1::EvalTransform transform;
+  transform.set_crop_pct(crop_pct);
+  return transform;
+}
+
 std::string Encode(const Image& image, const std::string& extension,
                    const std::vector<int>& parameters) {
   cv::Mat bgr(image.height, image.width, CV_8UC3);

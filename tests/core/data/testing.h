@@ -9,6 +9,7 @@
 
 #include "absl/strings/string_view.h"
 #include "core/data/image.h"
+#include "vit/v1/data.pb.h"
 
 namespace vit {
 
@@ -30,6 +31,9 @@ class TemporaryFolder {
 
 // Smooth colours that differ with `seed`, so that JPEG keeps them nearly as they are.
 Image SmoothImage(int width, int height, int seed = 0);
+
+// Evaluation's transform with this crop_pct.
+vit::v1::EvalTransform Crop(double crop_pct);
 
 // Encodes with OpenCV: ".jpg", ".png", ".webp" or ".bmp".
 std::string Encode(const Image& image, const std::string& extension,

@@ -51,7 +51,7 @@ TEST(ResizeTest, EqualsPillowByteForByte) {
       double crop_pct = 0;
       fields >> interpolation >> image_size >> crop_pct;
       std::vector<uint8_t> planes(size_t{3} * image_size * image_size);
-      EvalTransformImage(source, image_size, crop_pct, ParseInterpolation(interpolation),
+      EvalTransformImage(source, image_size, Crop(crop_pct), ParseInterpolation(interpolation),
                          absl::MakeSpan(planes));
       EXPECT_EQ(MaxDifference(FromPlanes(planes, image_size), expected), 0);
       ++evaluations;
@@ -77,15 +77,30 @@ TEST(ResizeTest, OfTheSameSizeIsACopy) {
 TEST(EvalTransformTest, OfAPictureOfTheModelsSizeWithoutCropIsACopy) {
   const Image source = SmoothImage(16, 16);
   std::vector<uint8_t> planes(3 * 16 * 16);
-  EvalTransformImage(source, 16, 1.0, INTERPOLATION_BICUBIC, absl::MakeSpan(planes));
+  EvalTransformImage(source, 16, Crop(1.0), INTERPOLATION_BICUBIC, absl::MakeSpan(planes));
   EXPECT_EQ(MaxDifference(FromPlanes(planes, 16), source), 0);
+}
+
+TEST(EvalTransformTest, SquashingShowsTheWholePicture) {
+  const Image source = SmoothImage(60, 25);
+  vit::v1::EvalTransform transform = Crop(1.0);
+  transform.set_crop_mode(vit::v1::CROP_MODE_SQUASH);
+  std::vector<uint8_t> planes(3 * 16 * 16);
+  EvalTransformImage(source, 16, transform, INTERPOLATION_BICUBIC, absl::MakeSpan(planes));
+  EXPECT_EQ(MaxDifference(FromPlanes(planes, 16), Resize(source, 16, 16, INTERPOLATION_BICUBIC)),
+            0);
+  // With a crop_pct its middle: of 20 x 20.
+  transform.set_crop_pct(0.8);
+  EvalTransformImage(source, 16, transform, INTERPOLATION_BICUBIC, absl::MakeSpan(planes));
+  const Image larger = Resize(source, 20, 20, INTERPOLATION_BICUBIC);
+  EXPECT_EQ(planes[0], larger.rgb[3 * (2 * 20 + 2)]);
 }
 
 TEST(EvalTransformTest, TakesExtremeAspectRatios) {
   for (const auto& [width, height] : {std::pair{1, 5000}, {5000, 1}, {1, 1}, {3, 2}}) {
     const Image source = SmoothImage(width, height);
     std::vector<uint8_t> planes(3 * 32 * 32);
-    EvalTransformImage(source, 32, 0.875, INTERPOLATION_BICUBIC, absl::MakeSpan(planes));
+    EvalTransformImage(source, 32, Crop(0.875), INTERPOLATION_BICUBIC, absl::MakeSpan(planes));
     // The middle of the picture, which is some 120 in red or green.
     EXPECT_GT(planes[16 * 32 + 16], 10);
   }

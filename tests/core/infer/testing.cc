@@ -63,7 +63,8 @@ void WriteModel(const std::filesystem::path& directory, uint64_t seed) {
 std::vector<float> ExpectedProbabilities(uint64_t seed, const Image& image) {
   torch::NoGradGuard no_grad;
   std::vector<uint8_t> pixels(3 * kSize * kSize);
-  EvalTransformImage(image, kSize, 0.875, vit::v1::INTERPOLATION_BICUBIC, absl::MakeSpan(pixels));
+  EvalTransformImage(image, kSize, Describe().preprocessing.eval(), vit::v1::INTERPOLATION_BICUBIC,
+                     absl::MakeSpan(pixels));
   const Normalizer normalize(Describe().preprocessing, at::kCPU);
   const at::Tensor row =
       MakeModel(seed)->forward(normalize(pixels.data(), 1, kSize)).softmax(1)[0].contiguous();

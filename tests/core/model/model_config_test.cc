@@ -117,6 +117,7 @@ TEST(ModelConfigTest, CountedParametersAreTheAllocatedOnes) {
         "pos_embed: POSITION_EMBEDDING_SINCOS_2D proj_bias: false",
         "pos_embed: POSITION_EMBEDDING_NONE final_norm: false",
         "shared_norm: true patch_norm: true global_pool: GLOBAL_POOL_MAX",
+        "reg_tokens: 2 global_pool: GLOBAL_POOL_FLATTEN",
         "norm_layer: NORM_LAYER_BATCH_NORM attn_proj: false "
         "global_pool: GLOBAL_POOL_FLATTEN representation_size: 9"}) {
     vit::v1::ModelConfig config;
@@ -132,6 +133,10 @@ TEST(ModelConfigTest, CountedParametersAreTheAllocatedOnes) {
     int64_t count = 0;
     for (const auto& parameter : model->parameters()) count += parameter.numel();
     EXPECT_EQ(ParameterCount(config), count) << overrides;
+    torch::NoGradGuard no_grad;
+    model->Initialize(1);
+    EXPECT_EQ(model->forward(at::zeros({2, 3, 32, 32})).sizes(), at::IntArrayRef({2, 7}))
+        << overrides;
   }
 }
 

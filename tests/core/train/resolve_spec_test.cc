@@ -78,8 +78,8 @@ TEST_F(ResolveSpecTest, WhatIsSetWinsOverThePreset) {
 // enlarged and cut.
 TEST_F(ResolveSpecTest, Cifar10IsEvaluatedWhole) {
   for (const auto& preset : AllPresets()) {
-    if (preset.name().starts_with("cifar10_"))
-      EXPECT_EQ(preset.spec().data().eval().crop_pct(), 1) << preset.name();
+    if (!preset.name().starts_with("cifar10_")) continue;
+    EXPECT_EQ(preset.spec().data().eval().crop_pct(), 1) << preset.name();
   }
 }
 
@@ -118,6 +118,15 @@ TEST_F(ResolveSpecTest, WhatCannotWorkIsNamedWithTheWayOut) {
                    {"model.embed_dim=65"},
                    invalid,
                    "model.embed_dim is 65, not a multiple"},
+           BadSpec{"shapes_demo",
+                   {"data.eval.image_size=64"},
+                   invalid,
+                   "data.eval.image_size is 64, the model's image_size 32; another size needs "
+                   "model.dynamic_image_size=true"},
+           BadSpec{"shapes_demo",
+                   {"model.dynamic_image_size=true", "data.eval.image_size=65"},
+                   invalid,
+                   "data.eval.image_size is 65, which is no multiple of the patch's"},
            BadSpec{"shapes_demo",
                    {"model.image_size=33"},
                    invalid,

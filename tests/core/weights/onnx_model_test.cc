@@ -141,8 +141,9 @@ TEST_F(OnnxModelTest, TakesAnyBatchOfPicturesAndAnswersLogits) {
     const auto& shape = value.type().tensor_type().shape();
     ASSERT_EQ(shape.dim_size(), static_cast<int>(sizes.size()) + 1);
     EXPECT_EQ(shape.dim(0).dim_param(), "batch");
-    for (size_t i = 0; i < sizes.size(); ++i)
+    for (size_t i = 0; i < sizes.size(); ++i) {
       EXPECT_EQ(shape.dim(static_cast<int>(i) + 1).dim_value(), sizes[i]);
+    }
   };
   expect(model.graph().input(0), "images", {3, 16, 16});
   expect(model.graph().output(0), "logits", {3});
@@ -243,8 +244,9 @@ TEST_F(OnnxModelTest, TheLimitItselfIsInline) {
 TEST_F(OnnxModelTest, SharedNormsAreStoredOnce) {
   const onnx::ModelProto model = Export(Describe("shared_norm: true"));
   int takers = 0;
-  for (const onnx::NodeProto& node : model.graph().node())
+  for (const onnx::NodeProto& node : model.graph().node()) {
     takers += std::count(node.input().begin(), node.input().end(), "norm1.weight");
+  }
   EXPECT_EQ(takers, 2);
   ExpectWellFormed(model);
 }
