@@ -34,7 +34,9 @@ std::thread ComputeBudget::StartThread(const std::string& name, int intra_op_thr
   return std::thread([name, intra_op_threads, niceness, body = std::move(body)] {
     pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
     // Linux keeps niceness by thread; a refusal only costs speed.
-    if (niceness != 0) setpriority(PRIO_PROCESS, gettid(), niceness);
+    if (niceness != 0) {
+      setpriority(PRIO_PROCESS, gettid(), getpriority(PRIO_PROCESS, gettid()) + niceness);
+    }
     // The first call settles LibTorch's own per-thread initialisation, which would otherwise undo
     // the second.
     at::get_num_threads();

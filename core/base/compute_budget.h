@@ -32,7 +32,8 @@ class ComputeBudget {
   int loader_threads() const { return threads_; }
 
   // Starts a thread in which LibTorch uses `intra_op_threads` threads. `name` (15 characters at
-  // most) is what top -H shows. `niceness` above 0 yields the processor to other threads.
+  // most) is what top -H shows. `niceness` is added to the calling thread's: above 0 it yields the
+  // processor to others.
   static std::thread StartThread(const std::string& name, int intra_op_threads,
                                  std::function<void()> body, int niceness = 0);
 
