@@ -21,6 +21,8 @@ enum class RandomPurpose : uint32_t {
   kInit = 4,
   kSplit = 5,
   kShapes = 6,
+  kClassLimit = 7,
+  kSampler = 8,
 };
 
 // A sequence of random numbers that is a function of (seed, purpose, a, b), for instance (seed,

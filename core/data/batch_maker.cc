@@ -98,7 +98,7 @@ void BatchMaker::FillBatches() {
     for (int place = first; place < first + count; ++place) {
       if (stop_.stop_requested()) return;
       work->readable[place] =
-          options_.read(work->plan, work->plan.indices[place], &work->images[image_bytes_ * place]);
+          options_.read(work->plan, work->plan.draws[place], &work->images[image_bytes_ * place]);
     }
     MutexLock lock(&mu_);
     work->done += count;
@@ -140,7 +140,7 @@ Batch BatchMaker::Finish(Work work) const {
       memcpy(&work.images[image_bytes_ * to], &work.images[image_bytes_ * place], image_bytes_);
     }
     batch.slots.push_back(place);
-    batch.labels.push_back(options_.label(work.plan.indices[place]));
+    batch.labels.push_back(options_.label(work.plan.draws[place].index));
   }
   work.images.resize(image_bytes_ * batch.slots.size());
   batch.images = std::move(work.images);

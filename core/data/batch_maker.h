@@ -14,6 +14,7 @@
 
 #include "core/base/mutex.h"
 #include "core/data/loader.h"
+#include "core/data/sample_order.h"
 
 namespace vit {
 
@@ -27,7 +28,7 @@ class BatchMaker {
   struct Plan {
     int64_t step = 0;
     int64_t epoch = 0;
-    std::vector<int64_t> indices;  // of the samples, one per place
+    std::vector<SampleDraw> draws;  // one per place
   };
   struct Options {
     int image_size = 0;
@@ -35,9 +36,9 @@ class BatchMaker {
     int prefetch_batches = 4;
     // The next batch in order; none at the end. Called by one thread at a time.
     std::function<std::optional<Plan>()> next_plan;
-    // Fills `out` with sample `index`; false where it cannot be read. Called from many threads.
     std::function<int64_t(int64_t index)> label;
-    std::function<bool(const Plan& plan, int64_t index, uint8_t* out)> read;
+    // Fills `out` with a sample; false where it cannot be read. Called from many threads.
+    std::function<bool(const Plan& plan, const SampleDraw& draw, uint8_t* out)> read;
   };
 
   explicit BatchMaker(Options options);
@@ -53,7 +54,7 @@ class BatchMaker {
     std::vector<uint8_t> readable;
     int taken = 0;  // places that a thread has taken
     int done = 0;   // places that are filled
-    int size() const { return static_cast<int>(plan.indices.size()); }
+    int size() const { return static_cast<int>(plan.draws.size()); }
   };
 
   void StopThreads();

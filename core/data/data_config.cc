@@ -17,6 +17,7 @@ constexpr double kDefaultScaleMax = 1;
 constexpr double kDefaultRatioMin = 0.75;
 constexpr double kDefaultRatioMax = 4.0 / 3;
 constexpr double kDefaultCropPct = 0.875;
+constexpr double kDefaultSamplerPower = 1;
 
 absl::Status Out(absl::string_view field, double value, absl::string_view expected) {
   return absl::InvalidArgumentError(
@@ -71,6 +72,23 @@ absl::Status ValidateNormalization(const DataConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status ValidateSelection(const DataConfig& config) {
+  for (const int64_t limit : config.per_class_limit()) {
+    if (limit < 0) {
+      return Out("per_class_limit", static_cast<double>(limit), "0 (keeps all) or more");
+    }
+  }
+  if (!config.has_sampler_power()) return absl::OkStatus();
+  VIT_RETURN_IF_ERROR(CheckRange("sampler_power", config.sampler_power(), 0, 2));
+  if (config.sampler_power() != kDefaultSamplerPower &&
+      config.sampler() != vit::v1::SAMPLER_CLASS_BALANCED) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.sampler_power is ", config.sampler_power(),
+                     ", but data.sampler is uniform; set data.sampler to class_balanced"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ValidateDataConfig(const DataConfig& config) {
@@ -96,6 +114,7 @@ absl::Status ValidateDataConfig(const DataConfig& config) {
   if (config.has_max_bad_fraction()) {
     VIT_RETURN_IF_ERROR(CheckRange("max_bad_fraction", config.max_bad_fraction(), 0, 1));
   }
+  VIT_RETURN_IF_ERROR(ValidateSelection(config));
   if (config.shapes().has_train_size() && config.shapes().train_size() < 1) {
     return Out("shapes.train_size", config.shapes().train_size(), "1 or more");
   }
@@ -137,6 +156,10 @@ void FillDataConfigDefaults(const DataSet& data, int image_size, int default_loa
   VIT_DEFAULT(config, cache, vit::v1::CACHE_MODE_AUTO);
   VIT_DEFAULT(config, max_cache_bytes, int64_t{2} << 30);
   VIT_DEFAULT(config, max_bad_fraction, 0.01);
+  if (config->per_class_limit().empty()) config->add_per_class_limit(0);
+  VIT_DEFAULT(config, split_seed, 0);
+  VIT_DEFAULT(config, sampler, vit::v1::SAMPLER_UNIFORM);
+  VIT_DEFAULT(config, sampler_power, kDefaultSamplerPower);
   v1::ShapesConfig* shapes = config->mutable_shapes();
   VIT_DEFAULT(shapes, train_size, kDefaultShapesTrainSize);
   VIT_DEFAULT(shapes, val_size, kDefaultShapesValSize);

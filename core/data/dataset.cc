@@ -1,11 +1,19 @@
 #include "core/data/dataset.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status.h"
 #include "core/data/sources.h"
 
 namespace vit {
+namespace {
+
+constexpr absl::string_view kExpectedSources =
+    "expected shapes:, shapes:hard, folder:PATH, cifar10:PATH or cifar100:PATH";
+
+}  // namespace
 
 void Fingerprint::Add(absl::string_view text) {
   // The length first, so that "ab", "c" and "a", "bc" differ.
@@ -20,8 +28,6 @@ void Fingerprint::Add(int64_t number) {
 std::string Fingerprint::Hex() const { return absl::StrFormat("%016x", hash_); }
 
 absl::StatusOr<DataSource> ParseDataSource(absl::string_view source) {
-  constexpr absl::string_view kExpected =
-      "expected shapes:, shapes:hard, folder:PATH, cifar10:PATH or cifar100:PATH";
   DataSource parsed;
   const size_t colon = source.find(':');
   if (colon != absl::string_view::npos) {
@@ -30,7 +36,7 @@ absl::StatusOr<DataSource> ParseDataSource(absl::string_view source) {
   }
   const auto bad = [&](absl::string_view why) {
     return absl::InvalidArgumentError(
-        absl::StrCat("data.source is '", source, "': ", why, "; ", kExpected));
+        absl::StrCat("data.source is '", source, "': ", why, "; ", kExpectedSources));
   };
   if (parsed.scheme == "shapes") {
     if (!parsed.path.empty() && parsed.path != "hard") return bad("no such variant of shapes");
@@ -44,24 +50,51 @@ absl::StatusOr<DataSource> ParseDataSource(absl::string_view source) {
   return parsed;
 }
 
-absl::StatusOr<std::shared_ptr<const DataSet>> DataSet::Open(const vit::v1::DataConfig& config,
-                                                             const DataSetOptions& options) {
-  if (config.source().empty()) {
-    return absl::InvalidArgumentError(
-        "data.source is not set; expected shapes:, shapes:hard, folder:PATH, cifar10:PATH or "
-        "cifar100:PATH");
-  }
-  VIT_ASSIGN_OR_RETURN(const DataSource source, ParseDataSource(config.source()));
+namespace {
+
+absl::StatusOr<std::shared_ptr<const DataSet>> OpenSource(const DataSource& source,
+                                                          const vit::v1::DataConfig& config,
+                                                          const DataSetOptions& options) {
   if (source.scheme == "shapes") {
     return OpenShapes(source.path == "hard", config.shapes(), options.image_size);
   }
-  auto opened = CatchExceptions("list", [&] {
-    return source.scheme == "folder"    ? OpenImageFolder(source.path, config, options)
-           : source.scheme == "cifar10" ? OpenCifar(source.path, 10, options)
-                                        : OpenCifar(source.path, 100, options);
+  return source.scheme == "folder"    ? OpenImageFolder(source.path, config, options)
+         : source.scheme == "cifar10" ? OpenCifar(source.path, 10, options)
+                                      : OpenCifar(source.path, 100, options);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const DataSet>> DataSet::Open(const vit::v1::DataConfig& config,
+                                                             const DataSetOptions& options) {
+  if (config.source().empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("data.source is not set; ", kExpectedSources));
+  }
+  VIT_ASSIGN_OR_RETURN(const DataSource source, ParseDataSource(config.source()));
+  auto opened = CatchExceptions("list", [&]() -> absl::StatusOr<std::shared_ptr<const DataSet>> {
+    VIT_ASSIGN_OR_RETURN(std::shared_ptr<const DataSet> all, OpenSource(source, config, options));
+    return SelectSamples(std::move(all), config);
   });
   if (!opened.ok()) return Annotate(opened.status(), absl::StrCat("data ", config.source()));
   return opened;
+}
+
+std::string DataSet::FingerprintOf(const SampleSelection& train,
+                                   const SampleSelection& validation) const {
+  Fingerprint fingerprint;
+  fingerprint.Add(fingerprint_);
+  for (const SampleSelection* selection : {&train, &validation}) {
+    fingerprint.Add(selection->from == DataSplit::kTrain ? "train" : "validation");
+    fingerprint.Add(static_cast<int64_t>(selection->indices.size()));
+    for (const int64_t index : selection->indices) fingerprint.Add(index);
+  }
+  return fingerprint.Hex();
+}
+
+std::vector<int64_t> ClassCounts(const DataSet& data, DataSplit split) {
+  std::vector<int64_t> counts(data.class_names().size());
+  for (int64_t i = 0; i < data.size(split); ++i) ++counts[data.label(split, i)];
+  return counts;
 }
 
 }  // namespace vit

@@ -15,6 +15,12 @@ namespace vit {
 
 enum class DataSplit { kTrain, kValidation };
 
+// Some samples of a split, in an order of their own.
+struct SampleSelection {
+  DataSplit from;
+  std::vector<int64_t> indices;
+};
+
 struct DataSetOptions {
   // Folders that a source's PATH must lie in, symbolic links resolved.
   std::vector<std::string> data_roots;
@@ -27,9 +33,10 @@ struct DataSetOptions {
 // Immutable and thread-safe once open.
 class DataSet {
  public:
-  // Lists the source; reads no pictures. `config.source` is required. INVALID_ARGUMENT for an
-  // unknown scheme or a folder without classes or pictures (says what was found and expected),
-  // NOT_FOUND for a missing path, PERMISSION_DENIED outside the data roots.
+  // Lists the source and selects what `config` asks for; reads no pictures. `config.source` is
+  // required. INVALID_ARGUMENT for an unknown scheme, a folder without classes or pictures (says
+  // what was found and expected) or a choice that the source has no classes for, NOT_FOUND for a
+  // missing path, PERMISSION_DENIED outside the data roots.
   static absl::StatusOr<std::shared_ptr<const DataSet>> Open(const vit::v1::DataConfig& config,
                                                              const DataSetOptions& options);
   virtual ~DataSet() = default;
@@ -50,12 +57,18 @@ class DataSet {
   // 16 hexadecimal digits over the names, sizes, classes and splits of all samples: changes when
   // the data does.
   const std::string& fingerprint() const { return fingerprint_; }
+  // What fingerprint() is to be where only these samples are seen.
+  virtual std::string FingerprintOf(const SampleSelection& train,
+                                    const SampleSelection& validation) const;
 
  protected:
   std::vector<std::string> class_names_;
   int native_size_ = 0;
   std::string fingerprint_;
 };
+
+// Samples of each class in `split`, in class order.
+std::vector<int64_t> ClassCounts(const DataSet& data, DataSplit split);
 
 }  // namespace vit
 

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/base/random.h"
 #include "core/base/status.h"
 #include "core/data/batch_maker.h"
+#include "core/data/sample_order.h"
 
 namespace vit {
 
@@ -15,6 +15,7 @@ class TrainLoader::Impl {
       : reader_(reader),
         options_(options),
         size_(reader->data().size(DataSplit::kTrain)),
+        order_(reader->data(), reader->config()),
         next_step_(options.first_step),
         maker_(MakerOptions()) {}
 
@@ -37,8 +38,8 @@ class TrainLoader::Impl {
     options.label = [this](int64_t index) {
       return reader_->data().label(DataSplit::kTrain, index);
     };
-    options.read = [this](const BatchMaker::Plan& plan, int64_t index, uint8_t* out) {
-      return reader_->ReadTrain(options_.seed, plan.epoch, index, out);
+    options.read = [this](const BatchMaker::Plan& plan, const SampleDraw& draw, uint8_t* out) {
+      return reader_->ReadTrain(options_.seed, plan.epoch, draw, out);
     };
     return options;
   }
@@ -49,20 +50,21 @@ class TrainLoader::Impl {
     const int64_t step = next_step_++;
     const int64_t epoch = step / steps_per_epoch;
     if (epoch != order_epoch_) {
-      order_ = ShuffledIndices(options_.seed, epoch, size_);
+      epoch_ = order_.Epoch(options_.seed, epoch);
       order_epoch_ = epoch;
     }
-    const auto first = order_.begin() + step % steps_per_epoch * options_.batch_size;
+    const auto first = epoch_.begin() + step % steps_per_epoch * options_.batch_size;
     return BatchMaker::Plan{step, epoch, {first, first + options_.batch_size}};
   }
 
   SampleReader* const reader_;
   const Options options_;
   const int64_t size_;
+  const SampleOrder order_;
   // Touched by next_plan alone, one thread at a time.
   int64_t next_step_;
   int64_t order_epoch_ = -1;
-  std::vector<int64_t> order_;
+  std::vector<SampleDraw> epoch_;
   BatchMaker maker_;  // last: its threads use all the others
 };
 
@@ -92,8 +94,8 @@ class EvalLoader::Impl {
     options.prefetch_batches = options_.prefetch_batches;
     options.next_plan = [this] { return NextPlan(); };
     options.label = [this](int64_t index) { return reader_->data().label(options_.split, index); };
-    options.read = [this](const BatchMaker::Plan&, int64_t index, uint8_t* out) {
-      return reader_->ReadEval(options_.split, index, out);
+    options.read = [this](const BatchMaker::Plan&, const SampleDraw& draw, uint8_t* out) {
+      return reader_->ReadEval(options_.split, draw.index, out);
     };
     return options;
   }
@@ -103,7 +105,7 @@ class EvalLoader::Impl {
     BatchMaker::Plan plan;
     plan.step = next_step_++;
     const int64_t end = std::min(next_index_ + options_.batch_size, size_);
-    while (next_index_ < end) plan.indices.push_back(next_index_++);
+    while (next_index_ < end) plan.draws.push_back({next_index_++});
     return plan;
   }
 

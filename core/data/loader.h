@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/data/dataset.h"
+#include "core/data/sample_order.h"
 #include "vit/v1/data.pb.h"
 
 namespace vit {
@@ -42,9 +43,9 @@ class SampleReader {
                int image_size, BadImageCallback on_bad_image);
   ~SampleReader();
 
-  // Fills `out` [3, image_size, image_size] with sample `index` of the training split as epoch
-  // `epoch` of a run with `seed` sees it; false where it cannot be read.
-  bool ReadTrain(uint64_t seed, int64_t epoch, int64_t index, uint8_t* out);
+  // Fills `out` [3, image_size, image_size] with a sample of the training split as epoch `epoch` of
+  // a run with `seed` sees it; false where it cannot be read.
+  bool ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw, uint8_t* out);
   // As evaluation sees it: [3, eval_image_size, eval_image_size].
   bool ReadEval(DataSplit split, int64_t index, uint8_t* out);
 
@@ -55,6 +56,7 @@ class SampleReader {
   absl::Status CheckBadFraction() const;
 
   const DataSet& data() const;
+  const vit::v1::DataConfig& config() const;
   int image_size() const;
   int eval_image_size() const;
 
@@ -67,7 +69,7 @@ class SampleReader {
 int64_t EstimateCacheBytes(const DataSet& data, const vit::v1::DataConfig& config, int image_size);
 
 // Training batches for steps first_step, first_step + 1, ... without end. Step s holds places
-// (s mod steps_per_epoch) * batch_size ... of ShuffledIndices(seed, epoch, n) with epoch = s /
+// (s mod steps_per_epoch) * batch_size ... of SampleOrder::Epoch(seed, epoch) with epoch = s /
 // steps_per_epoch and steps_per_epoch = n / batch_size; what is left over at an epoch's end is left
 // out.
 class TrainLoader {

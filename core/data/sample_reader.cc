@@ -41,12 +41,13 @@ class SampleReader::Impl {
        BadImageCallback on_bad_image);
   ~Impl();
 
-  bool ReadTrain(uint64_t seed, int64_t epoch, int64_t index, uint8_t* out);
+  bool ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw, uint8_t* out);
   bool ReadEval(DataSplit split, int64_t index, uint8_t* out);
   absl::Status CheckBadFraction() const;
 
   int64_t bad_train_images() const { return bad_train_images_.load(); }
   const DataSet& data() const { return *data_; }
+  const vit::v1::DataConfig& config() const { return config_; }
   int image_size() const { return image_size_; }
   int eval_image_size() const { return eval_image_size_; }
 
@@ -145,11 +146,13 @@ void SampleReader::Impl::ReportBad(DataSplit split, int64_t index, const absl::S
   if (on_bad_image_) on_bad_image_(name, why);
 }
 
-bool SampleReader::Impl::ReadTrain(uint64_t seed, int64_t epoch, int64_t index, uint8_t* out) {
+bool SampleReader::Impl::ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw,
+                                   uint8_t* out) {
   Image scratch;
-  const Image* image = Get(DataSplit::kTrain, index, &scratch);
+  const Image* image = Get(DataSplit::kTrain, draw.index, &scratch);
   if (image == nullptr) return false;
-  CounterRandom random(seed, RandomPurpose::kAugment, epoch, index);
+  const int64_t stream = draw.index + draw.copy * data_->size(DataSplit::kTrain);
+  CounterRandom random(seed, RandomPurpose::kAugment, epoch, stream);
   TrainTransformImage(*image, image_size_, config_, &random, Planes(out, image_size_));
   return true;
 }
@@ -191,8 +194,8 @@ SampleReader::SampleReader(std::shared_ptr<const DataSet> data, const vit::v1::D
     : impl_(std::make_unique<Impl>(std::move(data), config, image_size, std::move(on_bad_image))) {}
 SampleReader::~SampleReader() = default;
 
-bool SampleReader::ReadTrain(uint64_t seed, int64_t epoch, int64_t index, uint8_t* out) {
-  return impl_->ReadTrain(seed, epoch, index, out);
+bool SampleReader::ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw, uint8_t* out) {
+  return impl_->ReadTrain(seed, epoch, draw, out);
 }
 bool SampleReader::ReadEval(DataSplit split, int64_t index, uint8_t* out) {
   return impl_->ReadEval(split, index, out);
@@ -200,6 +203,7 @@ bool SampleReader::ReadEval(DataSplit split, int64_t index, uint8_t* out) {
 int64_t SampleReader::bad_train_images() const { return impl_->bad_train_images(); }
 absl::Status SampleReader::CheckBadFraction() const { return impl_->CheckBadFraction(); }
 const DataSet& SampleReader::data() const { return impl_->data(); }
+const vit::v1::DataConfig& SampleReader::config() const { return impl_->config(); }
 int SampleReader::image_size() const { return impl_->image_size(); }
 int SampleReader::eval_image_size() const { return impl_->eval_image_size(); }
 

@@ -36,6 +36,11 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageFolder(const std::string
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenCifar(const std::string& path, int classes,
                                                          const DataSetOptions& options);
 
+// The samples of `all` that `config` asks for, `all` itself where that is every one.
+// INVALID_ARGUMENT where it asks for what `all` has not.
+absl::StatusOr<std::shared_ptr<const DataSet>> SelectSamples(std::shared_ptr<const DataSet> all,
+                                                             const vit::v1::DataConfig& config);
+
 // A digest of all that was added, in order: for noticing change, not for defence.
 class Fingerprint {
  public:

@@ -34,7 +34,8 @@ TEST(ValidateDataConfigTest, TakesTheEndsOfEveryRange) {
               horizontal_flip: 1 }
       eval { crop_pct: 1 } interpolation: INTERPOLATION_BILINEAR mean: [0, -1, 2] std: [1, 2, 0.1]
       loader_threads: 1 prefetch_batches: 1 cache: CACHE_MODE_OFF max_cache_bytes: 0
-      max_bad_fraction: 0 shapes { train_size: 1 val_size: 1 })"))
+      max_bad_fraction: 0 per_class_limit: [0, 9] sampler: SAMPLER_CLASS_BALANCED sampler_power: 2
+      shapes { train_size: 1 val_size: 1 })"))
                   .ok());
 }
 
@@ -64,6 +65,10 @@ TEST(ValidateDataConfigTest, NamesTheFieldThatIsWrong) {
            {"prefetch_batches: 0", "data.prefetch_batches is 0"},
            {"max_cache_bytes: -1", "data.max_cache_bytes is -1"},
            {"max_bad_fraction: -0.1", "data.max_bad_fraction is -0.1"},
+           {"per_class_limit: [5, -1]", "data.per_class_limit is -1"},
+           {"sampler: SAMPLER_CLASS_BALANCED sampler_power: 2.1", "data.sampler_power is 2.1"},
+           {"sampler_power: nan", "data.sampler_power"},
+           {"sampler_power: 0.5", "data.sampler is uniform; set data.sampler to class_balanced"},
            {"shapes { train_size: 0 }", "data.shapes.train_size is 0"},
            {"shapes { val_size: -3 }", "data.shapes.val_size is -3"},
        }) {

@@ -125,6 +125,40 @@ TEST_F(LoaderTest, StartingAtAStepEqualsTheTailOfAWholeRun) {
   }
 }
 
+TEST_F(LoaderTest, BalancedEpochsKeepTheirLengthAndResumeExactly) {
+  config_.mutable_per_class_limit()->Add(0);
+  config_.mutable_per_class_limit()->Resize(10, 2);
+  config_.set_sampler(vit::v1::SAMPLER_CLASS_BALANCED);
+  OpenShapes(100);  // 10 of the first class, 2 of each other
+  ASSERT_EQ(data_->size(DataSplit::kTrain), 28);
+  const auto whole = ReadTrain({.seed = 9, .batch_size = 8, .threads = 2}, 9);
+  const auto tail = ReadTrain({.seed = 9, .batch_size = 8, .first_step = 4, .threads = 3}, 5);
+  for (size_t i = 0; i < tail.size(); ++i) ExpectSame(tail[i], whole[4 + i]);
+  std::vector<int64_t> expected;
+  for (const int64_t epoch : {0, 1, 2}) {
+    const auto draws = SampleOrder(*data_, config_).Epoch(9, epoch);
+    for (int place = 0; place < 24; ++place) {
+      expected.push_back(data_->label(DataSplit::kTrain, draws[place].index));
+    }
+  }
+  std::vector<int64_t> labels;
+  for (const Batch& batch : whole) {
+    labels.insert(labels.end(), batch.labels.begin(), batch.labels.end());
+  }
+  EXPECT_EQ(labels, expected);
+}
+
+TEST_F(LoaderTest, ASampleThatIsDrawnAgainIsAugmentedAnew) {
+  OpenShapes(10);
+  const auto reader = MakeReader();
+  std::vector<uint8_t> first(3 * kSide * kSide), second(first.size()), again(first.size());
+  ASSERT_TRUE(reader->ReadTrain(1, 0, {.index = 4, .copy = 0}, first.data()));
+  ASSERT_TRUE(reader->ReadTrain(1, 0, {.index = 4, .copy = 1}, second.data()));
+  ASSERT_TRUE(reader->ReadTrain(1, 0, {.index = 4, .copy = 1}, again.data()));
+  EXPECT_NE(first, second);
+  EXPECT_EQ(second, again);
+}
+
 TEST_F(LoaderTest, CacheChangesNoBatch) {
   WriteFolder(folder_);
   config_.set_cache(vit::v1::CACHE_MODE_OFF);
@@ -143,9 +177,9 @@ TEST_F(LoaderTest, KeptPicturesAreDecodedOnce) {
   OpenFolder();
   const auto reader = MakeReader();
   std::vector<uint8_t> before(3 * kSide * kSide), after(before);
-  ASSERT_TRUE(reader->ReadTrain(1, 0, 5, before.data()));
+  ASSERT_TRUE(reader->ReadTrain(1, 0, {5}, before.data()));
   std::filesystem::remove(data_->name(DataSplit::kTrain, 5));
-  EXPECT_TRUE(reader->ReadTrain(1, 0, 5, after.data()));
+  EXPECT_TRUE(reader->ReadTrain(1, 0, {5}, after.data()));
   EXPECT_EQ(before, after);
 }
 
@@ -155,9 +189,9 @@ TEST_F(LoaderTest, WithoutCacheThePictureIsReadAgain) {
   OpenFolder();
   const auto reader = MakeReader();
   std::vector<uint8_t> out(3 * kSide * kSide);
-  ASSERT_TRUE(reader->ReadTrain(1, 0, 5, out.data()));
+  ASSERT_TRUE(reader->ReadTrain(1, 0, {5}, out.data()));
   std::filesystem::remove(data_->name(DataSplit::kTrain, 5));
-  EXPECT_FALSE(reader->ReadTrain(1, 0, 5, out.data()));
+  EXPECT_FALSE(reader->ReadTrain(1, 0, {5}, out.data()));
 }
 
 TEST_F(LoaderTest, AnEpochHoldsEachSampleOnceInTheSeedsOrder) {
@@ -180,7 +214,7 @@ TEST_F(LoaderTest, BatchesHoldWhatTheReaderReads) {
   const std::vector<int64_t> order = ShuffledIndices(3, /*epoch=*/1, 40);
   std::vector<uint8_t> expected(3 * kSide * kSide);
   for (int place = 0; place < 8; ++place) {
-    ASSERT_TRUE(reader->ReadTrain(3, /*epoch=*/1, order[place], expected.data()));
+    ASSERT_TRUE(reader->ReadTrain(3, /*epoch=*/1, {order[place]}, expected.data()));
     EXPECT_TRUE(std::equal(expected.begin(), expected.end(),
                            batches[5].images.begin() + place * expected.size()));
   }
