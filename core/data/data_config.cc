@@ -72,12 +72,27 @@ absl::Status ValidateNormalization(const DataConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status ValidateFolds(const DataConfig& config) {
+  if (config.folds() != 0) VIT_RETURN_IF_ERROR(CheckRange("folds", config.folds(), 2, 1000));
+  if (config.fold() != 0 && config.folds() == 0) {
+    return Out("fold", config.fold(), "0, as data.folds is not set");
+  }
+  if (config.folds() == 0) return absl::OkStatus();
+  if (config.validation_split() == vit::v1::VALIDATION_SPLIT_OWN) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.validation_split is own, but data.folds, ", config.folds(),
+                     ", makes the split; leave validation_split out, or set folds to 0"));
+  }
+  return CheckRange("fold", config.fold(), 0, config.folds() - 1);
+}
+
 absl::Status ValidateSelection(const DataConfig& config) {
   for (const int64_t limit : config.per_class_limit()) {
     if (limit < 0) {
       return Out("per_class_limit", static_cast<double>(limit), "0 (keeps all) or more");
     }
   }
+  VIT_RETURN_IF_ERROR(ValidateFolds(config));
   if (!config.has_sampler_power()) return absl::OkStatus();
   VIT_RETURN_IF_ERROR(CheckRange("sampler_power", config.sampler_power(), 0, 2));
   if (config.sampler_power() != kDefaultSamplerPower &&
@@ -158,6 +173,11 @@ void FillDataConfigDefaults(const DataSet& data, int image_size, int default_loa
   VIT_DEFAULT(config, max_bad_fraction, 0.01);
   if (config->per_class_limit().empty()) config->add_per_class_limit(0);
   VIT_DEFAULT(config, split_seed, 0);
+  VIT_DEFAULT(config, folds, 0);
+  VIT_DEFAULT(config, fold, 0);
+  VIT_DEFAULT(
+      config, validation_split,
+      config->folds() > 0 ? vit::v1::VALIDATION_SPLIT_HELD_OUT : vit::v1::VALIDATION_SPLIT_OWN);
   VIT_DEFAULT(config, sampler, vit::v1::SAMPLER_UNIFORM);
   VIT_DEFAULT(config, sampler_power, kDefaultSamplerPower);
   v1::ShapesConfig* shapes = config->mutable_shapes();

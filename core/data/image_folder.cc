@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -18,9 +17,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
-#include "core/base/random.h"
 #include "core/base/status.h"
 #include "core/base/utf8.h"
+#include "core/data/file_list.h"
 #include "core/data/sources.h"
 
 namespace vit {
@@ -39,14 +38,6 @@ struct Listing {
 
   size_t file_count() const { return pictures.size() + other_files; }
 };
-
-bool HasPictureExtension(absl::string_view name) {
-  const size_t dot = name.rfind('.');
-  if (dot == absl::string_view::npos) return false;
-  const std::string extension = absl::AsciiStrToLower(name.substr(dot + 1));
-  return extension == "jpg" || extension == "jpeg" || extension == "png" || extension == "webp" ||
-         extension == "bmp";
-}
 
 // Lists `folder`. A symbolic link stands for what it leads to, which must lie under the data roots.
 absl::StatusOr<Listing> List(const fs::path& folder, const std::vector<std::string>& roots) {
@@ -94,53 +85,16 @@ absl::StatusOr<Listing> List(const fs::path& folder, const std::vector<std::stri
   return listing;
 }
 
-struct Sample {
-  int32_t folder;  // in ImageFolder::folders_
-  int32_t label;
-  std::string file;
-  int64_t size;
-};
-
-class ImageFolder : public DataSet {
+class ImageFolder : public FileListDataSet {
  public:
   ImageFolder(DataSetOptions options, bool apply_orientation)
-      : options_(std::move(options)), apply_orientation_(apply_orientation) {}
+      : FileListDataSet(std::move(options), apply_orientation) {}
 
-  absl::Status ListAll(const fs::path& root, double validation_fraction);
-
-  int64_t size(DataSplit split) const override {
-    return static_cast<int64_t>(samples(split).size());
-  }
-  int64_t label(DataSplit split, int64_t index) const override {
-    return samples(split)[index].label;
-  }
-  std::string name(DataSplit split, int64_t index) const override {
-    const std::string path = Path(split, index);
-    return IsPrintableUtf8(path) ? path : absl::CEscape(path);
-  }
-  absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side) const override {
-    VIT_ASSIGN_OR_RETURN(const std::string bytes,
-                         ReadFile(Path(split, index), options_.limits.max_bytes));
-    return DecodeImage(bytes, {options_.limits, apply_orientation_, min_short_side});
-  }
+  absl::Status ListAll(const fs::path& root);
 
  private:
-  const std::vector<Sample>& samples(DataSplit split) const {
-    return samples_[split == DataSplit::kTrain ? 0 : 1];
-  }
-  std::string Path(DataSplit split, int64_t index) const {
-    const Sample& sample = samples(split)[index];
-    return absl::StrCat(folders_[sample.folder], "/", sample.file);
-  }
   // Appends the pictures of `tree`'s class folders to `samples`; `class_names_` decides the labels.
   absl::Status AddTree(const fs::path& tree, const Listing& listing, std::vector<Sample>* samples);
-  void SplitOff(double validation_fraction);
-  void ComputeFingerprint();
-
-  const DataSetOptions options_;
-  const bool apply_orientation_;
-  std::vector<std::string> folders_;
-  std::array<std::vector<Sample>, 2> samples_;  // training, validation
 };
 
 // A class's name goes into files of lines, JSON and answers.
@@ -151,7 +105,7 @@ absl::Status CheckClassName(const fs::path& tree, const std::string& name) {
                    " is not named in UTF-8 without control characters; rename it"));
 }
 
-absl::Status ImageFolder::ListAll(const fs::path& root, double validation_fraction) {
+absl::Status ImageFolder::ListAll(const fs::path& root) {
   VIT_ASSIGN_OR_RETURN(Listing listing, List(root, options_.data_roots));
   const auto has = [&](absl::string_view name) {
     return std::binary_search(listing.folders.begin(), listing.folders.end(), name);
@@ -188,10 +142,8 @@ absl::Status ImageFolder::ListAll(const fs::path& root, double validation_fracti
                        held_out.file_count(), " files); expected ", validation, "/<class>/*.jpg"));
     }
     VIT_RETURN_IF_ERROR(AddTree(tree, held_out, &samples_[1]));
-  } else {
-    SplitOff(validation_fraction);
   }
-  ComputeFingerprint();
+  SetFingerprint();
   return absl::OkStatus();
 }
 
@@ -221,48 +173,6 @@ absl::Status ImageFolder::AddTree(const fs::path& tree, const Listing& listing,
   return absl::OkStatus();
 }
 
-// Moves a part of each class to the validation split. The choice hangs on the files alone, not on a
-// run's seed: runs on one data set are compared on the same pictures.
-void ImageFolder::SplitOff(double validation_fraction) {
-  constexpr uint64_t kSplitSeed = 0;
-  std::vector<Sample> train;
-  const std::vector<Sample>& all = samples_[0];
-  for (size_t begin = 0, end; begin < all.size(); begin = end) {
-    end = begin;
-    while (end < all.size() && all[end].label == all[begin].label) ++end;
-    const int64_t n = static_cast<int64_t>(end - begin);
-    const int64_t wanted = std::llround(static_cast<double>(n) * validation_fraction);
-    // Of two pictures or more, each split gets at least one.
-    const int64_t held_out = n == 1 ? 0 : std::clamp<int64_t>(wanted, 1, n - 1);
-    std::vector<int64_t> order(n);
-    for (int64_t i = 0; i < n; ++i) order[i] = i;
-    CounterRandom random(kSplitSeed, RandomPurpose::kSplit, all[begin].label, 0);
-    for (int64_t i = 0; i < held_out; ++i) {
-      std::swap(order[i], order[i + static_cast<int64_t>(random.UniformInt(n - i))]);
-    }
-    std::vector<bool> is_held_out(n);
-    for (int64_t i = 0; i < held_out; ++i) is_held_out[order[i]] = true;
-    for (int64_t i = 0; i < n; ++i) {
-      (is_held_out[i] ? samples_[1] : train).push_back(all[begin + i]);
-    }
-  }
-  samples_[0] = std::move(train);
-}
-
-void ImageFolder::ComputeFingerprint() {
-  Fingerprint fingerprint;
-  for (const std::string& name : class_names_) fingerprint.Add(name);
-  for (const std::vector<Sample>& samples : samples_) {
-    fingerprint.Add(static_cast<int64_t>(samples.size()));
-    for (const Sample& sample : samples) {
-      fingerprint.Add(sample.label);
-      fingerprint.Add(sample.file);
-      fingerprint.Add(sample.size);
-    }
-  }
-  fingerprint_ = fingerprint.Hex();
-}
-
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageFolder(const std::string& path,
@@ -271,9 +181,7 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageFolder(const std::string
   VIT_ASSIGN_OR_RETURN(const fs::path root, ResolveUnderRoots(path, options.data_roots));
   auto folder = std::make_shared<ImageFolder>(
       options, config.has_apply_orientation() ? config.apply_orientation() : true);
-  VIT_RETURN_IF_ERROR(folder->ListAll(root, config.has_validation_fraction()
-                                                ? config.validation_fraction()
-                                                : kDefaultValidationFraction));
+  VIT_RETURN_IF_ERROR(folder->ListAll(root));
   return folder;
 }
 

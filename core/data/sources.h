@@ -36,6 +36,9 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageFolder(const std::string
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenCifar(const std::string& path, int classes,
                                                          const DataSetOptions& options);
 
+// Every sample of `split`, in its order.
+SampleSelection WholeSplit(const DataSet& data, DataSplit split);
+
 // The samples of `all` that `config` asks for, `all` itself where that is every one.
 // INVALID_ARGUMENT where it asks for what `all` has not.
 absl::StatusOr<std::shared_ptr<const DataSet>> SelectSamples(std::shared_ptr<const DataSet> all,

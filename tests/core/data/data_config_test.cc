@@ -35,6 +35,7 @@ TEST(ValidateDataConfigTest, TakesTheEndsOfEveryRange) {
       eval { crop_pct: 1 } interpolation: INTERPOLATION_BILINEAR mean: [0, -1, 2] std: [1, 2, 0.1]
       loader_threads: 1 prefetch_batches: 1 cache: CACHE_MODE_OFF max_cache_bytes: 0
       max_bad_fraction: 0 per_class_limit: [0, 9] sampler: SAMPLER_CLASS_BALANCED sampler_power: 2
+      folds: 1000 fold: 999
       shapes { train_size: 1 val_size: 1 })"))
                   .ok());
 }
@@ -67,6 +68,13 @@ TEST(ValidateDataConfigTest, NamesTheFieldThatIsWrong) {
            {"max_bad_fraction: -0.1", "data.max_bad_fraction is -0.1"},
            {"per_class_limit: [5, -1]", "data.per_class_limit is -1"},
            {"sampler: SAMPLER_CLASS_BALANCED sampler_power: 2.1", "data.sampler_power is 2.1"},
+           {"folds: 1", "data.folds is 1"},
+           {"folds: -2", "data.folds is -2"},
+           {"folds: 5 fold: 5", "data.fold is 5; expected 0 to 4"},
+           {"folds: 5 fold: -1", "data.fold is -1"},
+           {"fold: 2", "data.fold is 2; expected 0, as data.folds is not set"},
+           {"folds: 5 validation_split: VALIDATION_SPLIT_OWN",
+            "data.validation_split is own, but data.folds, 5, makes the split"},
            {"sampler_power: nan", "data.sampler_power"},
            {"sampler_power: 0.5", "data.sampler is uniform; set data.sampler to class_balanced"},
            {"shapes { train_size: 0 }", "data.shapes.train_size is 0"},
@@ -117,6 +125,13 @@ TEST(FillDataConfigDefaultsTest, KeepsWhatIsSetEvenToZero) {
   EXPECT_EQ(config.eval().crop_pct(), 0.5);
   EXPECT_FALSE(config.apply_orientation());
   EXPECT_THAT(config.mean(), ElementsAre(0, 0, 0));
+}
+
+TEST(FillDataConfigDefaultsTest, FoldsHoldOutTheirOwnSplit) {
+  vit::v1::DataConfig config = Parse("source: 'shapes:' folds: 3");
+  FillDataConfigDefaults(*Shapes(32), 32, 1, &config);
+  EXPECT_EQ(config.validation_split(), vit::v1::VALIDATION_SPLIT_HELD_OUT);
+  EXPECT_TRUE(ValidateDataConfig(config).ok());
 }
 
 TEST(FillDataConfigDefaultsTest, CropPctHangsOnTheSourcesOwnSize) {

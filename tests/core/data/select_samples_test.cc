@@ -124,6 +124,100 @@ TEST_F(SelectSamplesTest, ALimitForAClassThatIsNotThereIsAnError) {
   EXPECT_THAT(OpenError(), HasSubstr("data.per_class_limit has 2 numbers for 10 classes"));
 }
 
+TEST_F(SelectSamplesTest, HeldOutPicturesAreAPartOfEachClass) {
+  const auto own = Names(*Open(), DataSplit::kValidation);
+  config_.set_validation_split(vit::v1::VALIDATION_SPLIT_HELD_OUT);
+  config_.set_validation_fraction(0.2);
+  const DataSetPtr data = Open();
+  EXPECT_THAT(ClassCounts(*data, DataSplit::kTrain), Each(40));
+  EXPECT_THAT(ClassCounts(*data, DataSplit::kValidation), Each(10));
+  auto all = Names(*data, DataSplit::kTrain);
+  for (const std::string& name : Names(*data, DataSplit::kValidation)) {
+    EXPECT_TRUE(all.insert(name).second) << name << " is in both";
+    EXPECT_FALSE(own.contains(name));
+  }
+  EXPECT_EQ(all.size(), 500);
+}
+
+TEST_F(SelectSamplesTest, SplitSeedDrawsAnotherPartAndAnotherFingerprint) {
+  config_.set_validation_split(vit::v1::VALIDATION_SPLIT_HELD_OUT);
+  const DataSetPtr data = Open();
+  EXPECT_EQ(Open()->fingerprint(), data->fingerprint());
+  EXPECT_EQ(Names(*Open(), DataSplit::kValidation), Names(*data, DataSplit::kValidation));
+  config_.set_split_seed(1);
+  EXPECT_NE(Open()->fingerprint(), data->fingerprint());
+  EXPECT_NE(Names(*Open(), DataSplit::kValidation), Names(*data, DataSplit::kValidation));
+}
+
+TEST_F(SelectSamplesTest, FoldsShareTheTrainingPicturesOut) {
+  config_.mutable_shapes()->set_train_size(147);  // 15 of some classes, 14 of others
+  config_.set_folds(4);
+  std::set<std::string> seen, fingerprints;
+  for (int fold = 0; fold < 4; ++fold) {
+    config_.set_fold(fold);
+    const DataSetPtr data = Open();
+    const int64_t size = data->size(DataSplit::kValidation);
+    EXPECT_TRUE(size == 36 || size == 37) << size;
+    EXPECT_EQ(data->size(DataSplit::kTrain), 147 - size);
+    for (const int64_t count : ClassCounts(*data, DataSplit::kValidation)) {
+      EXPECT_TRUE(count == 3 || count == 4) << count;
+    }
+    for (const std::string& name : Names(*data, DataSplit::kValidation)) {
+      EXPECT_TRUE(seen.insert(name).second) << name << " is in two folds";
+      EXPECT_FALSE(Names(*data, DataSplit::kTrain).contains(name));
+    }
+    fingerprints.insert(data->fingerprint());
+  }
+  EXPECT_EQ(seen.size(), 147);
+  EXPECT_EQ(fingerprints.size(), 4);
+}
+
+TEST_F(SelectSamplesTest, MoreFoldsThanPicturesIsAnError) {
+  config_.mutable_shapes()->set_train_size(9);
+  config_.set_folds(10);
+  EXPECT_THAT(OpenError(), HasSubstr("data.folds is 10, but there are only 9 training pictures"));
+}
+
+TEST_F(SelectSamplesTest, LimitsCutWhatIsLeftAfterHoldingOut) {
+  config_.set_folds(5);
+  config_.set_fold(2);
+  Limit({6});
+  const DataSetPtr data = Open();
+  EXPECT_THAT(ClassCounts(*data, DataSplit::kTrain), Each(6));
+  EXPECT_THAT(ClassCounts(*data, DataSplit::kValidation), Each(10));
+}
+
+TEST_F(SelectSamplesTest, AFoldersOwnValidationCanBeLeftUnseen) {
+  const std::string picture = Encode(SmoothImage(8, 6), ".png");
+  for (int i = 0; i < 10; ++i) folder_.Write(absl::StrCat("train/a/", i, ".png"), picture);
+  folder_.Write("val/a/own.png", picture);
+  config_.set_source("folder:" + folder_.root());
+  EXPECT_EQ(Open()->size(DataSplit::kValidation), 1);
+  config_.set_validation_split(vit::v1::VALIDATION_SPLIT_HELD_OUT);
+  config_.set_validation_fraction(0.3);
+  const DataSetPtr data = Open();
+  EXPECT_EQ(data->size(DataSplit::kTrain), 7);
+  EXPECT_EQ(data->size(DataSplit::kValidation), 3);
+  for (const DataSplit split : {DataSplit::kTrain, DataSplit::kValidation}) {
+    for (const std::string& name : Names(*data, split)) EXPECT_THAT(name, HasSubstr("/train/a/"));
+  }
+}
+
+// Runs of earlier versions go on with the split that they had.
+TEST_F(SelectSamplesTest, AFoldersSplitAndFingerprintAreWhatTheyWere) {
+  for (int i = 0; i < 30; ++i) {
+    folder_.Write(absl::StrCat(i < 21 ? "a/" : "b/", 100 + i, ".png"), std::string(i, 'x'));
+  }
+  config_.set_source("folder:" + folder_.root());
+  const DataSetPtr data = Open();
+  EXPECT_EQ(data->fingerprint(), "0ea5375ec3bf5217");
+  std::vector<std::string> held_out;
+  for (const std::string& name : Names(*data, DataSplit::kValidation)) {
+    held_out.push_back(name.substr(folder_.root().size() + 1));
+  }
+  EXPECT_THAT(held_out, ElementsAre("a/105.png", "a/118.png", "b/125.png"));
+}
+
 TEST_F(SelectSamplesTest, FoldersAreCutToo) {
   const std::string picture = Encode(SmoothImage(8, 6), ".png");
   for (int i = 0; i < 20; ++i) {
