@@ -147,6 +147,8 @@ void Completer::AddValues(const std::string& type_name, const std::string& word)
     candidates_ = {{"shapes:", "generated pictures of 10 shapes"},
                    {"shapes:hard", "any rotation, any colours"},
                    {"folder:", "train/CLASS/* and val/CLASS/*"},
+                   {"csv:", "a table: file,label,split"},
+                   {"wds:", "tar archives, as WebDataset has them"},
                    {"cifar10:", "the original binary files"},
                    {"cifar100:", "the original binary files"}};
     no_space_ = true;

@@ -71,6 +71,30 @@ absl::StatusOr<std::string> ReadFile(const fs::path& path, int64_t max_bytes) {
   return content;
 }
 
+absl::StatusOr<std::string> ReadFilePart(const fs::path& path, int64_t offset, int64_t count,
+                                         int64_t max_bytes) {
+  if (count > max_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(count, " bytes of ", path.string(), "; at most ", max_bytes, " are read"));
+  }
+  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
+  std::string content(count, '\0');
+  size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t n = pread(fd.get(), content.data() + done, content.size() - done,
+                            offset + static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("read ", path.string()));
+    if (n == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path.string(), " ends before byte ", offset + count));
+    }
+    done += n;
+  }
+  return content;
+}
+
 absl::StatusOr<FileWriter> FileWriter::Create(const fs::path& path) {
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("create ", path.string()));

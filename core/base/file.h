@@ -18,6 +18,11 @@ namespace vit {
 // The whole file. RESOURCE_EXHAUSTED where it is larger than `max_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path, int64_t max_bytes);
 
+// `count` bytes from `offset` on. RESOURCE_EXHAUSTED where they are more than `max_bytes`,
+// INVALID_ARGUMENT where the file ends before.
+absl::StatusOr<std::string> ReadFilePart(const std::filesystem::path& path, int64_t offset,
+                                         int64_t count, int64_t max_bytes);
+
 // An open file being written in order. Every error of write, fsync and close is reported.
 class FileWriter {
  public:

@@ -1,5 +1,7 @@
 #include "core/data/dataset.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,7 +13,8 @@ namespace vit {
 namespace {
 
 constexpr absl::string_view kExpectedSources =
-    "expected shapes:, shapes:hard, folder:PATH, cifar10:PATH or cifar100:PATH";
+    "expected shapes:, shapes:hard, folder:PATH, csv:PATH, wds:PATH, cifar10:PATH or "
+    "cifar100:PATH";
 
 }  // namespace
 
@@ -42,7 +45,8 @@ absl::StatusOr<DataSource> ParseDataSource(absl::string_view source) {
     if (!parsed.path.empty() && parsed.path != "hard") return bad("no such variant of shapes");
     return parsed;
   }
-  if (parsed.scheme != "folder" && parsed.scheme != "cifar10" && parsed.scheme != "cifar100") {
+  constexpr absl::string_view kWithPath[] = {"folder", "csv", "wds", "cifar10", "cifar100"};
+  if (std::find(std::begin(kWithPath), std::end(kWithPath), parsed.scheme) == std::end(kWithPath)) {
     return bad(parsed.scheme.empty() ? "it names no kind of source" : "unknown kind of source");
   }
   if (parsed.path.empty()) return bad("the path is missing");
@@ -58,9 +62,10 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenSource(const DataSource& sour
   if (source.scheme == "shapes") {
     return OpenShapes(source.path == "hard", config.shapes(), options.image_size);
   }
-  return source.scheme == "folder"    ? OpenImageFolder(source.path, config, options)
-         : source.scheme == "cifar10" ? OpenCifar(source.path, 10, options)
-                                      : OpenCifar(source.path, 100, options);
+  if (source.scheme == "folder") return OpenImageFolder(source.path, config, options);
+  if (source.scheme == "csv") return OpenCsvList(source.path, config, options);
+  if (source.scheme == "wds") return OpenTarShards(source.path, config, options);
+  return OpenCifar(source.path, source.scheme == "cifar10" ? 10 : 100, options);
 }
 
 }  // namespace
@@ -77,6 +82,11 @@ absl::StatusOr<std::shared_ptr<const DataSet>> DataSet::Open(const vit::v1::Data
   });
   if (!opened.ok()) return Annotate(opened.status(), absl::StrCat("data ", config.source()));
   return opened;
+}
+
+absl::StatusOr<std::string> DataSet::ReadEncoded(DataSplit split, int64_t index) const {
+  return absl::UnimplementedError(
+      absl::StrCat(name(split, index), " is no encoded picture, but bare pixels"));
 }
 
 std::string DataSet::FingerprintOf(const SampleSelection& train,

@@ -1,4 +1,4 @@
-// Labelled pictures from a source: shapes:, folder:, cifar10: or cifar100:.
+// Labelled pictures from a source; docs/data.md says which there are.
 #ifndef VIT_CORE_DATA_DATASET_H_
 #define VIT_CORE_DATA_DATASET_H_
 
@@ -48,6 +48,9 @@ class DataSet {
   virtual std::string name(DataSplit split, int64_t index) const = 0;
   // Reads and decodes sample `index`. `min_short_side` as in DecodeOptions.
   virtual absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side) const = 0;
+  // The picture of sample `index` as the source has it, encoded. UNIMPLEMENTED for a source of bare
+  // pixels.
+  virtual absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const;
 
   // In label order.
   const std::vector<std::string>& class_names() const { return class_names_; }

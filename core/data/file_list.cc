@@ -25,9 +25,12 @@ std::string FileListDataSet::name(DataSplit split, int64_t index) const {
 
 absl::StatusOr<Image> FileListDataSet::Load(DataSplit split, int64_t index,
                                             int min_short_side) const {
-  VIT_ASSIGN_OR_RETURN(const std::string bytes,
-                       ReadFile(Path(split, index), options_.limits.max_bytes));
+  VIT_ASSIGN_OR_RETURN(const std::string bytes, ReadEncoded(split, index));
   return DecodeImage(bytes, {options_.limits, apply_orientation_, min_short_side});
+}
+
+absl::StatusOr<std::string> FileListDataSet::ReadEncoded(DataSplit split, int64_t index) const {
+  return ReadFile(Path(split, index), options_.limits.max_bytes);
 }
 
 std::string FileListDataSet::FingerprintOf(const SampleSelection& train,

@@ -27,6 +27,7 @@ class FileListDataSet : public DataSet {
   }
   std::string name(DataSplit split, int64_t index) const override;
   absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side) const override;
+  absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const override;
   // Over class names, labels, file names and sizes, not the place of the folders.
   std::string FingerprintOf(const SampleSelection& train,
                             const SampleSelection& validation) const override;

@@ -39,6 +39,9 @@ class SelectedDataSet : public DataSet {
   absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side) const override {
     return all_->Load(of(split).from, of(split).indices[index], min_short_side);
   }
+  absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const override {
+    return all_->ReadEncoded(of(split).from, of(split).indices[index]);
+  }
 
  private:
   const SampleSelection& of(DataSplit split) const {

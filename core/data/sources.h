@@ -32,6 +32,14 @@ std::shared_ptr<const DataSet> OpenShapes(bool hard, const vit::v1::ShapesConfig
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageFolder(const std::string& path,
                                                                const vit::v1::DataConfig& config,
                                                                const DataSetOptions& options);
+// A table of files and labels.
+absl::StatusOr<std::shared_ptr<const DataSet>> OpenCsvList(const std::string& path,
+                                                           const vit::v1::DataConfig& config,
+                                                           const DataSetOptions& options);
+// `path`: an archive, a folder of them, or a pattern with braces.
+absl::StatusOr<std::shared_ptr<const DataSet>> OpenTarShards(const std::string& path,
+                                                             const vit::v1::DataConfig& config,
+                                                             const DataSetOptions& options);
 // `classes`: 10 or 100.
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenCifar(const std::string& path, int classes,
                                                          const DataSetOptions& options);

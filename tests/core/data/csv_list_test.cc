@@ -1,0 +1,143 @@
+// csv:PATH.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/data/dataset.h"
+#include "tests/core/data/testing.h"
+
+namespace vit {
+namespace {
+namespace fs = std::filesystem;
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+using DataSetPtr = std::shared_ptr<const DataSet>;
+
+class CsvListTest : public ::testing::Test {
+ protected:
+  CsvListTest() {
+    for (const char* name : {"p/1.png", "p/2.png", "p/3.png", "q/4.jpg", "q/5, the \"last\".png"}) {
+      folder_.Write(absl::StrCat("set/", name), Encode(SmoothImage(8, 6), ".png"));
+    }
+  }
+  absl::StatusOr<DataSetPtr> Open(const std::string& table) {
+    folder_.Write("set/list.csv", table);
+    vit::v1::DataConfig config;
+    config.set_source("csv:" + folder_.root() + "/set/list.csv");
+    return DataSet::Open(config, {.data_roots = {folder_.root()}});
+  }
+  std::string OpenError(const std::string& table,
+                        absl::StatusCode code = absl::StatusCode::kInvalidArgument) {
+    const absl::Status status = Open(table).status();
+    EXPECT_EQ(status.code(), code) << status;
+    return std::string(status.message());
+  }
+  std::vector<std::string> Names(const DataSet& data, DataSplit split) {
+    std::vector<std::string> names;
+    for (int64_t i = 0; i < data.size(split); ++i) {
+      names.push_back(absl::StrCat(data.name(split, i).substr(folder_.root().size() + 5), "=",
+                                   data.class_names()[data.label(split, i)]));
+    }
+    return names;
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(CsvListTest, RowsInTheirOrderWithTheirSplits) {
+  const auto data = Open(
+      "split,file,note,label\n"
+      "train,p/2.png,,dog\n"
+      "val,p/3.png,\"a, b\",cat\n"
+      "train,\"q/5, the \"\"last\"\".png\",,cat\n"
+      "validation,p/1.png,,dog\n"
+      "test,q/4.jpg,,dog\n");
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_THAT((*data)->class_names(), ElementsAre("cat", "dog"));
+  EXPECT_THAT(Names(**data, DataSplit::kTrain),
+              ElementsAre("p/2.png=dog", "q/5, the \"last\".png=cat"));
+  EXPECT_THAT(Names(**data, DataSplit::kValidation), ElementsAre("p/3.png=cat", "p/1.png=dog"));
+  EXPECT_EQ(MaxDifference(*(*data)->Load(DataSplit::kTrain, 1, 0), SmoothImage(8, 6)), 0);
+}
+
+TEST_F(CsvListTest, TestRowsServeWhereNoneIsForValidation) {
+  const auto data = Open("file,label,split\np/1.png,a,train\np/2.png,a,test\n");
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_THAT(Names(**data, DataSplit::kValidation), ElementsAre("p/2.png=a"));
+}
+
+TEST_F(CsvListTest, WithoutSplitsAPartOfEachClassIsHeldOut) {
+  const auto data = Open(absl::StrCat("file,label\n", folder_.root(),
+                                      "/set/p/1.png,a\np/2.png,b\np/3.png,a\nq/4.jpg,b\n"));
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_THAT(ClassCounts(**data, DataSplit::kTrain), ElementsAre(1, 1));
+  EXPECT_THAT(ClassCounts(**data, DataSplit::kValidation), ElementsAre(1, 1));
+  EXPECT_TRUE((*data)->Load(DataSplit::kTrain, 0, 0).ok());
+  EXPECT_TRUE((*data)->Load(DataSplit::kValidation, 0, 0).ok());
+}
+
+TEST_F(CsvListTest, LabelsThatAreNumbersAreOrderedAsNumbers) {
+  const auto numbers = Open("file,label\np/1.png,10\np/2.png,9\np/3.png,0\n");
+  EXPECT_THAT((*numbers)->class_names(), ElementsAre("0", "9", "10"));
+  const auto text = Open("file,label\np/1.png,10\np/2.png,9\np/3.png,x\n");
+  EXPECT_THAT((*text)->class_names(), ElementsAre("10", "9", "x"));
+}
+
+TEST_F(CsvListTest, ErrorsNameTheLine) {
+  for (const auto& [table, error] : {
+           std::pair{"", "the file is empty; expected a first line 'file,label'"},
+           {"path,label\n", "line 1: no column named file (found path, label)"},
+           {"file,class\n", "line 1: no column named label (found file, class)"},
+           {"file,file,label\n", "line 1: two columns are named file"},
+           {"file,label\n", "no training pictures among 0 rows"},
+           {"file,label,split\np/1.png,a,val\n", "no training pictures among 1 row"},
+           {"file,label\np/1.png,a\n\np/2.png\n", "line 4: 1 field where the first line has 2"},
+           {"file,label\np/1.png,a,b\n", "line 2: 3 fields where the first line has 2"},
+           {"file,label\np/1.png,\n", "line 2: label is ''"},
+           {"file,label\np/1.png,a\tb\n", "line 2: label is 'a\\tb'"},
+           {"file,label\n,a\n", "line 2: file is empty"},
+           {"file,label,split\np/1.png,a,dev\n", "line 2: split is 'dev'; expected train, val"},
+           {"file,label,split\np/1.png,a,train\np/2.png,b,val\n",
+            "line 3: no training picture has the label 'b'"},
+           {"file,label\np,a\n", "line 2: " /* a folder */},
+           {"file,label\n\"p/1.png,a\n", "line 2: a quote is opened and never closed"},
+       }) {
+    EXPECT_THAT(OpenError(table), HasSubstr(error)) << table;
+  }
+  EXPECT_THAT(OpenError("file,label\np/1.png,a\np/9.png,a\n", absl::StatusCode::kNotFound),
+              HasSubstr("line 3"));
+}
+
+TEST_F(CsvListTest, FilesLieUnderTheDataRoots) {
+  const TemporaryFolder outside;
+  outside.Write("1.png", Encode(SmoothImage(8, 6), ".png"));
+  const auto denied = absl::StatusCode::kPermissionDenied;
+  EXPECT_THAT(OpenError(absl::StrCat("file,label\n", outside.root(), "/1.png,a\n"), denied),
+              HasSubstr("line 2"));
+  OpenError("file,label\n../../etc/passwd,a\n", denied);
+  fs::create_symlink(outside.path() / "1.png", folder_.path() / "set/link.png");
+  OpenError("file,label\nlink.png,a\n", denied);
+  fs::create_symlink(outside.path(), folder_.path() / "set/away");
+  OpenError("file,label\naway/1.png,a\n", denied);
+  // A link within the roots will do.
+  fs::create_symlink(folder_.path() / "set/p", folder_.path() / "set/near");
+  EXPECT_TRUE(Open("file,label\nnear/1.png,a\n").ok());
+}
+
+TEST_F(CsvListTest, FingerprintFollowsRowsAndFiles) {
+  const std::string before = (*Open("file,label\np/1.png,a\np/2.png,b\n"))->fingerprint();
+  EXPECT_EQ((*Open("label,file\na,p/1.png\nb,p/2.png\n"))->fingerprint(), before);
+  EXPECT_NE((*Open("file,label\np/1.png,b\np/2.png,a\n"))->fingerprint(), before);
+  EXPECT_NE((*Open("file,label\np/1.png,a\np/3.png,b\n"))->fingerprint(), before);
+  folder_.Write("set/p/2.png", "another size");
+  EXPECT_NE((*Open("file,label\np/1.png,a\np/2.png,b\n"))->fingerprint(), before);
+}
+
+}  // namespace
+}  // namespace vit
