@@ -141,6 +141,7 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   AddExport(app, session);
   AddLoad(app, session);
   AddUnload(app, session);
+  AddPackData(app, session);
   AddHealth(app, session);
   AddCompletion(app, session);
   app.footer(kFooter);  // after the commands, which would inherit it

@@ -15,6 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "client/transport_error.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "vit/v1/datasets.grpc.pb.h"
 #include "vit/v1/inference.grpc.pb.h"
 #include "vit/v1/repository.grpc.pb.h"
 #include "vit/v1/training.grpc.pb.h"
@@ -22,6 +23,7 @@
 namespace vit {
 namespace {
 
+using ::vit::v1::DataService;
 using ::vit::v1::InferenceService;
 using ::vit::v1::ModelService;
 using ::vit::v1::TrainingService;
@@ -149,10 +151,11 @@ class GrpcWatchStream final : public WatchStream {
 
 struct VitClient::Stubs {
   explicit Stubs(std::shared_ptr<grpc::Channel> channel)
-      : training(channel), inference(channel), model(channel), health(channel) {}
+      : training(channel), inference(channel), model(channel), data(channel), health(channel) {}
   TrainingService::Stub training;
   InferenceService::Stub inference;
   ModelService::Stub model;
+  DataService::Stub data;
   grpc::health::v1::Health::Stub health;
 };
 
@@ -298,6 +301,18 @@ absl::Status VitClient::ExportModel(
   if (!taken.ok()) context.TryCancel();
   const grpc::Status status = reader->Finish();
   if (!taken.ok()) return taken;
+  return TranslateError(status.error_code(), status.error_message(), options_.server,
+                        options_.timeout);
+}
+
+absl::Status VitClient::PackData(
+    const vit::v1::PackDataRequest& request,
+    const std::function<void(const vit::v1::PackDataResponse&)>& on_progress) {
+  grpc::ClientContext context;
+  SetDeadline(options_.timeout, &context);
+  const auto reader = stubs_->data.PackData(&context, request);
+  for (vit::v1::PackDataResponse progress; reader->Read(&progress);) on_progress(progress);
+  const grpc::Status status = reader->Finish();
   return TranslateError(status.error_code(), status.error_message(), options_.server,
                         options_.timeout);
 }

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "grpc/health/v1/health.pb.h"
+#include "vit/v1/datasets.pb.h"
 #include "vit/v1/inference.pb.h"
 #include "vit/v1/repository.pb.h"
 #include "vit/v1/training.pb.h"
@@ -87,6 +88,9 @@ class VitClient {
   absl::Status ExportModel(
       const vit::v1::ExportModelRequest& request,
       const std::function<absl::Status(const vit::v1::ExportModelResponse&)>& sink);
+  // Gives what the daemon tells of its progress to `on_progress`.
+  absl::Status PackData(const vit::v1::PackDataRequest& request,
+                        const std::function<void(const vit::v1::PackDataResponse&)>& on_progress);
   absl::StatusOr<vit::v1::RemoveModelResponse> RemoveModel(
       const vit::v1::RemoveModelRequest& request);
   absl::StatusOr<vit::v1::LoadModelResponse> LoadModel(const vit::v1::LoadModelRequest& request);

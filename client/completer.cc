@@ -149,6 +149,7 @@ void Completer::AddValues(const std::string& type_name, const std::string& word)
                    {"folder:", "train/CLASS/* and val/CLASS/*"},
                    {"csv:", "a table: file,label,split"},
                    {"wds:", "tar archives, as WebDataset has them"},
+                   {"packed:", "a file that pack-data wrote"},
                    {"cifar10:", "the original binary files"},
                    {"cifar100:", "the original binary files"}};
     no_space_ = true;

@@ -80,7 +80,7 @@ absl::Status ResolvePaths(bool loopback, const std::filesystem::path& directory,
   }
   if (spec->data().has_source()) {
     const std::string source = spec->data().source();
-    for (const std::string kind : {"folder:", "csv:", "wds:", "cifar10:", "cifar100:"}) {
+    for (const std::string kind : {"folder:", "csv:", "wds:", "packed:", "cifar10:", "cifar100:"}) {
       if (!absl::StartsWith(source, kind)) continue;
       auto path = ResolvePath("data.source", source.substr(kind.size()), loopback, directory, home);
       if (!path.ok()) return path.status();

@@ -19,6 +19,7 @@
 #include "core/infer/model_repository.h"
 #include "core/runs/run_manager.h"
 #include "server/call_tracker.h"
+#include "server/data_service.h"
 #include "server/grpc_server.h"
 #include "server/inference_metrics.h"
 #include "server/inference_service.h"
@@ -102,6 +103,7 @@ class DaemonImpl final : public Daemon {
   TrainingService training_service_{&pool_, &calls_, clock_};
   InferenceService inference_service_{&calls_};
   ModelService model_service_{&pool_, &calls_};
+  DataService data_service_{&calls_};
   std::unique_ptr<GrpcServer> grpc_;
 };
 
@@ -124,6 +126,9 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
                         .engine = engine_.get(),
                         .data_roots = config.data_roots,
                         .export_dir = fs::path(config.state_dir) / kExports});
+  data_service_.Serve(
+      {.data_roots = config.data_roots,
+       .limits = {.max_bytes = config.max_image_bytes, .max_pixels = config.max_image_pixels}});
   grpc_->SetServing(true);
   const bool socket = grpc_port() == 0;
   const nlohmann::json ports = {
@@ -155,9 +160,9 @@ absl::Status DaemonImpl::Listen(const ServerConfig& config, const Device& device
       endpoint_, MetricsEndpoint::Create(metrics_address,
                                          {registry_, std::make_shared<ProcessMetrics>(device)}));
   VIT_ASSIGN_OR_RETURN(
-      grpc_,
-      GrpcServer::Create({.address = grpc_address, .max_image_bytes = config.max_image_bytes},
-                         {&training_service_, &inference_service_, &model_service_}));
+      grpc_, GrpcServer::Create(
+                 {.address = grpc_address, .max_image_bytes = config.max_image_bytes},
+                 {&training_service_, &inference_service_, &model_service_, &data_service_}));
   return absl::OkStatus();
 }
 
@@ -212,6 +217,7 @@ void DaemonImpl::Shutdown(absl::Time deadline) {
   training_service_.RefuseNewWork();
   inference_service_.RefuseNewWork();
   model_service_.RefuseNewWork();
+  data_service_.RefuseNewWork();
   if (runs_ != nullptr) runs_->Shutdown(deadline);
   training_service_.EndWatches();
   if (!calls_.AwaitIdle(deadline)) {

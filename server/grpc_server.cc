@@ -8,6 +8,7 @@
 #include <chrono>
 
 #include "core/base/status.h"
+#include "vit/v1/datasets.grpc.pb.h"
 #include "vit/v1/inference.grpc.pb.h"
 #include "vit/v1/repository.grpc.pb.h"
 #include "vit/v1/training.grpc.pb.h"
@@ -60,7 +61,8 @@ void GrpcServer::SetServing(bool serving) {
   health->SetServingStatus(serving);
   for (const char* service :
        {vit::v1::TrainingService::service_full_name(), vit::v1::ModelService::service_full_name(),
-        vit::v1::InferenceService::service_full_name()}) {
+        vit::v1::InferenceService::service_full_name(),
+        vit::v1::DataService::service_full_name()}) {
     health->SetServingStatus(service, serving);
   }
 }

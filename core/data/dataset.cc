@@ -13,7 +13,7 @@ namespace vit {
 namespace {
 
 constexpr absl::string_view kExpectedSources =
-    "expected shapes:, shapes:hard, folder:PATH, csv:PATH, wds:PATH, cifar10:PATH or "
+    "expected shapes:, shapes:hard, folder:PATH, csv:PATH, wds:PATH, packed:PATH, cifar10:PATH or "
     "cifar100:PATH";
 
 }  // namespace
@@ -45,7 +45,8 @@ absl::StatusOr<DataSource> ParseDataSource(absl::string_view source) {
     if (!parsed.path.empty() && parsed.path != "hard") return bad("no such variant of shapes");
     return parsed;
   }
-  constexpr absl::string_view kWithPath[] = {"folder", "csv", "wds", "cifar10", "cifar100"};
+  constexpr absl::string_view kWithPath[] = {"folder", "csv",     "wds",
+                                             "packed", "cifar10", "cifar100"};
   if (std::find(std::begin(kWithPath), std::end(kWithPath), parsed.scheme) == std::end(kWithPath)) {
     return bad(parsed.scheme.empty() ? "it names no kind of source" : "unknown kind of source");
   }
@@ -65,6 +66,7 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenSource(const DataSource& sour
   if (source.scheme == "folder") return OpenImageFolder(source.path, config, options);
   if (source.scheme == "csv") return OpenCsvList(source.path, config, options);
   if (source.scheme == "wds") return OpenTarShards(source.path, config, options);
+  if (source.scheme == "packed") return OpenPackedData(source.path, config, options);
   return OpenCifar(source.path, source.scheme == "cifar10" ? 10 : 100, options);
 }
 
@@ -72,14 +74,21 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenSource(const DataSource& sour
 
 absl::StatusOr<std::shared_ptr<const DataSet>> DataSet::Open(const vit::v1::DataConfig& config,
                                                              const DataSetOptions& options) {
+  VIT_ASSIGN_OR_RETURN(std::shared_ptr<const DataSet> all, OpenWhole(config, options));
+  return CatchExceptions("list", [&] {
+    auto selected = SelectSamples(std::move(all), config);
+    return selected.ok() ? selected
+                         : Annotate(selected.status(), absl::StrCat("data ", config.source()));
+  });
+}
+
+absl::StatusOr<std::shared_ptr<const DataSet>> DataSet::OpenWhole(const vit::v1::DataConfig& config,
+                                                                  const DataSetOptions& options) {
   if (config.source().empty()) {
     return absl::InvalidArgumentError(absl::StrCat("data.source is not set; ", kExpectedSources));
   }
   VIT_ASSIGN_OR_RETURN(const DataSource source, ParseDataSource(config.source()));
-  auto opened = CatchExceptions("list", [&]() -> absl::StatusOr<std::shared_ptr<const DataSet>> {
-    VIT_ASSIGN_OR_RETURN(std::shared_ptr<const DataSet> all, OpenSource(source, config, options));
-    return SelectSamples(std::move(all), config);
-  });
+  auto opened = CatchExceptions("list", [&] { return OpenSource(source, config, options); });
   if (!opened.ok()) return Annotate(opened.status(), absl::StrCat("data ", config.source()));
   return opened;
 }

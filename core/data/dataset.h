@@ -39,6 +39,9 @@ class DataSet {
   // missing path, PERMISSION_DENIED outside the data roots.
   static absl::StatusOr<std::shared_ptr<const DataSet>> Open(const vit::v1::DataConfig& config,
                                                              const DataSetOptions& options);
+  // As Open, without the choice: every sample of the source, its own validation split or none.
+  static absl::StatusOr<std::shared_ptr<const DataSet>> OpenWhole(const vit::v1::DataConfig& config,
+                                                                  const DataSetOptions& options);
   virtual ~DataSet() = default;
 
   virtual int64_t size(DataSplit split) const = 0;

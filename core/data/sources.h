@@ -40,6 +40,10 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenCsvList(const std::string& pa
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenTarShards(const std::string& path,
                                                              const vit::v1::DataConfig& config,
                                                              const DataSetOptions& options);
+// A file that PackData wrote. DATA_LOSS where it is damaged.
+absl::StatusOr<std::shared_ptr<const DataSet>> OpenPackedData(const std::string& path,
+                                                              const vit::v1::DataConfig& config,
+                                                              const DataSetOptions& options);
 // `classes`: 10 or 100.
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenCifar(const std::string& path, int classes,
                                                          const DataSetOptions& options);

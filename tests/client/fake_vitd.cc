@@ -130,6 +130,17 @@ struct FakeVitd::Services final {
     }
     const FakeAnswers& answers;
   };
+  struct Data final : v1::DataService::Service {
+    explicit Data(const FakeAnswers& answers) : answers(answers) {}
+    grpc::Status PackData(grpc::ServerContext*, const v1::PackDataRequest* request,
+                          grpc::ServerWriter<v1::PackDataResponse>* writer) override {
+      std::vector<v1::PackDataResponse> messages;
+      const grpc::Status status = Answer(answers.pack_data, *request, &messages);
+      for (const v1::PackDataResponse& message : messages) writer->Write(message);
+      return status;
+    }
+    const FakeAnswers& answers;
+  };
   struct Health final : grpc::health::v1::Health::Service {
     explicit Health(const FakeAnswers& answers) : answers(answers) {}
     grpc::Status Check(grpc::ServerContext*, const grpc::health::v1::HealthCheckRequest* request,
@@ -144,11 +155,13 @@ struct FakeVitd::Services final {
         training(answers),
         inference(answers),
         models(answers),
+        data(answers),
         health(answers) {}
   FakeAnswers answers;
   Training training;
   Inference inference;
   Models models;
+  Data data;
   Health health;
 };
 
@@ -162,6 +175,7 @@ FakeVitd::FakeVitd(FakeAnswers answers, int port)
   builder.RegisterService(&services_->training);
   builder.RegisterService(&services_->inference);
   builder.RegisterService(&services_->models);
+  builder.RegisterService(&services_->data);
   builder.RegisterService(&services_->health);
   server_ = builder.BuildAndStart();
 }

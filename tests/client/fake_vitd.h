@@ -13,6 +13,7 @@
 
 #include "client/session.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "vit/v1/datasets.grpc.pb.h"
 #include "vit/v1/inference.grpc.pb.h"
 #include "vit/v1/repository.grpc.pb.h"
 #include "vit/v1/training.grpc.pb.h"
@@ -45,6 +46,8 @@ struct FakeAnswers {
   Unary<v1::ImportModelRequest, v1::ImportModelResponse> import_model;
   // Every piece of the answer.
   Unary<v1::ExportModelRequest, std::vector<v1::ExportModelResponse>> export_model;
+  // Every message of the answer.
+  Unary<v1::PackDataRequest, std::vector<v1::PackDataResponse>> pack_data;
   Unary<v1::RemoveModelRequest, v1::RemoveModelResponse> remove_model;
   Unary<v1::LoadModelRequest, v1::LoadModelResponse> load_model;
   Unary<v1::UnloadModelRequest, v1::UnloadModelResponse> unload_model;

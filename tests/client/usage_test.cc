@@ -15,10 +15,10 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 using Health = grpc::health::v1::HealthCheckResponse;
 
-constexpr const char* kCommands[] = {"start-run", "status", "watch",   "runs",    "stop",
-                                     "resume",    "rm",     "history", "presets", "classify",
-                                     "health",    "models", "publish", "import",  "load",
-                                     "export",    "embed",  "explain", "unload",  "completion"};
+constexpr const char* kCommands[] = {
+    "start-run", "status",  "watch",    "runs",    "stop",   "resume",     "rm",
+    "history",   "presets", "classify", "health",  "models", "publish",    "import",
+    "load",      "export",  "embed",    "explain", "unload", "completion", "pack-data"};
 
 FakeVitd Healthy(Health::ServingStatus status) {
   FakeAnswers answers;
