@@ -142,6 +142,7 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   AddLoad(app, session);
   AddUnload(app, session);
   AddPackData(app, session);
+  AddInspectData(app, session);
   AddHealth(app, session);
   AddCompletion(app, session);
   app.footer(kFooter);  // after the commands, which would inherit it

@@ -317,6 +317,22 @@ absl::Status VitClient::PackData(
                         options_.timeout);
 }
 
+absl::StatusOr<vit::v1::DataReport> VitClient::InspectData(
+    const vit::v1::InspectDataRequest& request,
+    const std::function<void(const vit::v1::InspectDataResponse&)>& on_progress) {
+  grpc::ClientContext context;
+  SetDeadline(options_.timeout, &context);
+  const auto reader = stubs_->data.InspectData(&context, request);
+  vit::v1::InspectDataResponse message;
+  while (reader->Read(&message)) on_progress(message);
+  const grpc::Status status = reader->Finish();
+  if (!status.ok()) {
+    return TranslateError(status.error_code(), status.error_message(), options_.server,
+                          options_.timeout);
+  }
+  return message.report();
+}
+
 absl::StatusOr<vit::v1::RemoveModelResponse> VitClient::RemoveModel(
     const vit::v1::RemoveModelRequest& request) {
   return Call(stubs_->model, &ModelService::Stub::RemoveModel, request, options_, options_.timeout);

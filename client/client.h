@@ -91,6 +91,10 @@ class VitClient {
   // Gives what the daemon tells of its progress to `on_progress`.
   absl::Status PackData(const vit::v1::PackDataRequest& request,
                         const std::function<void(const vit::v1::PackDataResponse&)>& on_progress);
+  // Gives what the daemon tells of its progress to `on_progress`, and returns the report.
+  absl::StatusOr<vit::v1::DataReport> InspectData(
+      const vit::v1::InspectDataRequest& request,
+      const std::function<void(const vit::v1::InspectDataResponse&)>& on_progress);
   absl::StatusOr<vit::v1::RemoveModelResponse> RemoveModel(
       const vit::v1::RemoveModelRequest& request);
   absl::StatusOr<vit::v1::LoadModelResponse> LoadModel(const vit::v1::LoadModelRequest& request);

@@ -128,7 +128,8 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
                         .export_dir = fs::path(config.state_dir) / kExports});
   data_service_.Serve(
       {.data_roots = config.data_roots,
-       .limits = {.max_bytes = config.max_image_bytes, .max_pixels = config.max_image_pixels}});
+       .limits = {.max_bytes = config.max_image_bytes, .max_pixels = config.max_image_pixels}},
+      budget.loader_threads());
   grpc_->SetServing(true);
   const bool socket = grpc_port() == 0;
   const nlohmann::json ports = {

@@ -8,13 +8,17 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/data/data_config.h"
+#include "core/data/inspect_data.h"
 #include "core/data/pack_data.h"
+#include "proto/spec_text.h"
 #include "server/job_stream.h"
 
 namespace vit {
 namespace {
 
 namespace fs = std::filesystem;
+using ::vit::v1::InspectDataRequest;
+using ::vit::v1::InspectDataResponse;
 using ::vit::v1::PackDataRequest;
 using ::vit::v1::PackDataResponse;
 
@@ -80,10 +84,32 @@ absl::Status Pack(const PackDataRequest& request, const DataSetOptions& options,
   return absl::OkStatus();
 }
 
+absl::Status Inspect(const InspectDataRequest& request, const DataSetOptions& options, int threads,
+                     const std::stop_token& stop,
+                     const std::function<void(const InspectDataResponse&)>& tell) {
+  VIT_RETURN_IF_ERROR(CheckEnums(request.data(), "data."));
+  VIT_RETURN_IF_ERROR(ValidateDataConfig(request.data()));
+  VIT_ASSIGN_OR_RETURN(const std::shared_ptr<const DataSet> data,
+                       DataSet::Open(request.data(), options));
+  InspectDataResponse response;
+  response.set_total_samples(data->size(DataSplit::kTrain) + data->size(DataSplit::kValidation));
+  VIT_ASSIGN_OR_RETURN(*response.mutable_report(),
+                       vit::InspectData(*data, {.threads = threads}, stop, [&](int64_t samples) {
+                         InspectDataResponse progress;
+                         progress.set_samples(samples);
+                         progress.set_total_samples(response.total_samples());
+                         tell(progress);
+                       }));
+  response.set_samples(response.total_samples());
+  tell(response);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-void DataService::Serve(DataSetOptions options) {
+void DataService::Serve(DataSetOptions options, int threads) {
   options_ = std::move(options);
+  threads_ = threads;
   serving_ = true;
 }
 
@@ -106,6 +132,19 @@ grpc::ServerWriteReactor<PackDataResponse>* DataService::PackData(
       &pool_, [this, request = *request](const std::stop_token& stop, const Stream::Tell& tell) {
         return CatchExceptions("pack", [&] { return Pack(request, options_, stop, tell); });
       });
+  return stream;
+}
+
+grpc::ServerWriteReactor<InspectDataResponse>* DataService::InspectData(
+    grpc::CallbackServerContext* /*context*/, const InspectDataRequest* request) {
+  using Stream = JobStream<InspectDataResponse>;
+  if (const absl::Status refused = Refusal(); !refused.ok()) return new Stream(refused);
+  auto* stream = new Stream(calls_, draining_.get_token());
+  stream->Start(&pool_,
+                [this, request = *request](const std::stop_token& stop, const Stream::Tell& tell) {
+                  return CatchExceptions(
+                      "inspect", [&] { return Inspect(request, options_, threads_, stop, tell); });
+                });
   return stream;
 }
 

@@ -19,20 +19,23 @@ class DataService final : public vit::v1::DataService::CallbackService {
   // `calls` must outlive the service.
   explicit DataService(CallTracker* calls) : calls_(calls) {}
 
-  // Begins to answer. Called once.
-  void Serve(DataSetOptions options);
+  // Begins to answer. `threads`: that decode pictures. Called once.
+  void Serve(DataSetOptions options, int threads);
   // From now on calls are UNAVAILABLE; those under way are stopped.
   void RefuseNewWork();
 
  private:
   grpc::ServerWriteReactor<vit::v1::PackDataResponse>* PackData(
       grpc::CallbackServerContext* context, const vit::v1::PackDataRequest* request) override;
+  grpc::ServerWriteReactor<vit::v1::InspectDataResponse>* InspectData(
+      grpc::CallbackServerContext* context, const vit::v1::InspectDataRequest* request) override;
 
   // UNAVAILABLE before Serve and while draining.
   absl::Status Refusal() const;
 
   CallTracker* const calls_;
-  DataSetOptions options_;  // set before serving_
+  DataSetOptions options_;  // both set before serving_
+  int threads_ = 1;
   std::atomic<bool> serving_ = false;
   std::stop_source draining_;
   TaskPool pool_{"data", /*threads=*/1, /*max_queued=*/16};  // last: its jobs use all of the above

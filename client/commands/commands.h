@@ -30,6 +30,7 @@ void AddModels(CLI::App& app, Session& session);
 void AddPublish(CLI::App& app, Session& session);
 void AddImport(CLI::App& app, Session& session);
 void AddExport(CLI::App& app, Session& session);
+void AddInspectData(CLI::App& app, Session& session);
 void AddPackData(CLI::App& app, Session& session);
 void AddLoad(CLI::App& app, Session& session);
 void AddUnload(CLI::App& app, Session& session);

@@ -63,6 +63,7 @@ class Fingerprint {
   void Add(int64_t number);
   // 16 hexadecimal digits.
   std::string Hex() const;
+  uint64_t value() const { return hash_; }
 
  private:
   void AddByte(uint8_t byte) { hash_ = (hash_ ^ byte) * 0x100000001B3; }

@@ -139,6 +139,13 @@ struct FakeVitd::Services final {
       for (const v1::PackDataResponse& message : messages) writer->Write(message);
       return status;
     }
+    grpc::Status InspectData(grpc::ServerContext*, const v1::InspectDataRequest* request,
+                             grpc::ServerWriter<v1::InspectDataResponse>* writer) override {
+      std::vector<v1::InspectDataResponse> messages;
+      const grpc::Status status = Answer(answers.inspect_data, *request, &messages);
+      for (const v1::InspectDataResponse& message : messages) writer->Write(message);
+      return status;
+    }
     const FakeAnswers& answers;
   };
   struct Health final : grpc::health::v1::Health::Service {

@@ -48,6 +48,7 @@ struct FakeAnswers {
   Unary<v1::ExportModelRequest, std::vector<v1::ExportModelResponse>> export_model;
   // Every message of the answer.
   Unary<v1::PackDataRequest, std::vector<v1::PackDataResponse>> pack_data;
+  Unary<v1::InspectDataRequest, std::vector<v1::InspectDataResponse>> inspect_data;
   Unary<v1::RemoveModelRequest, v1::RemoveModelResponse> remove_model;
   Unary<v1::LoadModelRequest, v1::LoadModelResponse> load_model;
   Unary<v1::UnloadModelRequest, v1::UnloadModelResponse> unload_model;

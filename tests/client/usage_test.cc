@@ -18,7 +18,7 @@ using Health = grpc::health::v1::HealthCheckResponse;
 constexpr const char* kCommands[] = {
     "start-run", "status",  "watch",    "runs",    "stop",   "resume",     "rm",
     "history",   "presets", "classify", "health",  "models", "publish",    "import",
-    "load",      "export",  "embed",    "explain", "unload", "completion", "pack-data"};
+    "load",      "export",  "embed",    "explain", "unload", "completion", "pack-data", "inspect-data"};
 
 FakeVitd Healthy(Health::ServingStatus status) {
   FakeAnswers answers;

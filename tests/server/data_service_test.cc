@@ -132,6 +132,34 @@ TEST_F(DataServiceTest, ACancelledCallLeavesWhatTheNextOneGoesOnFrom) {
   (void)reader->Finish();
 }
 
+TEST_F(DataServiceTest, InspectsWhatARunWouldSee) {
+  for (int i = 0; i < 20; ++i) {
+    folder_.Write(absl::StrCat("data/pets/", i % 2 ? "cat/" : "dog/", i, ".png"),
+                  Encode(SmoothImage(16, 16, i), ".png"));
+  }
+  folder_.Write("data/pets/cat/bad.png", "no picture");
+  const auto inspect = [&](const vit::v1::InspectDataRequest& request,
+                           vit::v1::InspectDataResponse* last) {
+    const auto context = NewContext();
+    const auto reader = stub_->InspectData(context.get(), request);
+    while (reader->Read(last)) {
+    }
+    return reader->Finish();
+  };
+  vit::v1::InspectDataRequest request;
+  request.mutable_data()->set_source("folder:" + Path("data/pets"));
+  request.mutable_data()->set_validation_fraction(0.2);
+  vit::v1::InspectDataResponse last;
+  const grpc::Status inspected = inspect(request, &last);
+  ASSERT_TRUE(inspected.ok()) << inspected.error_message();
+  EXPECT_EQ(last.report().train_samples(), 17);
+  EXPECT_EQ(last.report().validation_samples(), 4);
+  EXPECT_EQ(last.report().unreadable_count(), 1);
+  EXPECT_EQ(last.report().smallest().width(), 16);
+  request.mutable_data()->set_validation_fraction(2);
+  EXPECT_THAT(inspect(request, &last).error_message(), HasSubstr("data.validation_fraction is 2"));
+}
+
 TEST_F(DataServiceTest, ShutdownStopsPacking) {
   vit::v1::PackDataRequest request = Request("shapes:", Path("data/x.vitpack"));
   request.mutable_data()->mutable_shapes()->set_train_size(10'000'000);
