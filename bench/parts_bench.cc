@@ -85,7 +85,10 @@ void TrainTransform(State& state, int width, int height, int size, vit::v1::Trai
   const Image image = Picture(width, height);
   std::vector<uint8_t> out(size_t{3} * size * size);
   CounterRandom random(1, RandomPurpose::kAugment, 0, 0);
-  for (auto _ : state) TrainTransformImage(image, size, config, &random, absl::MakeSpan(out));
+  const Augmenter augmenter(config);
+  for (auto _ : state) {
+    TrainTransformImage(image, size, config, augmenter, &random, absl::MakeSpan(out));
+  }
   PerImage(state);
 }
 BENCHMARK_CAPTURE(TrainTransform, RandomCrop32, 32, 32, 32, vit::v1::TRAIN_CROP_RANDOM);

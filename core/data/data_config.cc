@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "core/data/augment_config.h"
 #include "core/data/sources.h"
 
 namespace vit {
@@ -52,7 +53,8 @@ absl::Status ValidateTrain(const TrainTransform& train) {
   if (ratio_min > ratio_max) {
     return Out("train.ratio_min", ratio_min, absl::StrCat("at most train.ratio_max, ", ratio_max));
   }
-  return CheckRange("train.horizontal_flip", train.horizontal_flip(), 0, 1);
+  VIT_RETURN_IF_ERROR(CheckRange("train.horizontal_flip", train.horizontal_flip(), 0, 1));
+  return ValidateAugmentation(train);
 }
 
 absl::Status ValidateNormalization(const DataConfig& config) {
@@ -116,6 +118,11 @@ absl::Status ValidateDataConfig(const DataConfig& config) {
   if (config.eval().has_crop_pct()) {
     VIT_RETURN_IF_ERROR(CheckPart("eval.crop_pct", config.eval().crop_pct(), 1));
   }
+  if (config.interpolation() == vit::v1::INTERPOLATION_RANDOM) {
+    return absl::InvalidArgumentError(
+        "data.interpolation is INTERPOLATION_RANDOM, which is for training only; set "
+        "data.train.interpolation instead");
+  }
   VIT_RETURN_IF_ERROR(ValidateNormalization(config));
   if (config.has_loader_threads()) {
     VIT_RETURN_IF_ERROR(CheckRange("loader_threads", config.loader_threads(), 1, 1024));
@@ -163,6 +170,7 @@ void FillDataConfigDefaults(const DataSet& data, int image_size, int default_loa
   VIT_DEFAULT(eval, crop_pct, data.native_size() == eval->image_size() ? 1 : kDefaultCropPct);
   VIT_DEFAULT(eval, crop_mode, vit::v1::CROP_MODE_CENTER);
   VIT_DEFAULT(config, interpolation, vit::v1::INTERPOLATION_BICUBIC);
+  FillAugmentationDefaults(config->interpolation(), train);
   if (config->mean().empty()) config->mutable_mean()->Resize(3, 0.5);
   if (config->std().empty()) config->mutable_std()->Resize(3, 0.5);
   VIT_DEFAULT(config, apply_orientation, true);

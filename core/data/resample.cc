@@ -8,14 +8,7 @@
 #include <cstring>
 #include <vector>
 
-// One copy of the inner loops per instruction set, chosen when the program starts. The sanitizers'
-// run time is not up yet at that moment.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
-#define VIT_SIMD_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define VIT_SIMD_CLONES
-#endif
+#include "core/data/simd_clones.h"
 
 namespace vit {
 namespace {

@@ -67,6 +67,7 @@ class SampleReader::Impl {
 
   const std::shared_ptr<const DataSet> data_;
   const vit::v1::DataConfig config_;
+  const Augmenter augmenter_;
   const int image_size_;
   const int eval_image_size_;
   const BadImageCallback on_bad_image_;
@@ -84,6 +85,7 @@ SampleReader::Impl::Impl(std::shared_ptr<const DataSet> data, const vit::v1::Dat
                          int image_size, BadImageCallback on_bad_image)
     : data_(std::move(data)),
       config_(config),
+      augmenter_(config),
       image_size_(image_size),
       eval_image_size_(EvalImageSize(config, image_size)),
       on_bad_image_(std::move(on_bad_image)),
@@ -153,7 +155,7 @@ bool SampleReader::Impl::ReadTrain(uint64_t seed, int64_t epoch, const SampleDra
   if (image == nullptr) return false;
   const int64_t stream = draw.index + draw.copy * data_->size(DataSplit::kTrain);
   CounterRandom random(seed, RandomPurpose::kAugment, epoch, stream);
-  TrainTransformImage(*image, image_size_, config_, &random, Planes(out, image_size_));
+  TrainTransformImage(*image, image_size_, config_, augmenter_, &random, Planes(out, image_size_));
   return true;
 }
 

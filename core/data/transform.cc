@@ -165,6 +165,19 @@ void RandomResizedCrop(const ImageView& image, int image_size, Interpolation int
   WritePlanes(resized.data(), size_t{3} * image_size, image_size, flip, out);
 }
 
+// Of this picture's crop. Specifications from before the field have only the data's.
+Interpolation TrainInterpolation(const vit::v1::DataConfig& config, CounterRandom* random) {
+  switch (config.train().interpolation()) {
+    case vit::v1::INTERPOLATION_UNSPECIFIED:
+      return config.interpolation();
+    case vit::v1::INTERPOLATION_RANDOM:
+      return random->Bernoulli(0.5) ? vit::v1::INTERPOLATION_BICUBIC
+                                    : vit::v1::INTERPOLATION_BILINEAR;
+    default:
+      return config.train().interpolation();
+  }
+}
+
 }  // namespace
 
 Image Resize(const Image& image, int width, int height, Interpolation interpolation,
@@ -186,23 +199,28 @@ void EvalTransformImage(const Image& image, int image_size, const EvalTransform&
 }
 
 void TrainTransformImage(const Image& image, int image_size, const vit::v1::DataConfig& config,
-                         CounterRandom* random, absl::Span<uint8_t> out) {
+                         const Augmenter& augmenter, CounterRandom* random,
+                         absl::Span<uint8_t> out) {
   const ImageView view = ViewOf(image);
   const TrainTransform& train = config.train();
   // Drawn first, so that it does not depend on how many numbers the crop takes.
   const bool flip = random->Bernoulli(train.horizontal_flip());
+  const bool flip_down = train.vertical_flip() > 0 && random->Bernoulli(train.vertical_flip());
+  const Interpolation interpolation = TrainInterpolation(config, random);
   switch (train.crop()) {
     case vit::v1::TRAIN_CROP_RANDOM:
-      RandomCrop(view, image_size, train.padding(), config.interpolation(), random, flip,
-                 out.data());
-      return;
+      RandomCrop(view, image_size, train.padding(), interpolation, random, flip, out.data());
+      break;
     case vit::v1::TRAIN_CROP_RANDOM_RESIZED:
-      RandomResizedCrop(view, image_size, config.interpolation(),
-                        RandomResizedRegion(view, train, random), flip, out.data());
-      return;
+      RandomResizedCrop(view, image_size, interpolation, RandomResizedRegion(view, train, random),
+                        flip, out.data());
+      break;
     default:
-      CenterCrop(view, image_size, config.eval(), config.interpolation(), flip, out.data());
+      CenterCrop(view, image_size, config.eval(), interpolation, flip, out.data());
   }
+  const augment::Planes planes = {out.data(), image_size, image_size};
+  if (flip_down) augment::FlipDown(planes);
+  augmenter.Apply(random, planes);
 }
 
 }  // namespace vit

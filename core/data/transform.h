@@ -6,6 +6,7 @@
 
 #include "absl/types/span.h"
 #include "core/base/random.h"
+#include "core/data/augment.h"
 #include "core/data/image.h"
 #include "vit/v1/data.pb.h"
 
@@ -33,10 +34,11 @@ Image Resize(const Image& image, int width, int height, vit::v1::Interpolation i
 void EvalTransformImage(const Image& image, int image_size, const vit::v1::EvalTransform& transform,
                         vit::v1::Interpolation interpolation, absl::Span<uint8_t> out);
 
-// The training transform of an effective DataConfig (every field set). Every random choice comes
-// from `random`.
+// The training transform of an effective DataConfig (every field set): crop and flips, then
+// `augmenter`, which was made from the same configuration. Every random choice comes from `random`.
 void TrainTransformImage(const Image& image, int image_size, const vit::v1::DataConfig& config,
-                         CounterRandom* random, absl::Span<uint8_t> out);
+                         const Augmenter& augmenter, CounterRandom* random,
+                         absl::Span<uint8_t> out);
 
 }  // namespace vit
 

@@ -57,6 +57,31 @@ TEST(ValidateDataConfigTest, NamesTheFieldThatIsWrong) {
            {"train { ratio_min: 2 }",
             "data.train.ratio_min is 2; expected at most train.ratio_max"},
            {"train { horizontal_flip: 1.5 }", "data.train.horizontal_flip is 1.5"},
+           {"train { vertical_flip: 2 }", "data.train.vertical_flip is 2; expected 0 to 1"},
+           {"train { auto_augment: 'rand-m9-x3' }",
+            "data.train.auto_augment is \"rand-m9-x3\": \"x3\" is not known there"},
+           {"train { auto_augment: 'v0' jitter_hue: 0.1 }",
+            "data.train.auto_augment (v0) changes colours itself, and colour jitter is set too"},
+           {"train { auto_augment: 'augmix' jitter_brightness: 0.1 jitter_probability: 0.5 }",
+            "or force_jitter to have both"},
+           {"train { jitter_brightness: -0.1 }", "data.train.jitter_brightness is -0.1"},
+           {"train { jitter_contrast: 11 }", "data.train.jitter_contrast is 11"},
+           {"train { jitter_saturation: nan }", "data.train.jitter_saturation"},
+           {"train { jitter_hue: 0.6 }", "data.train.jitter_hue is 0.6; expected 0 to 0.5"},
+           {"train { jitter_probability: 1.1 }", "data.train.jitter_probability is 1.1"},
+           {"train { grayscale: -1 }", "data.train.grayscale is -1"},
+           {"train { gaussian_blur: 2 }", "data.train.gaussian_blur is 2"},
+           {"train { blur_kernel_size: 4 }",
+            "data.train.blur_kernel_size is 4; expected an odd number"},
+           {"train { blur_kernel_size: 257 }", "data.train.blur_kernel_size is 257"},
+           {"train { blur_sigma_min: 0 }", "data.train.blur_sigma_min is 0"},
+           {"train { blur_sigma_max: inf }", "data.train.blur_sigma_max is inf"},
+           {"train { blur_sigma_min: 3 }",
+            "data.train.blur_sigma_min is 3; expected at most blur_sigma_max, 2"},
+           {"train { solarize: nan }", "data.train.solarize"},
+           {"train { solarize_threshold: 257 }", "data.train.solarize_threshold is 257"},
+           {"interpolation: INTERPOLATION_RANDOM",
+            "data.interpolation is INTERPOLATION_RANDOM, which is for training only"},
            {"eval { crop_pct: 0 }", "data.eval.crop_pct is 0"},
            {"eval { crop_pct: 1.2 }", "data.eval.crop_pct is 1.2"},
            {"mean: [0.5, 0.5]", "data.mean has 2 values; expected 3"},
@@ -84,6 +109,30 @@ TEST(ValidateDataConfigTest, NamesTheFieldThatIsWrong) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_THAT(std::string(status.message()), HasSubstr(field));
   }
+}
+
+TEST(ValidateDataConfigTest, TakesAugmentationThatGoesTogether) {
+  for (const char* train :
+       {"auto_augment: 'rand-m9-mstd0.5-inc1' grayscale: 0.1 gaussian_blur: 0.5 solarize: 0.2",
+        "auto_augment: '3a' jitter_brightness: 0.3", "auto_augment: 'none' jitter_brightness: 0.4",
+        "auto_augment: 'v0' jitter_hue: 0.1 force_jitter: true",
+        "auto_augment: 'v0' jitter_hue: 0 jitter_brightness: 0",
+        "interpolation: INTERPOLATION_RANDOM vertical_flip: 1 blur_kernel_size: 1 "
+        "solarize_threshold: 256 jitter_hue: 0.5"}) {
+    const absl::Status status = ValidateDataConfig(Parse(std::string("train {") + train + "}"));
+    EXPECT_TRUE(status.ok()) << status;
+  }
+}
+
+TEST(FillDataConfigDefaultsTest, TrainingInterpolatesAsTheDataUnlessToldOtherwise) {
+  vit::v1::DataConfig config = Parse("source: 'shapes:' interpolation: INTERPOLATION_BILINEAR");
+  vit::v1::DataConfig other = config;
+  other.mutable_train()->set_interpolation(vit::v1::INTERPOLATION_RANDOM);
+  FillDataConfigDefaults(*Shapes(32), 32, 1, &config);
+  FillDataConfigDefaults(*Shapes(32), 32, 1, &other);
+  EXPECT_EQ(config.train().interpolation(), vit::v1::INTERPOLATION_BILINEAR);
+  EXPECT_EQ(other.train().interpolation(), vit::v1::INTERPOLATION_RANDOM);
+  EXPECT_EQ(config.train().auto_augment(), "none");
 }
 
 TEST(FillDataConfigDefaultsTest, SetsEveryField) {

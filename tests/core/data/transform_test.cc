@@ -124,7 +124,7 @@ class TrainTransformTest : public ::testing::Test {
   Image Transform(const Image& source, int side, int64_t sample) {
     std::vector<uint8_t> planes(size_t{3} * side * side);
     CounterRandom random(7, RandomPurpose::kAugment, 0, sample);
-    TrainTransformImage(source, side, config_, &random, absl::MakeSpan(planes));
+    TrainTransformImage(source, side, config_, Augmenter(config_), &random, absl::MakeSpan(planes));
     return FromPlanes(planes, side);
   }
 
@@ -143,6 +143,66 @@ TEST_F(TrainTransformTest, FlipMirrorsLeftToRight) {
         ASSERT_EQ(flipped.rgb[3 * (12 * y + x) + c], source.rgb[3 * (12 * y + 11 - x) + c]);
       }
     }
+  }
+}
+
+TEST_F(TrainTransformTest, VerticalFlipMirrorsTopToBottom) {
+  for (const int side : {12, 13}) {
+    const Image source = SmoothImage(side, side);
+    config_.mutable_train()->set_crop(vit::v1::TRAIN_CROP_CENTER);
+    config_.mutable_train()->set_vertical_flip(1);
+    const Image flipped = Transform(source, side, 0);
+    const size_t row = size_t{3} * side;
+    for (int y = 0; y < side; ++y) {
+      EXPECT_TRUE(std::equal(flipped.rgb.begin() + y * row, flipped.rgb.begin() + (y + 1) * row,
+                             source.rgb.begin() + (side - 1 - y) * row));
+    }
+  }
+}
+
+TEST_F(TrainTransformTest, StepsThatAreOffDrawNoNumbers) {
+  const Image source = SmoothImage(12, 12);
+  config_.mutable_train()->set_crop(vit::v1::TRAIN_CROP_CENTER);
+  std::vector<uint8_t> planes(size_t{3} * 12 * 12);
+  CounterRandom random(7, RandomPurpose::kAugment, 0, 0);
+  TrainTransformImage(source, 12, config_, Augmenter(config_), &random, absl::MakeSpan(planes));
+  CounterRandom flip_only(7, RandomPurpose::kAugment, 0, 0);
+  flip_only.Bernoulli(0.5);
+  EXPECT_EQ(random.NextUint64(), flip_only.NextUint64());
+}
+
+TEST_F(TrainTransformTest, TrainingInterpolatesAsAskedAtTheSamePlace) {
+  const Image source = SmoothImage(40, 40);
+  const Image bicubic = Transform(source, 16, 0);
+  config_.mutable_train()->set_interpolation(INTERPOLATION_BILINEAR);
+  const Image bilinear = Transform(source, 16, 0);
+  config_.set_interpolation(INTERPOLATION_BILINEAR);
+  config_.mutable_train()->set_interpolation(INTERPOLATION_BICUBIC);
+  EXPECT_EQ(MaxDifference(Transform(source, 16, 0), bicubic), 0);
+  const int difference = MaxDifference(bicubic, bilinear);
+  EXPECT_GT(difference, 0);
+  EXPECT_LT(difference, 40);  // another way to the same cut, not another cut
+}
+
+TEST_F(TrainTransformTest, RandomInterpolationTakesEachHalfOfTheTime) {
+  // Enlarged without a cut: one of two pictures.
+  const Image source = SmoothImage(8, 8);
+  config_.mutable_train()->set_crop(vit::v1::TRAIN_CROP_CENTER);
+  const Image bicubic = Transform(source, 16, 0);
+  config_.mutable_train()->set_interpolation(vit::v1::INTERPOLATION_RANDOM);
+  int count = 0;
+  for (int64_t sample = 0; sample < 400; ++sample) {
+    count += MaxDifference(Transform(source, 16, sample), bicubic) == 0;
+  }
+  EXPECT_NEAR(count, 200, 40);
+}
+
+TEST_F(TrainTransformTest, AugmentsAfterTheCrop) {
+  config_.mutable_train()->set_grayscale(1);
+  const Image result = Transform(SmoothImage(30, 20), 12, 0);
+  for (size_t i = 0; i < result.rgb.size(); i += 3) {
+    ASSERT_EQ(result.rgb[i], result.rgb[i + 1]);
+    ASSERT_EQ(result.rgb[i], result.rgb[i + 2]);
   }
 }
 
