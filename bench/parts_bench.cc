@@ -3,11 +3,13 @@
 //
 //   parts_bench
 #include <benchmark/benchmark.h>
+#include <google/protobuf/text_format.h>
 #include <torch/torch.h>
 
 #include <opencv2/imgcodecs.hpp>
 #include <string>
 
+#include "core/data/augment.h"
 #include "core/data/data_config.h"
 #include "core/data/dataset.h"
 #include "core/data/transform.h"
@@ -75,25 +77,70 @@ void EvalTransform500x375To224(State& state) {
 }
 BENCHMARK(EvalTransform500x375To224);
 
-void TrainTransform(State& state, int width, int height, int size, vit::v1::TrainCrop crop) {
+// `train`: fields of TrainTransform, as text.
+void TrainTransform(State& state, int width, int height, int size, const std::string& train) {
   vit::v1::DataConfig config;
   config.set_source("shapes:");
-  config.mutable_train()->set_crop(crop);
-  config.mutable_train()->set_horizontal_flip(0.5);
+  google::protobuf::TextFormat::ParseFromString(train, config.mutable_train());
   const auto data = DataSet::Open(config, {.image_size = size});
   FillDataConfigDefaults(**data, size, 1, &config);
   const Image image = Picture(width, height);
+  const Augmenter augmenter(config);
   std::vector<uint8_t> out(size_t{3} * size * size);
   CounterRandom random(1, RandomPurpose::kAugment, 0, 0);
-  const Augmenter augmenter(config);
   for (auto _ : state) {
     TrainTransformImage(image, size, config, augmenter, &random, absl::MakeSpan(out));
   }
   PerImage(state);
 }
-BENCHMARK_CAPTURE(TrainTransform, RandomCrop32, 32, 32, 32, vit::v1::TRAIN_CROP_RANDOM);
-BENCHMARK_CAPTURE(TrainTransform, RandomResizedCrop500x375To224, 500, 375, 224,
-                  vit::v1::TRAIN_CROP_RANDOM_RESIZED);
+BENCHMARK_CAPTURE(TrainTransform, RandomCrop32, 32, 32, 32, "crop: TRAIN_CROP_RANDOM");
+BENCHMARK_CAPTURE(TrainTransform, RandomResizedCrop500x375To224, 500, 375, 224, "");
+// The same as bench/timm_augment.py.
+BENCHMARK_CAPTURE(TrainTransform, RandomResizedCrop32, 32, 32, 32, "scale_min: 0.8");
+BENCHMARK_CAPTURE(TrainTransform, RandAugment32, 32, 32, 32,
+                  "scale_min: 0.8 auto_augment: 'rand-m9-mstd0.5-inc1'");
+BENCHMARK_CAPTURE(TrainTransform, TrivialAugment32, 32, 32, 32,
+                  "scale_min: 0.8 auto_augment: 'trivial'");
+BENCHMARK_CAPTURE(TrainTransform, AugMix32, 32, 32, 32, "scale_min: 0.8 auto_augment: 'augmix'");
+BENCHMARK_CAPTURE(TrainTransform, Jitter32, 32, 32, 32,
+                  "scale_min: 0.8 jitter_brightness: 0.4 jitter_contrast: 0.4 "
+                  "jitter_saturation: 0.4 jitter_hue: 0.1 jitter_probability: 0.8 grayscale: 0.2 "
+                  "gaussian_blur: 0.5 blur_kernel_size: 3");
+BENCHMARK_CAPTURE(TrainTransform, RandAugment224, 224, 224, 224,
+                  "scale_min: 0.8 auto_augment: 'rand-m9-mstd0.5-inc1'");
+
+// One operation of a policy on a square picture.
+void AugmentOperation(State& state, augment::Operation operation, double argument) {
+  const int size = static_cast<int>(state.range(0));
+  const Image image = Picture(size, size);
+  std::vector<uint8_t> pixels = image.rgb;
+  CounterRandom random(1, RandomPurpose::kAugment, 0, 0);
+  augment::Scratch scratch;
+  for (auto _ : state) {
+    augment::ApplyOperation(operation, argument, {}, &random, {pixels.data(), size, size},
+                            &scratch);
+    benchmark::ClobberMemory();
+  }
+  PerImage(state);
+}
+#define VIT_BENCH_OPERATION(name, argument)                                        \
+  BENCHMARK_CAPTURE(AugmentOperation, name, augment::Operation::k##name, argument) \
+      ->ArgName("side")                                                            \
+      ->Arg(32)                                                                    \
+      ->Arg(224)
+VIT_BENCH_OPERATION(AutoContrast, 0);
+VIT_BENCH_OPERATION(Equalize, 0);
+VIT_BENCH_OPERATION(Rotate, 27);
+VIT_BENCH_OPERATION(Posterize, 4);
+VIT_BENCH_OPERATION(Solarize, 100);
+VIT_BENCH_OPERATION(SolarizeAdd, 99);
+VIT_BENCH_OPERATION(Color, 1.8);
+VIT_BENCH_OPERATION(Contrast, 1.8);
+VIT_BENCH_OPERATION(Brightness, 1.8);
+VIT_BENCH_OPERATION(Sharpness, 1.8);
+VIT_BENCH_OPERATION(ShearX, 0.27);
+VIT_BENCH_OPERATION(ShearY, 0.27);
+VIT_BENCH_OPERATION(GaussianBlur, 1.5);
 
 void DrawShape(State& state) {
   vit::v1::DataConfig config;

@@ -8,17 +8,22 @@
 namespace vit::augment {
 namespace {
 
-// The channels of one pixel side by side, computed together; the fourth is not used.
-using Pixel = uint8_t __attribute__((vector_size(4)));
-using Values = double __attribute__((vector_size(32)));
+// The channels of one pixel side by side, computed together: red and green, blue and nothing.
+// Vectors of 16 bytes are what every processor of the architecture has.
+using FloatPair = float __attribute__((vector_size(8)));
+using Pair = double __attribute__((vector_size(16)));
+struct Values {
+  Pair red_green;
+  Pair blue;
+};
 
 // A copy of the picture that is read from: [height, width, 4].
 struct Source {
-  const uint8_t* pixels;
+  const float* pixels;
   int width;
   int height;
 
-  const uint8_t* row(int y) const {
+  const float* row(int y) const {
     return pixels + size_t{4} * width * std::clamp(y, 0, height - 1);
   }
   size_t column(int x) const { return size_t{4} * std::clamp(x, 0, width - 1); }
@@ -26,7 +31,7 @@ struct Source {
 
 Source Interleave(const Planes& image, Scratch* scratch) {
   const size_t count = image.plane_size();
-  uint8_t* pixels = scratch->Bytes(4 * count);
+  float* pixels = scratch->Floats(4 * count);
   const uint8_t* red = image.plane(0);
   const uint8_t* green = image.plane(1);
   const uint8_t* blue = image.plane(2);
@@ -39,10 +44,12 @@ Source Interleave(const Planes& image, Scratch* scratch) {
   return {pixels, image.width, image.height};
 }
 
-inline void Load(const uint8_t* at, Values* values) {
-  Pixel pixel;
-  memcpy(&pixel, at, sizeof(pixel));
-  *values = __builtin_convertvector(pixel, Values);
+inline void Load(const float* at, Values* values) {
+  FloatPair red_green, blue;
+  memcpy(&red_green, at, sizeof(red_green));
+  memcpy(&blue, at + 2, sizeof(blue));
+  values->red_green = __builtin_convertvector(red_green, Pair);
+  values->blue = __builtin_convertvector(blue, Pair);
 }
 
 // A position between pixels: the one at or before it, and how far on it is, 0 to 1.
@@ -61,8 +68,10 @@ inline Place PlaceOf(double position) {
 struct Linear {
   static constexpr int kTaps = 2;
   static constexpr int kBefore = 0;
+  static Pair Mix(Pair v0, Pair v1, double t) { return v0 + (v1 - v0) * t; }
   static void Mix(const Values (&v)[kTaps], double t, Values* out) {
-    *out = v[0] + (v[1] - v[0]) * t;
+    out->red_green = Mix(v[0].red_green, v[1].red_green, t);
+    out->blue = Mix(v[0].blue, v[1].blue, t);
   }
 };
 
@@ -71,16 +80,20 @@ struct Linear {
 struct Cubic {
   static constexpr int kTaps = 4;
   static constexpr int kBefore = 1;
+  static Pair Mix(Pair v0, Pair v1, Pair v2, Pair v3, double t) {
+    const Pair slope = -v0 + v2;
+    const Pair square = 2 * (v0 - v1) + v2 - v3;
+    const Pair cube = -v0 + v1 - v2 + v3;
+    return v1 + t * (slope + t * (square + t * cube));
+  }
   static void Mix(const Values (&v)[kTaps], double t, Values* out) {
-    const Values slope = -v[0] + v[2];
-    const Values square = 2 * (v[0] - v[1]) + v[2] - v[3];
-    const Values cube = -v[0] + v[1] - v[2] + v[3];
-    *out = v[1] + t * (slope + t * (square + t * cube));
+    out->red_green = Mix(v[0].red_green, v[1].red_green, v[2].red_green, v[3].red_green, t);
+    out->blue = Mix(v[0].blue, v[1].blue, v[2].blue, v[3].blue, t);
   }
 };
 
 template <typename Kernel>
-inline void AlongRow(const uint8_t* row, const size_t (&columns)[Kernel::kTaps], double t,
+inline void AlongRow(const float* row, const size_t (&columns)[Kernel::kTaps], double t,
                      Values* out) {
   Values taps[Kernel::kTaps];
   for (int i = 0; i < Kernel::kTaps; ++i) Load(row + columns[i], &taps[i]);
@@ -98,7 +111,7 @@ inline void Sample(const Source& source, const Place& x, const Place& y, Values*
   } else {
     Values taps[Kernel::kTaps];
     for (int i = 0; i < Kernel::kTaps; ++i) {
-      const uint8_t* row = source.row(y.first - Kernel::kBefore + i);
+      const float* row = source.row(y.first - Kernel::kBefore + i);
       if constexpr (kAcross) {
         AlongRow<Kernel>(row, columns, x.part, &taps[i]);
       } else {
@@ -110,7 +123,9 @@ inline void Sample(const Source& source, const Place& x, const Place& y, Values*
 }
 
 inline uint8_t ToByte(double value) {
-  return static_cast<uint8_t>(static_cast<int>(std::clamp(value, 0.0, 255.0)));
+  value = value < 0 ? 0 : value;
+  value = value > 255 ? 255 : value;
+  return static_cast<uint8_t>(static_cast<int>(value));
 }
 
 template <typename Kernel, bool kAcross, bool kDown>
@@ -135,9 +150,9 @@ void Interpolate(const Affine& from, const Canvas& canvas, const Source& source,
       }
       Values values;
       Sample<Kernel, kAcross, kDown>(source, PlaceOf(x), PlaceOf(y), &values);
-      *red = ToByte(values[0]);
-      *green = ToByte(values[1]);
-      *blue = ToByte(values[2]);
+      *red = ToByte(values.red_green[0]);
+      *green = ToByte(values.red_green[1]);
+      *blue = ToByte(values.blue[0]);
     }
   }
 }
@@ -157,15 +172,17 @@ void Interpolate(const Affine& from, const Canvas& canvas, const Source& source,
 }
 
 // Copies the pixel at (x, y) of the source to place `to`, or the fill where it is outside.
-inline void CopyPixel(const Source& source, int64_t x, int64_t y, const Canvas& canvas,
+inline void CopyPixel(const Planes& source, int64_t x, int64_t y, const Canvas& canvas,
                       const Planes& image, size_t to) {
   const bool inside = x >= 0 && x < source.width && y >= 0 && y < source.height;
-  const uint8_t* pixel = inside ? source.pixels + 4 * (y * source.width + x) : canvas.fill.data();
-  for (int channel = 0; channel < 3; ++channel) image.plane(channel)[to] = pixel[channel];
+  for (int channel = 0; channel < 3; ++channel) {
+    image.plane(channel)[to] =
+        inside ? source.plane(channel)[y * source.width + x] : canvas.fill[channel];
+  }
 }
 
 // Pillow's way without shear or rotation: positions are added up.
-void NearestScaled(const Affine& from, const Canvas& canvas, const Source& source,
+void NearestScaled(const Affine& from, const Canvas& canvas, const Planes& source,
                    const Planes& image) {
   const auto index = [](double position) {
     return position < 0 ? int64_t{-1} : static_cast<int64_t>(position);
@@ -181,7 +198,7 @@ void NearestScaled(const Affine& from, const Canvas& canvas, const Source& sourc
 }
 
 // Pillow's way otherwise: positions in fixed point with 16 fractional bits.
-void NearestFixed(const Affine& from, const Canvas& canvas, const Source& source,
+void NearestFixed(const Affine& from, const Canvas& canvas, const Planes& source,
                   const Planes& image) {
   const auto fix = [](double v) { return static_cast<int64_t>(std::floor(v * 65536.0 + 0.5)); };
   const int64_t a = fix(from.a), b = fix(from.b), d = fix(from.d), e = fix(from.e);
@@ -207,14 +224,19 @@ double Round15(double v) {
   return whole / 1e15;
 }
 
+Planes Copy(const Planes& image, Scratch* scratch) {
+  uint8_t* copy = scratch->Bytes(image.size());
+  memcpy(copy, image.data, image.size());
+  return {copy, image.width, image.height};
+}
+
 // By a multiple of 90 degrees, counterclockwise; a square for 90 and 270.
 void QuarterTurns(int turns, const Planes& image, Scratch* scratch) {
-  uint8_t* source = scratch->Bytes(image.size());
-  memcpy(source, image.data, image.size());
+  const Planes source = Copy(image, scratch);
   const int width = image.width;
   const int height = image.height;
   for (int channel = 0; channel < 3; ++channel) {
-    const uint8_t* in = source + channel * image.plane_size();
+    const uint8_t* in = source.plane(channel);
     uint8_t* out = image.plane(channel);
     for (int y = 0; y < height; ++y) {
       for (int x = 0; x < width; ++x, ++in) {
@@ -229,19 +251,18 @@ void QuarterTurns(int turns, const Planes& image, Scratch* scratch) {
 }  // namespace
 
 void Transform(const Affine& from, const Canvas& canvas, const Planes& image, Scratch* scratch) {
-  const Source source = Interleave(image, scratch);
   switch (canvas.resampling) {
     case Resampling::kBilinear:
-      Interpolate<Linear>(from, canvas, source, image);
+      Interpolate<Linear>(from, canvas, Interleave(image, scratch), image);
       return;
     case Resampling::kBicubic:
-      Interpolate<Cubic>(from, canvas, source, image);
+      Interpolate<Cubic>(from, canvas, Interleave(image, scratch), image);
       return;
     case Resampling::kNearest:
       if (from.b == 0 && from.d == 0) {
-        NearestScaled(from, canvas, source, image);
+        NearestScaled(from, canvas, Copy(image, scratch), image);
       } else {
-        NearestFixed(from, canvas, source, image);
+        NearestFixed(from, canvas, Copy(image, scratch), image);
       }
   }
 }

@@ -164,8 +164,8 @@ void ShiftHue(int shift, uint8_t* __restrict reds, uint8_t* __restrict greens,
     const int b = blues[i];
     const int value = std::max(r, std::max(g, b));
     const int range = value - std::min(r, std::min(g, b));
-    // A grey has no hue; any divisor serves.
-    const float divisor = static_cast<float>(range == 0 ? 1 : range);
+    // A grey has neither hue nor saturation; any divisor serves.
+    const auto divisor = static_cast<float>(std::max(range, 1));
     const float rc = static_cast<float>(value - r) / divisor;
     const float gc = static_cast<float>(value - g) / divisor;
     const float bc = static_cast<float>(value - b) / divisor;
@@ -175,7 +175,7 @@ void ShiftHue(int shift, uint8_t* __restrict reds, uint8_t* __restrict greens,
     const float sixths = r == value ? from_red : (g == value ? from_green : from_blue);
     const double turned = sixths / 6.0 + 1.0;
     const auto hue = static_cast<float>(turned >= 1.0 ? turned - 1.0 : turned);
-    const float part = static_cast<float>(range) / static_cast<float>(value == 0 ? 1 : value);
+    const float part = static_cast<float>(range) / static_cast<float>(std::max(value, 1));
     const int h = (std::min(static_cast<int>(hue * 255.0), 255) + shift) & 255;
     const int s = std::min(static_cast<int>(part * 255.0), 255);
 
@@ -187,15 +187,17 @@ void ShiftHue(int shift, uint8_t* __restrict reds, uint8_t* __restrict greens,
     const int p = static_cast<int>(v * (1.0 - saturation) + 0.5);
     const int q = static_cast<int>(v * (1.0 - saturation * fraction) + 0.5);
     const int t = static_cast<int>(v * (1.0 - saturation * (1.0 - fraction)) + 0.5);
-    const int w = value;
-    // Sector 6 is sector 0.
-    int red = sector == 1 ? q : (sector == 2 || sector == 3 ? p : (sector == 4 ? t : w));
-    int green = sector == 1 || sector == 2 ? w : (sector == 3 ? q : (sector >= 4 ? p : t));
-    int blue = sector == 2 ? t : (sector == 3 || sector == 4 ? w : (sector == 5 ? q : p));
-    green = sector == 6 ? t : green;
-    reds[i] = static_cast<uint8_t>(range == 0 ? w : red);
-    greens[i] = static_cast<uint8_t>(range == 0 ? w : green);
-    blues[i] = static_cast<uint8_t>(range == 0 ? w : blue);
+    // Without branches: the greatest value, and in some sectors another one. Sector 6 is sector 0.
+    const auto in = [&](int which) { return -static_cast<int>(sector == which); };
+    const int red =
+        value + ((in(2) | in(3)) & (p - value)) + (in(1) & (q - value)) + (in(4) & (t - value));
+    const int green = value + ((in(4) | in(5)) & (p - value)) + (in(3) & (q - value)) +
+                      ((in(0) | in(6)) & (t - value));
+    const int blue = value + ((in(0) | in(1) | in(6)) & (p - value)) + (in(5) & (q - value)) +
+                     (in(2) & (t - value));
+    reds[i] = static_cast<uint8_t>(red);
+    greens[i] = static_cast<uint8_t>(green);
+    blues[i] = static_cast<uint8_t>(blue);
   }
 }
 
