@@ -32,11 +32,8 @@ absl::Status ValidateBlur(const TrainTransform& train) {
   }
   const double low = train.has_blur_sigma_min() ? train.blur_sigma_min() : kDefaultBlurSigmaMin;
   const double high = train.has_blur_sigma_max() ? train.blur_sigma_max() : kDefaultBlurSigmaMax;
-  for (const auto& [field, sigma] : {std::pair{"blur_sigma_min", low}, {"blur_sigma_max", high}}) {
-    if (!(sigma > 0 && sigma <= 100)) {
-      return Bad(field, absl::StrCat(" is ", sigma, "; expected above 0, at most 100"));
-    }
-  }
+  VIT_RETURN_IF_ERROR(CheckRange("blur_sigma_min", low, 0.01, 100));
+  VIT_RETURN_IF_ERROR(CheckRange("blur_sigma_max", high, 0.01, 100));
   if (low > high) {
     return Bad("blur_sigma_min",
                absl::StrCat(" is ", low, "; expected at most blur_sigma_max, ", high));

@@ -13,6 +13,9 @@ namespace {
 using Table = std::array<uint8_t, 256>;
 using Histogram = std::array<uint32_t, 256>;
 
+// Pillow rounds by adding a half and cutting off what follows the point.
+inline int CutOff(double x) { return static_cast<int>(x); }
+
 // Cuts off what follows the point, as Pillow's blend does.
 inline uint8_t ToByte(float value) {
   value = value < 0 ? 0 : value;
@@ -184,9 +187,9 @@ void ShiftHue(int shift, uint8_t* __restrict reds, uint8_t* __restrict greens,
     const auto fraction = static_cast<float>(position - sector);
     const auto saturation = static_cast<float>(s / 255.0);
     const double v = value;
-    const int p = static_cast<int>(v * (1.0 - saturation) + 0.5);
-    const int q = static_cast<int>(v * (1.0 - saturation * fraction) + 0.5);
-    const int t = static_cast<int>(v * (1.0 - saturation * (1.0 - fraction)) + 0.5);
+    const int p = CutOff(v * (1.0 - saturation) + 0.5);
+    const int q = CutOff(v * (1.0 - saturation * fraction) + 0.5);
+    const int t = CutOff(v * (1.0 - saturation * (1.0 - fraction)) + 0.5);
     // Without branches: the greatest value, and in some sectors another one. Sector 6 is sector 0.
     const auto in = [&](int which) { return -static_cast<int>(sector == which); };
     const int red =
@@ -211,7 +214,7 @@ void Contrast(double factor, const Planes& image) {
   const size_t count = image.plane_size();
   const auto sum =
       static_cast<double>(SumOfLuma(image.plane(0), image.plane(1), image.plane(2), count));
-  const auto mean = static_cast<int>(sum / static_cast<double>(count) + 0.5);
+  const int mean = CutOff(sum / static_cast<double>(count) + 0.5);
   BlendWithConstant(static_cast<float>(mean), static_cast<float>(factor), image.data, image.size());
 }
 

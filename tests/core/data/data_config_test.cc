@@ -74,7 +74,7 @@ TEST(ValidateDataConfigTest, NamesTheFieldThatIsWrong) {
            {"train { blur_kernel_size: 4 }",
             "data.train.blur_kernel_size is 4; expected an odd number"},
            {"train { blur_kernel_size: 257 }", "data.train.blur_kernel_size is 257"},
-           {"train { blur_sigma_min: 0 }", "data.train.blur_sigma_min is 0"},
+           {"train { blur_sigma_min: 0 }", "data.train.blur_sigma_min is 0; expected 0.01 to 100"},
            {"train { blur_sigma_max: inf }", "data.train.blur_sigma_max is inf"},
            {"train { blur_sigma_min: 3 }",
             "data.train.blur_sigma_min is 3; expected at most blur_sigma_max, 2"},
