@@ -2,6 +2,8 @@
 #ifndef VIT_CORE_DATA_AUGMENT_H_
 #define VIT_CORE_DATA_AUGMENT_H_
 
+#include <array>
+
 #include "core/base/random.h"
 #include "core/data/augment_geometry.h"
 #include "core/data/augment_ops.h"

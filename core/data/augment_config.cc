@@ -1,5 +1,7 @@
 #include "core/data/augment_config.h"
 
+#include <tuple>
+
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/data/augment_policy.h"

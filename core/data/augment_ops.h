@@ -6,7 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 namespace vit::augment {
 
@@ -25,20 +25,30 @@ struct Planes {
 // not outlive an operation. Not thread-safe.
 class Scratch {
  public:
-  uint8_t* Bytes(size_t count) { return Grown(&bytes_, count); }
-  uint8_t* MoreBytes(size_t count) { return Grown(&more_bytes_, count); }
-  float* Floats(size_t count) { return Grown(&floats_, count); }
+  uint8_t* Bytes(size_t count) { return bytes_.Grown(count); }
+  uint8_t* MoreBytes(size_t count) { return more_bytes_.Grown(count); }
+  float* Floats(size_t count) { return floats_.Grown(count); }
 
  private:
   template <typename T>
-  static T* Grown(std::vector<T>* buffer, size_t count) {
-    if (buffer->size() < count) buffer->resize(count);
-    return buffer->data();
-  }
+  class Buffer {
+   public:
+    T* Grown(size_t count) {
+      if (size_ < count) {
+        data_ = std::make_unique_for_overwrite<T[]>(count);
+        size_ = count;
+      }
+      return data_.get();
+    }
 
-  std::vector<uint8_t> bytes_;
-  std::vector<uint8_t> more_bytes_;
-  std::vector<float> floats_;
+   private:
+    std::unique_ptr<T[]> data_;
+    size_t size_ = 0;
+  };
+
+  Buffer<uint8_t> bytes_;
+  Buffer<uint8_t> more_bytes_;
+  Buffer<float> floats_;
 };
 
 // ImageEnhance.Brightness, Contrast, Color and Sharpness: blends of black, of the mean grey, of the
