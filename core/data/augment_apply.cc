@@ -36,8 +36,8 @@ std::vector<float> DrawShares(int count, double alpha, CounterRandom* random) {
   for (double& draw : draws) sum += draw = DrawGamma(alpha, random);
   // With a tiny alpha all may vanish.
   if (sum == 0) sum = draws[0] = 1;
-  std::vector<float> shares;
-  for (const double draw : draws) shares.push_back(static_cast<float>(draw / sum));
+  std::vector<float> shares(count);
+  for (int i = 0; i < count; ++i) shares[i] = static_cast<float>(draws[i] / sum);
   return shares;
 }
 

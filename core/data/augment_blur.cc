@@ -98,9 +98,10 @@ int Mirrored(int i, int length) {
 
 std::vector<float> GaussianWeights(int kernel_size, double sigma) {
   std::vector<float> weights(kernel_size);
+  const int middle = kernel_size / 2;
   float sum = 0;
   for (int i = 0; i < kernel_size; ++i) {
-    const float x = static_cast<float>(i - kernel_size / 2) / static_cast<float>(sigma);
+    const float x = static_cast<float>(i - middle) / static_cast<float>(sigma);
     weights[i] = std::exp(-0.5F * (x * x));
     sum += weights[i];
   }

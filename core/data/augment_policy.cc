@@ -136,6 +136,7 @@ absl::Status ReadSections(absl::Span<const absl::string_view> parts, absl::Span<
 std::vector<PolicyStep> Steps(absl::Span<const absl::string_view> names, double probability,
                               double magnitude) {
   std::vector<PolicyStep> steps;
+  steps.reserve(names.size());
   for (const absl::string_view name : names) {
     steps.push_back({FindTimmOperation(name), probability, magnitude});
   }
