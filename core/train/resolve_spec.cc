@@ -18,7 +18,9 @@
 #include "core/model/model_config.h"
 #include "core/train/initial_weights.h"
 #include "core/train/memory_estimate.h"
-#include "core/train/schedule.h"
+#include "core/train/optimizer_config.h"
+#include "core/train/schedule_config.h"
+#include "core/train/spec_fields.h"
 #include "core/train/trainer.h"
 #include "proto/spec_text.h"
 
@@ -26,10 +28,6 @@ namespace vit {
 namespace {
 
 using ::vit::v1::TrainingSpec;
-
-absl::Status BadField(absl::string_view field, double value, absl::string_view expected) {
-  return absl::InvalidArgumentError(absl::StrCat(field, " is ", value, "; expected ", expected));
-}
 
 absl::StatusOr<TrainingSpec> FindPreset(const std::string& name) {
   std::vector<std::string> names;
@@ -49,34 +47,8 @@ absl::StatusOr<TrainingSpec> FindPreset(const std::string& name) {
 void MergeSpec(const TrainingSpec& spec, TrainingSpec* base) {
   if (spec.has_max_steps()) base->clear_epochs();
   if (spec.has_epochs()) base->clear_max_steps();
-  const auto& schedule = spec.schedule();
-  if (schedule.has_warmup_steps() || schedule.has_warmup_epochs() ||
-      schedule.has_warmup_fraction()) {
-    base->mutable_schedule()->clear_warmup_steps();
-    base->mutable_schedule()->clear_warmup_epochs();
-    base->mutable_schedule()->clear_warmup_fraction();
-  }
+  if (spec.has_schedule()) ClearReplacedSchedule(spec.schedule(), base->mutable_schedule());
   MergeByPresence(spec, base);
-}
-
-template <typename M, typename V>
-void Fill(bool set, M* message, void (M::*setter)(V), std::type_identity_t<V> value) {
-  if (!set) (message->*setter)(value);
-}
-
-void FillOptimizer(vit::v1::OptimizerConfig* o) {
-  using O = vit::v1::OptimizerConfig;
-  Fill(o->has_type(), o, &O::set_type, vit::v1::OPTIMIZER_TYPE_ADAMW);
-  Fill(o->has_learning_rate(), o, &O::set_learning_rate, 1e-3);
-  Fill(o->has_weight_decay(), o, &O::set_weight_decay, 0.05);
-  if (o->type() == vit::v1::OPTIMIZER_TYPE_ADAMW) {
-    Fill(o->has_beta1(), o, &O::set_beta1, 0.9);
-    Fill(o->has_beta2(), o, &O::set_beta2, 0.999);
-    Fill(o->has_eps(), o, &O::set_eps, 1e-8);
-  } else {
-    Fill(o->has_momentum(), o, &O::set_momentum, 0.9);
-    Fill(o->has_nesterov(), o, &O::set_nesterov, false);
-  }
 }
 
 // Narrow matrix products lose more by bfloat16's conversions than they gain: on an AMD EPYC with
@@ -90,16 +62,8 @@ bool TrainsFasterInBfloat16(const Device& device, const vit::v1::ModelConfig& mo
 
 void FillDefaults(const TrainingEnvironment& environment, TrainingSpec* s) {
   using S = TrainingSpec;
-  FillOptimizer(s->mutable_optimizer());
-  auto* schedule = s->mutable_schedule();
-  Fill(schedule->has_type(), schedule, &vit::v1::ScheduleConfig::set_type,
-       vit::v1::SCHEDULE_TYPE_COSINE);
-  Fill(schedule->has_min_learning_rate(), schedule, &vit::v1::ScheduleConfig::set_min_learning_rate,
-       0);
-  if (!schedule->has_warmup_steps() && !schedule->has_warmup_epochs()) {
-    Fill(schedule->has_warmup_fraction(), schedule, &vit::v1::ScheduleConfig::set_warmup_fraction,
-         0.05);
-  }
+  FillOptimizerDefaults(s->mutable_optimizer());
+  FillScheduleDefaults(s->mutable_schedule());
   Fill(s->has_batch_size(), s, &S::set_batch_size, 128);
   Fill(s->has_accumulation_steps(), s, &S::set_accumulation_steps, 1);
   if (!s->has_max_steps()) Fill(s->has_epochs(), s, &S::set_epochs, 10);
@@ -126,61 +90,19 @@ void FillDefaults(const TrainingEnvironment& environment, TrainingSpec* s) {
   Fill(s->has_log_every_steps(), s, &S::set_log_every_steps, 20);
 }
 
-absl::Status ValidateOptimizer(const vit::v1::OptimizerConfig& o) {
-  if (!(o.learning_rate() > 0 && std::isfinite(o.learning_rate()))) {
-    return BadField("optimizer.learning_rate", o.learning_rate(), "a number above 0");
-  }
-  if (!(o.weight_decay() >= 0 && std::isfinite(o.weight_decay()))) {
-    return BadField("optimizer.weight_decay", o.weight_decay(), "at least 0");
-  }
-  const bool adamw = o.type() == vit::v1::OPTIMIZER_TYPE_ADAMW;
-  if (adamw && (o.has_momentum() || o.has_nesterov())) {
-    return absl::InvalidArgumentError(
-        "optimizer.momentum and optimizer.nesterov belong to sgd; optimizer.type is adamw (its "
-        "mean is optimizer.beta1)");
-  }
-  if (!adamw && (o.has_beta1() || o.has_beta2() || o.has_eps())) {
-    return absl::InvalidArgumentError(
-        "optimizer.beta1, beta2 and eps belong to adamw; optimizer.type is sgd (its mean is "
-        "optimizer.momentum)");
-  }
-  if (adamw) {
-    if (!(o.beta1() >= 0 && o.beta1() < 1))
-      return BadField("optimizer.beta1", o.beta1(), "at least 0 and below 1");
-    if (!(o.beta2() >= 0 && o.beta2() < 1))
-      return BadField("optimizer.beta2", o.beta2(), "at least 0 and below 1");
-    if (!(o.eps() > 0 && std::isfinite(o.eps())))
-      return BadField("optimizer.eps", o.eps(), "a number above 0");
-  } else {
-    if (!(o.momentum() >= 0 && o.momentum() < 1)) {
-      return BadField("optimizer.momentum", o.momentum(), "at least 0 and below 1");
-    }
-    if (o.nesterov() && o.momentum() == 0) {
-      return absl::InvalidArgumentError("optimizer.nesterov needs optimizer.momentum above 0");
-    }
-  }
-  return absl::OkStatus();
-}
-
 // Fields that exclude each other, in what one person wrote.
 absl::Status ValidateExclusive(const TrainingSpec& spec) {
   if (spec.has_epochs() && spec.has_max_steps()) {
     return absl::InvalidArgumentError(
         "epochs and max_steps are both set; set the one that gives the run's length");
   }
-  const auto& schedule = spec.schedule();
-  if (schedule.has_warmup_steps() + schedule.has_warmup_epochs() + schedule.has_warmup_fraction() >
-      1) {
-    return absl::InvalidArgumentError(
-        "schedule sets more than one of warmup_steps, warmup_epochs and warmup_fraction; set one");
-  }
-  return absl::OkStatus();
+  return CheckScheduleChoices(spec.schedule());
 }
 
 // Checks an effective spec, apart from model and data, which have their own.
 absl::Status ValidateSpec(const TrainingSpec& s) {
   VIT_RETURN_IF_ERROR(ValidateExclusive(s));
-  VIT_RETURN_IF_ERROR(ValidateOptimizer(s.optimizer()));
+  VIT_RETURN_IF_ERROR(ValidateOptimizerConfig(s.optimizer()));
   const auto at_least = [](absl::string_view field, int64_t value, int64_t low, int64_t high) {
     return value >= low && value <= high
                ? absl::OkStatus()
@@ -202,23 +124,7 @@ absl::Status ValidateSpec(const TrainingSpec& s) {
   if (!(s.clip_grad_norm() >= 0 && std::isfinite(s.clip_grad_norm()))) {
     return BadField("clip_grad_norm", s.clip_grad_norm(), "at least 0 (0 does not clip)");
   }
-  const auto& schedule = s.schedule();
-  if (schedule.has_warmup_fraction() &&
-      !(schedule.warmup_fraction() >= 0 && schedule.warmup_fraction() <= 1)) {
-    return BadField("schedule.warmup_fraction", schedule.warmup_fraction(), "0 to 1");
-  }
-  if (schedule.has_warmup_epochs() &&
-      !(schedule.warmup_epochs() >= 0 && schedule.warmup_epochs() <= 1e6)) {
-    return BadField("schedule.warmup_epochs", schedule.warmup_epochs(), "at least 0");
-  }
-  if (schedule.has_warmup_steps()) {
-    VIT_RETURN_IF_ERROR(at_least("schedule.warmup_steps", schedule.warmup_steps(), 0, kMaxSteps));
-  }
-  if (!(schedule.min_learning_rate() >= 0 &&
-        schedule.min_learning_rate() <= s.optimizer().learning_rate())) {
-    return BadField("schedule.min_learning_rate", schedule.min_learning_rate(),
-                    "0 to optimizer.learning_rate");
-  }
+  VIT_RETURN_IF_ERROR(ValidateScheduleConfig(s.schedule(), s.optimizer().learning_rate()));
   VIT_RETURN_IF_ERROR(
       at_least("evaluation.every_steps", s.evaluation().every_steps(), 0, kMaxSteps));
   VIT_RETURN_IF_ERROR(at_least("evaluation.batch_size", s.evaluation().batch_size(), 1, 1 << 20));
@@ -244,15 +150,7 @@ absl::Status ResolveLength(ResolvedSpec* resolved) {
           ? spec.max_steps()
           : std::max<int64_t>(
                 1, std::llround(spec.epochs() * static_cast<double>(resolved->steps_per_epoch)));
-  const int64_t warmup =
-      WarmupSteps(spec.schedule(), resolved->steps_per_epoch, resolved->total_steps);
-  if (warmup > resolved->total_steps) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("schedule: a warmup of ", warmup, " steps is longer than the run of ",
-                     resolved->total_steps, " steps (", resolved->steps_per_epoch,
-                     " steps an epoch); shorten the warmup or lengthen the run"));
-  }
-  return absl::OkStatus();
+  return ValidateScheduleLength(spec.schedule(), resolved->steps_per_epoch, resolved->total_steps);
 }
 
 // Pins "run:ID" to the checkpoint that it means now, as "run:ID@STEP", and "model:NAME" to the
