@@ -287,6 +287,22 @@ absl::Status SetScalar(const FieldDescriptor* field, absl::string_view path,
   }
 }
 
+// Sets a list of messages from text format, each in braces: {a: 1 b: 2},{a: 3}.
+absl::Status SetMessages(const FieldDescriptor* field, absl::string_view path,
+                         absl::string_view value, Message* message) {
+  std::unique_ptr<Message> parsed(message->New());
+  const absl::Status status = ParseText(absl::StrCat(field->name(), ": [", value, "]"),
+                                        /*ignore_unknown=*/false, parsed.get());
+  if (!status.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, ": '", value, "' is not a list of groups of fields, such as {",
+        field->message_type()->field(0)->name(), ": ...},{...}: ", std::string(status.message())));
+  }
+  message->GetReflection()->ClearField(message, field);
+  MergeByPresence(*parsed, message);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::string ShortEnumName(const EnumValueDescriptor* value) {
@@ -381,6 +397,7 @@ absl::Status SetField(absl::string_view assignment, Message* message) {
     }
     if (i + 1 == parts.size()) {
       if (!field->is_repeated()) return SetScalar(field, path, value, owner);
+      if (field->message_type() != nullptr) return SetMessages(field, path, value, owner);
       owner->GetReflection()->ClearField(owner, field);
       for (absl::string_view item : absl::StrSplit(value, ',', absl::SkipWhitespace())) {
         const absl::Status status = SetScalar(field, path, absl::StripAsciiWhitespace(item), owner);
@@ -388,7 +405,13 @@ absl::Status SetField(absl::string_view assignment, Message* message) {
       }
       return absl::OkStatus();
     }
-    if (field->message_type() == nullptr || field->is_repeated()) {
+    if (field->message_type() != nullptr && field->is_repeated()) {
+      const std::string list = absl::StrJoin(parts.begin(), parts.begin() + i + 1, ".");
+      return absl::InvalidArgumentError(absl::StrCat("'", path, "': '", list,
+                                                     "' is a list; set all of it, such as ", list,
+                                                     "={", parts[i + 1], ": ...},{...}"));
+    }
+    if (field->message_type() == nullptr) {
       return absl::InvalidArgumentError(
           absl::StrCat("'", path, "': '", parts[i], "' has no fields of its own"));
     }

@@ -25,7 +25,8 @@ absl::Status ParseStoredMessageText(absl::string_view text, google::protobuf::Me
 std::string MessageToText(const google::protobuf::Message& message);
 
 // Applies "path.to.field=value". Enumerations take their full name or its end in any case
-// ("adamw"), booleans true, false, 1, 0, lists comma-separated values. INVALID_ARGUMENT names the
+// ("adamw"), booleans true, false, 1, 0, lists comma-separated values, lists of messages their text
+// format in braces ("optimizer.groups={parameters: 'head.*'},{...}"). INVALID_ARGUMENT names the
 // nearest field for a wrong path, and what was expected for a wrong value.
 absl::Status SetField(absl::string_view assignment, google::protobuf::Message* message);
 

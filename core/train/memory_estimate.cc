@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/model/model_config.h"
+#include "core/train/optimizer_config.h"
 
 namespace vit {
 namespace {
@@ -12,7 +13,8 @@ constexpr double kBaseBytes = 200e6;
 
 }  // namespace
 
-int64_t EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, int64_t decoded_bytes) {
+int64_t EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const TrainedPart& trained,
+                               int64_t decoded_bytes) {
   const vit::v1::ModelConfig& model = spec.model();
   const double dim = model.embed_dim();
   const double tokens = static_cast<double>(TokenCount(model));
@@ -20,14 +22,16 @@ int64_t EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, int64_t decode
   const double micro_batch = 1.0 * spec.batch_size() / spec.accumulation_steps();
   const bool bfloat16 = spec.precision() == vit::v1::PRECISION_BFLOAT16;
 
-  // Weights, gradients and the optimizer's state, and the snapshot that a checkpoint takes of all
-  // but the gradients.
-  const double optimizer_copies = spec.optimizer().type() == vit::v1::OPTIMIZER_TYPE_SGD ? 1 : 2;
-  const double parameter_bytes = 4.0 * static_cast<double>(ParameterCount(model)) *
-                                 (2 + optimizer_copies + 1 + optimizer_copies);
+  // Weights, and of the trained ones gradients and the optimizer's state, with the snapshot that a
+  // checkpoint takes of all but the gradients. Lion works out the signs of an update beside it all.
+  const double state_copies = OptimizerStateCopies(spec.optimizer());
+  const double signs = spec.optimizer().type() == vit::v1::OPTIMIZER_TYPE_LION ? 1 : 0;
+  const double parameter_bytes =
+      4.0 * (2 * static_cast<double>(ParameterCount(model)) +
+             static_cast<double>(trained.parameters) * (1 + 2 * state_copies + signs));
 
-  // What one block keeps for its backward pass, for each token: two residual streams and two
-  // normalised inputs, q, k, v and the heads' output (4 x dim), the MLP before and after GELU.
+  // What one trained block keeps for its backward pass, for each token: two residual streams and
+  // two normalised inputs, q, k, v and the heads' output (4 x dim), the MLP before and after GELU.
   // Under bfloat16 the matrix products' inputs are kept in half the size, the residual streams and
   // norms in float32.
   const double matmul_bytes = bfloat16 ? 2 : 4;
@@ -40,7 +44,8 @@ int64_t EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, int64_t decode
   if (model.drop_path_rate() > 0) token_bytes += 4 * 2 * dim;
   const double image_floats = 3.0 * model.image_size() * model.image_size();
   const double activation_bytes =
-      micro_batch * (tokens * (model.depth() * token_bytes + 4 * 4 * dim) + 4 * 3 * image_floats);
+      micro_batch * (tokens * (static_cast<double>(trained.blocks) * token_bytes + 4 * 4 * dim) +
+                     4 * 3 * image_floats);
   // Temporaries of the widest layer's backward pass.
   const double transient_bytes = micro_batch * tokens * 4 * 2 * hidden;
   // Batches made ahead, as bytes.

@@ -4,14 +4,17 @@
 
 #include <cstdint>
 
+#include "core/train/trained_part.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
 
-// Estimated peak of the daemon's resident memory while it trains `spec` (effective), in bytes.
+// Estimated peak of the daemon's resident memory while it trains `spec` (effective), of which
+// `trained` is trained (see FindTrainedPart), in bytes.
 // `decoded_bytes`: the decoded pictures kept in memory. The terms were fitted to measured peaks;
 // docs/performance.md has them.
-int64_t EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, int64_t decoded_bytes);
+int64_t EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const TrainedPart& trained,
+                               int64_t decoded_bytes);
 
 }  // namespace vit
 

@@ -2,36 +2,47 @@
 
 #include <torch/torch.h>
 
+#include <tuple>
+
 #include "absl/strings/str_cat.h"
-#include "core/model/vision_transformer.h"
+#include "core/train/parameter_plan.h"
 
 namespace vit {
 namespace {
 
+using ::vit::v1::OptimizerConfig;
+
 constexpr int64_t kAlignment = 16;  // floats: 64 bytes
 
-ParameterGroup MakeGroup(torch::nn::Module& module, bool decayed, double weight_decay) {
+ParameterGroup MakeGroup(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
+                         const ParameterTreatment& treatment) {
   torch::NoGradGuard no_grad;
   ParameterGroup group;
-  group.weight_decay = decayed ? weight_decay : 0;
-  std::vector<at::Tensor> parameters;
+  group.learning_rate_multiplier = treatment.learning_rate_multiplier;
+  group.weight_decay = treatment.weight_decay;
   int64_t elements = 0;
-  for (auto& item : module.named_parameters()) {
-    if (HasWeightDecay(item.key(), item.value()) != decayed) continue;
-    group.members.push_back({item.key(), elements, item.value().sizes().vec()});
-    parameters.push_back(item.value());
-    elements += (item.value().numel() + kAlignment - 1) / kAlignment * kAlignment;
+  for (const auto& [name, value] : parameters) {
+    group.members.push_back({name, elements, value.sizes().vec()});
+    elements += (value.numel() + kAlignment - 1) / kAlignment * kAlignment;
   }
-  const auto options = module.parameters().front().options().requires_grad(false);
+  const auto options = parameters.front().second.options().requires_grad(false);
   group.values = at::zeros({elements}, options);
   group.gradients = at::zeros({elements}, options);
   for (size_t i = 0; i < parameters.size(); ++i) {
+    const at::Tensor& parameter = parameters[i].second;
     const at::Tensor view = ParameterGroup::View(group.values, group.members[i]);
-    view.copy_(parameters[i]);
-    parameters[i].set_data(view);
-    parameters[i].mutable_grad() = ParameterGroup::View(group.gradients, group.members[i]);
+    view.copy_(parameter);
+    parameter.set_data(view);
+    parameter.mutable_grad() = ParameterGroup::View(group.gradients, group.members[i]);
   }
   return group;
+}
+
+// The parts of each group's `flat` tensor, in the members' order.
+std::vector<at::Tensor> Views(const ParameterGroup& group, const at::Tensor& flat) {
+  std::vector<at::Tensor> views;
+  for (const auto& member : group.members) views.push_back(ParameterGroup::View(flat, member));
+  return views;
 }
 
 // Views of each group's `state` tensor under "prefix.<parameter>".
@@ -51,9 +62,28 @@ std::vector<at::Tensor> ZerosLike(const std::vector<ParameterGroup>& groups) {
   return state;
 }
 
-class AdamW : public Optimizer {
+// For rules that LibTorch has no fused operation for: with zeros for a gradient that is not finite,
+// and everything that is added multiplied by `applied`, nothing changes.
+struct Gate {
+  Gate(const at::Tensor& grad_scale, const at::Tensor& found_inf)
+      : suppressed(found_inf.to(at::kBool)),
+        applied(1 - found_inf),
+        scale(grad_scale.masked_fill(suppressed, 1)) {}
+
+  // Divides `gradients` by the scale, in place.
+  at::Tensor& Scale(at::Tensor& gradients) const {
+    return gradients.masked_fill_(suppressed, 0).div_(scale);
+  }
+
+  const at::Tensor suppressed;  // bool
+  const at::Tensor applied;     // float32: 1, or 0 where the update is suppressed
+  const at::Tensor scale;
+};
+
+// Adam, with weight decay decoupled (AdamW) or in the gradient.
+class Adam : public Optimizer {
  public:
-  AdamW(const vit::v1::OptimizerConfig& config, std::vector<ParameterGroup>* groups)
+  Adam(const OptimizerConfig& config, std::vector<ParameterGroup>* groups)
       : config_(config),
         groups_(*groups),
         exp_avg_(ZerosLike(*groups)),
@@ -62,12 +92,21 @@ class AdamW : public Optimizer {
 
   void Step(double learning_rate, const at::Tensor& grad_scale,
             const at::Tensor& found_inf) override {
+    const bool decoupled = config_.type() == vit::v1::OPTIMIZER_TYPE_ADAMW;
     step_.add_(1 - found_inf);
     for (size_t g = 0; g < groups_.size(); ++g) {
-      at::_fused_adamw_({groups_[g].values}, {groups_[g].gradients}, {exp_avg_[g]},
-                        {exp_avg_sq_[g]}, {}, {step_}, learning_rate, config_.beta1(),
-                        config_.beta2(), groups_[g].weight_decay, config_.eps(),
-                        /*amsgrad=*/false, /*maximize=*/false, grad_scale, found_inf);
+      const double rate = learning_rate * groups_[g].learning_rate_multiplier;
+      if (decoupled) {
+        at::_fused_adamw_({groups_[g].values}, {groups_[g].gradients}, {exp_avg_[g]},
+                          {exp_avg_sq_[g]}, {}, {step_}, rate, config_.beta1(), config_.beta2(),
+                          groups_[g].weight_decay, config_.eps(), /*amsgrad=*/false,
+                          /*maximize=*/false, grad_scale, found_inf);
+      } else {
+        at::_fused_adam_({groups_[g].values}, {groups_[g].gradients}, {exp_avg_[g]},
+                         {exp_avg_sq_[g]}, {}, {step_}, rate, config_.beta1(), config_.beta2(),
+                         groups_[g].weight_decay, config_.eps(), /*amsgrad=*/false,
+                         /*maximize=*/false, grad_scale, found_inf);
+      }
     }
   }
 
@@ -79,7 +118,7 @@ class AdamW : public Optimizer {
   }
 
  private:
-  const vit::v1::OptimizerConfig config_;
+  const OptimizerConfig config_;
   std::vector<ParameterGroup>& groups_;
   std::vector<at::Tensor> exp_avg_, exp_avg_sq_;
   at::Tensor step_;  // updates done
@@ -87,7 +126,7 @@ class AdamW : public Optimizer {
 
 class Sgd : public Optimizer {
  public:
-  Sgd(const vit::v1::OptimizerConfig& config, std::vector<ParameterGroup>* groups)
+  Sgd(const OptimizerConfig& config, std::vector<ParameterGroup>* groups)
       : config_(config),
         groups_(*groups),
         momentum_(config.momentum() > 0 ? ZerosLike(*groups) : std::vector<at::Tensor>()) {}
@@ -101,7 +140,8 @@ class Sgd : public Optimizer {
       // From a buffer of zeros, torch.optim.SGD's first step (buffer = gradient) is the general one
       // without dampening.
       at::_fused_sgd_({groups_[g].values}, {groups_[g].gradients}, buffer, groups_[g].weight_decay,
-                      config_.momentum(), learning_rate, /*dampening=*/0, config_.nesterov(),
+                      config_.momentum(), learning_rate * groups_[g].learning_rate_multiplier,
+                      /*dampening=*/0, config_.nesterov(),
                       /*maximize=*/false,
                       /*is_first_step=*/false, grad_scale, found_inf);
     }
@@ -114,9 +154,107 @@ class Sgd : public Optimizer {
   }
 
  private:
-  const vit::v1::OptimizerConfig config_;
+  const OptimizerConfig config_;
   std::vector<ParameterGroup>& groups_;
   std::vector<at::Tensor> momentum_;
+};
+
+// With m and v as Adam's: u = m^ / (sqrt(v^) + eps) + weight_decay p; p -= lr (|p| / |u|) u, the
+// norms over each parameter, their quotient 1 where either is 0, and 1 without weight decay unless
+// always_adapt. (You et al., 2020, algorithm 2, with the identity for phi; as timm's Lamb.)
+class Lamb : public Optimizer {
+ public:
+  Lamb(const OptimizerConfig& config, std::vector<ParameterGroup>* groups)
+      : config_(config),
+        groups_(*groups),
+        exp_avg_(ZerosLike(*groups)),
+        exp_avg_sq_(ZerosLike(*groups)),
+        step_(at::zeros({}, groups->front().values.options())) {}
+
+  void Step(double learning_rate, const at::Tensor& grad_scale,
+            const at::Tensor& found_inf) override {
+    const Gate gate(grad_scale, found_inf);
+    step_.add_(gate.applied);
+    // In double precision: 1 - beta2^t loses most of its digits in single precision.
+    const at::Tensor t = step_.to(at::kDouble).clamp_min(1);
+    const at::Tensor correction1 = 1 - at::pow(config_.beta1(), t);
+    const at::Tensor root2 = (1 - at::pow(config_.beta2(), t)).sqrt();
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      ParameterGroup& group = groups_[g];
+      // The gradient's memory becomes the square's, then the update's.
+      at::Tensor& u = gate.Scale(group.gradients);
+      exp_avg_[g].lerp_(u, gate.applied * (1 - config_.beta1()));
+      exp_avg_sq_[g].lerp_(u.square_(), gate.applied * (1 - config_.beta2()));
+      at::sqrt_out(u, exp_avg_sq_[g]).add_(root2 * config_.eps());
+      at::div_out(u, exp_avg_[g], u).mul_(root2 / correction1);
+      if (group.weight_decay != 0) u.add_(group.values, group.weight_decay);
+      const at::Tensor rate = gate.applied * (-learning_rate * group.learning_rate_multiplier);
+      if (group.weight_decay != 0 || config_.always_adapt()) {
+        AddAdapted(group, u, rate);
+      } else {
+        group.values.addcmul_(u, rate);
+      }
+    }
+  }
+
+  NamedTensors State() const override {
+    NamedTensors state{{"step", step_}};
+    AppendViews("exp_avg", groups_, exp_avg_, &state);
+    AppendViews("exp_avg_sq", groups_, exp_avg_sq_, &state);
+    return state;
+  }
+
+ private:
+  // values += rate * trust ratio * u, parameter by parameter.
+  static void AddAdapted(const ParameterGroup& group, const at::Tensor& u, const at::Tensor& rate) {
+    const std::vector<at::Tensor> values = Views(group, group.values), updates = Views(group, u);
+    const at::Tensor value_norms = at::stack(at::_foreach_norm(values));  // [members]
+    const at::Tensor update_norms = at::stack(at::_foreach_norm(updates));
+    const at::Tensor ratios = at::where((value_norms > 0).logical_and(update_norms > 0),
+                                        value_norms / update_norms, at::ones_like(value_norms));
+    const std::vector<at::Tensor> factors = (ratios * rate).unbind();
+    for (size_t i = 0; i < values.size(); ++i) values[i].addcmul_(updates[i], factors[i]);
+  }
+
+  const OptimizerConfig config_;
+  std::vector<ParameterGroup>& groups_;
+  std::vector<at::Tensor> exp_avg_, exp_avg_sq_;
+  at::Tensor step_;  // updates done
+};
+
+// p -= lr (sign(beta1 m + (1 - beta1) g) + weight_decay p); m = beta2 m + (1 - beta2) g. (Chen et
+// al., 2023, algorithm 2.)
+class Lion : public Optimizer {
+ public:
+  Lion(const OptimizerConfig& config, std::vector<ParameterGroup>* groups)
+      : config_(config), groups_(*groups), exp_avg_(ZerosLike(*groups)) {}
+
+  void Step(double learning_rate, const at::Tensor& grad_scale,
+            const at::Tensor& found_inf) override {
+    const Gate gate(grad_scale, found_inf);
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      ParameterGroup& group = groups_[g];
+      const double rate = learning_rate * group.learning_rate_multiplier;
+      const at::Tensor& gradients = gate.Scale(group.gradients);
+      const at::Tensor direction = exp_avg_[g].lerp(gradients, 1 - config_.beta1()).sign_();
+      if (group.weight_decay != 0) {
+        group.values.mul_(1 - gate.applied * (rate * group.weight_decay));
+      }
+      group.values.addcmul_(direction, gate.applied * -rate);
+      exp_avg_[g].lerp_(gradients, gate.applied * (1 - config_.beta2()));
+    }
+  }
+
+  NamedTensors State() const override {
+    NamedTensors state;
+    AppendViews("exp_avg", groups_, exp_avg_, &state);
+    return state;
+  }
+
+ private:
+  const OptimizerConfig config_;
+  std::vector<ParameterGroup>& groups_;
+  std::vector<at::Tensor> exp_avg_;
 };
 
 }  // namespace
@@ -125,17 +263,42 @@ at::Tensor ParameterGroup::View(const at::Tensor& flat, const Member& member) {
   return flat.narrow(0, member.offset, c10::multiply_integers(member.shape)).view(member.shape);
 }
 
-std::vector<ParameterGroup> FlattenParameters(torch::nn::Module& module, double weight_decay) {
+std::vector<ParameterGroup> FlattenParameters(torch::nn::Module& module,
+                                              const OptimizerConfig& config) {
+  const std::vector<ParameterTreatment> plan = PlanParameters(config, module).value();
+  // By what they have in common, those with weight decay first; in each the module's order.
+  using Key = std::tuple<bool, double, double>;
+  std::map<Key, std::vector<size_t>> indices;
+  for (size_t i = 0; i < plan.size(); ++i) {
+    if (plan[i].frozen) continue;
+    indices[{!plan[i].decayed, -plan[i].weight_decay, -plan[i].learning_rate_multiplier}].push_back(
+        i);
+  }
+  const std::vector<at::Tensor> parameters = module.parameters();
   std::vector<ParameterGroup> groups;
-  groups.push_back(MakeGroup(module, /*decayed=*/true, weight_decay));
-  groups.push_back(MakeGroup(module, /*decayed=*/false, weight_decay));
+  for (const auto& [key, members] : indices) {
+    std::vector<std::pair<std::string, at::Tensor>> named;
+    for (const size_t i : members) named.emplace_back(plan[i].name, parameters[i]);
+    groups.push_back(MakeGroup(named, plan[members.front()]));
+  }
+  for (size_t i = 0; i < plan.size(); ++i) {
+    if (plan[i].frozen) parameters[i].set_requires_grad(false);
+  }
   return groups;
 }
 
-std::unique_ptr<Optimizer> Optimizer::Create(const vit::v1::OptimizerConfig& config,
+std::unique_ptr<Optimizer> Optimizer::Create(const OptimizerConfig& config,
                                              std::vector<ParameterGroup>* groups) {
-  if (config.type() == vit::v1::OPTIMIZER_TYPE_SGD) return std::make_unique<Sgd>(config, groups);
-  return std::make_unique<AdamW>(config, groups);
+  switch (config.type()) {
+    case vit::v1::OPTIMIZER_TYPE_SGD:
+      return std::make_unique<Sgd>(config, groups);
+    case vit::v1::OPTIMIZER_TYPE_LAMB:
+      return std::make_unique<Lamb>(config, groups);
+    case vit::v1::OPTIMIZER_TYPE_LION:
+      return std::make_unique<Lion>(config, groups);
+    default:
+      return std::make_unique<Adam>(config, groups);
+  }
 }
 
 absl::Status Optimizer::LoadState(const std::map<std::string, at::Tensor>& state) {

@@ -19,9 +19,9 @@ namespace vit {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-// Parameters that share a weight decay, moved into one flat tensor so that an update is one pass
-// over memory. The module's parameters and their gradients become views of it; every view starts at
-// a multiple of 64 bytes.
+// Parameters that share a learning rate multiplier and a weight decay, moved into one flat tensor
+// so that an update is one pass over memory. The module's parameters and their gradients become
+// views of it; every view starts at a multiple of 64 bytes.
 struct ParameterGroup {
   struct Member {
     std::string name;
@@ -30,15 +30,19 @@ struct ParameterGroup {
   };
   std::vector<Member> members;
   at::Tensor values, gradients;  // [elements], float32
+  double learning_rate_multiplier = 1;
   double weight_decay = 0;
 
   // The part of `flat` (shaped as `values`) that is `member`.
   static at::Tensor View(const at::Tensor& flat, const Member& member);
 };
 
-// Moves the parameters of `module`, which must be on their device already, into two groups: with
-// weight decay (see HasWeightDecay) and without.
-std::vector<ParameterGroup> FlattenParameters(torch::nn::Module& module, double weight_decay);
+// Moves the trained parameters of `module`, which must be on their device already, into as few
+// groups as their treatment allows (see PlanParameters): those with weight decay (see
+// HasWeightDecay) first, then those without. Frozen ones stay where they are and no longer ask for
+// a gradient. `config`: effective, and one that PlanParameters takes for this module.
+std::vector<ParameterGroup> FlattenParameters(torch::nn::Module& module,
+                                              const vit::v1::OptimizerConfig& config);
 
 // One update rule and its state. Not thread-safe.
 class Optimizer {
@@ -49,7 +53,8 @@ class Optimizer {
   virtual ~Optimizer() = default;
 
   // Updates the values from the gradients divided by `grad_scale` (a float32 scalar on the device).
-  // Where `found_inf` (the same) is not 0, nothing changes. Neither is read on the host.
+  // Where `found_inf` (the same) is not 0, neither values nor state change. Neither scalar is read
+  // on the host. The gradients are used up: what they hold afterwards means nothing.
   virtual void Step(double learning_rate, const at::Tensor& grad_scale,
                     const at::Tensor& found_inf) = 0;
 

@@ -7,6 +7,7 @@
 #include "absl/strings/strip.h"
 #include "core/model/model_config.h"
 #include "core/train/memory_estimate.h"
+#include "core/train/optimizer_config.h"
 #include "core/train/resolve_spec.h"
 #include "proto/spec_text.h"
 
@@ -34,6 +35,13 @@ vit::v1::Preset MakePreset(const std::string& name, const std::string& text) {
   preset.set_description(
       std::string(absl::StripLeadingAsciiWhitespace(absl::StripPrefix(first_line, "#"))));
   (void)ParseMessageText(text, preset.mutable_spec());  // a test parses every preset
+  // The peak that its base_learning_rate means, for people to see; it makes way for another batch
+  // size (see ClearReplacedOptimizer).
+  if (preset.spec().optimizer().has_base_learning_rate() && preset.spec().has_batch_size()) {
+    vit::v1::OptimizerConfig filled = preset.spec().optimizer();
+    FillOptimizerDefaults(preset.spec().batch_size(), &filled);
+    preset.mutable_spec()->mutable_optimizer()->set_learning_rate(filled.learning_rate());
+  }
   const vit::v1::ModelConfig model = EffectiveModel(preset);
   preset.set_parameter_count(ParameterCount(model));
   preset.set_forward_flops(ForwardFlops(model));
@@ -61,7 +69,10 @@ int64_t PresetTrainingMemory(const vit::v1::Preset& preset, int batch_size) {
   if (!spec.has_batch_size()) spec.set_batch_size(kUsualBatchSize);
   if (!spec.has_accumulation_steps()) spec.set_accumulation_steps(1);
   if (!spec.data().has_prefetch_batches()) spec.mutable_data()->set_prefetch_batches(4);
-  return EstimateTrainingMemory(spec, /*decoded_bytes=*/0);
+  FillOptimizerDefaults(spec.batch_size(), spec.mutable_optimizer());
+  // A preset whose patterns do not fit its model is found by a test.
+  const TrainedPart all{.parameters = preset.parameter_count(), .blocks = spec.model().depth()};
+  return EstimateTrainingMemory(spec, FindTrainedPart(spec).value_or(all), /*decoded_bytes=*/0);
 }
 
 }  // namespace vit

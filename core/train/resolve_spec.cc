@@ -21,6 +21,7 @@
 #include "core/train/optimizer_config.h"
 #include "core/train/schedule_config.h"
 #include "core/train/spec_fields.h"
+#include "core/train/trained_part.h"
 #include "core/train/trainer.h"
 #include "proto/spec_text.h"
 
@@ -47,7 +48,8 @@ absl::StatusOr<TrainingSpec> FindPreset(const std::string& name) {
 void MergeSpec(const TrainingSpec& spec, TrainingSpec* base) {
   if (spec.has_max_steps()) base->clear_epochs();
   if (spec.has_epochs()) base->clear_max_steps();
-  if (spec.has_schedule()) ClearReplacedSchedule(spec.schedule(), base->mutable_schedule());
+  if (base->has_optimizer()) ClearReplacedOptimizer(spec.optimizer(), base->mutable_optimizer());
+  if (base->has_schedule()) ClearReplacedSchedule(spec.schedule(), base->mutable_schedule());
   MergeByPresence(spec, base);
 }
 
@@ -62,9 +64,9 @@ bool TrainsFasterInBfloat16(const Device& device, const vit::v1::ModelConfig& mo
 
 void FillDefaults(const TrainingEnvironment& environment, TrainingSpec* s) {
   using S = TrainingSpec;
-  FillOptimizerDefaults(s->mutable_optimizer());
-  FillScheduleDefaults(s->mutable_schedule());
   Fill(s->has_batch_size(), s, &S::set_batch_size, 128);
+  FillOptimizerDefaults(s->batch_size(), s->mutable_optimizer());
+  FillScheduleDefaults(s->mutable_schedule());
   Fill(s->has_accumulation_steps(), s, &S::set_accumulation_steps, 1);
   if (!s->has_max_steps()) Fill(s->has_epochs(), s, &S::set_epochs, 10);
   Fill(s->has_label_smoothing(), s, &S::set_label_smoothing, 0);
@@ -102,7 +104,7 @@ absl::Status ValidateExclusive(const TrainingSpec& spec) {
 // Checks an effective spec, apart from model and data, which have their own.
 absl::Status ValidateSpec(const TrainingSpec& s) {
   VIT_RETURN_IF_ERROR(ValidateExclusive(s));
-  VIT_RETURN_IF_ERROR(ValidateOptimizerConfig(s.optimizer()));
+  VIT_RETURN_IF_ERROR(ValidateOptimizerConfig(s.batch_size(), s.optimizer()));
   const auto at_least = [](absl::string_view field, int64_t value, int64_t low, int64_t high) {
     return value >= low && value <= high
                ? absl::OkStatus()
@@ -225,9 +227,11 @@ absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset, const Traini
   VIT_RETURN_IF_ERROR(ValidateSpec(effective));
   VIT_RETURN_IF_ERROR(ResolveLength(&resolved));
   VIT_RETURN_IF_ERROR(ResolveInit(environment, &effective));
+  VIT_ASSIGN_OR_RETURN(const TrainedPart trained, FindTrainedPart(effective));
   resolved.parameter_count = ParameterCount(*model);
   resolved.estimated_memory_bytes = EstimateTrainingMemory(
-      effective, EstimateCacheBytes(*resolved.data, effective.data(), model->image_size()));
+      effective, trained,
+      EstimateCacheBytes(*resolved.data, effective.data(), model->image_size()));
   return resolved;
 }
 

@@ -94,7 +94,9 @@ class TrainingRun {
     }
     model_->to(device_);
     model_->train();
-    training_step_.emplace(spec_, model_.get(), warmup_steps_, total_steps_);
+    training_step_.emplace(
+        spec_, model_.get(),
+        StepCounts{.per_epoch = steps_per_epoch_, .warmup = warmup_steps_, .total = total_steps_});
     if (checkpoint.has_value()) VIT_RETURN_IF_ERROR(Restore(*checkpoint, &notes));
     options_.observer->OnStart(state_.step, absl::StrJoin(notes, "; "));
     return absl::OkStatus();

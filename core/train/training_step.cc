@@ -4,7 +4,6 @@
 
 #include "core/base/random.h"
 #include "core/model/autocast.h"
-#include "core/train/schedule.h"
 
 namespace vit {
 namespace {
@@ -18,14 +17,13 @@ bool HasDropout(const vit::v1::ModelConfig& m) {
 }  // namespace
 
 TrainingStep::TrainingStep(const vit::v1::TrainingSpec& spec, VisionTransformerImpl* model,
-                           int64_t warmup_steps, int64_t total_steps)
+                           const StepCounts& steps)
     : spec_(spec),
       model_(model),
-      warmup_steps_(warmup_steps),
-      total_steps_(total_steps),
+      steps_(steps),
       device_(model->parameters().front().device()),
       has_dropout_(HasDropout(spec.model())),
-      groups_(FlattenParameters(*model, spec.optimizer().weight_decay())),
+      groups_(FlattenParameters(*model, spec.optimizer())),
       optimizer_(Optimizer::Create(spec.optimizer(), &groups_)) {
   const auto scalar = at::TensorOptions().device(device_);
   loss_sum_ = at::zeros({}, scalar.dtype(at::kDouble));
@@ -35,8 +33,7 @@ TrainingStep::TrainingStep(const vit::v1::TrainingSpec& spec, VisionTransformerI
 }
 
 double TrainingStep::LearningRateAt(int64_t step) const {
-  return LearningRate(spec_.schedule(), spec_.optimizer().learning_rate(), warmup_steps_,
-                      total_steps_, step);
+  return LearningRate(spec_.schedule(), spec_.optimizer().learning_rate(), steps_, step);
 }
 
 void TrainingStep::SetSums(double loss_sum, int64_t correct) {

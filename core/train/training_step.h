@@ -9,6 +9,7 @@
 
 #include "core/model/vision_transformer.h"
 #include "core/train/optimizer.h"
+#include "core/train/schedule.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
@@ -19,9 +20,9 @@ namespace vit {
 class TrainingStep {
  public:
   // `spec`: effective. `model` is on its device, initialised, and must outlive this; its parameters
-  // become views of flat storage. `warmup_steps` and `total_steps` shape the learning rate.
+  // become views of flat storage. `steps` shapes the learning rate.
   TrainingStep(const vit::v1::TrainingSpec& spec, VisionTransformerImpl* model,
-               int64_t warmup_steps, int64_t total_steps);
+               const StepCounts& steps);
 
   // Update number `step` (from 0): the gradient of the mean loss over the pictures, micro-batch by
   // micro-batch, clipped to clip_grad_norm. `images`: [count, 3, S, S], normalised; `labels`:
@@ -30,7 +31,7 @@ class TrainingStep {
   void Run(const at::Tensor& images, const at::Tensor& labels, const std::vector<int>& slots,
            int batch_size, int64_t step);
 
-  // The learning rate of update `step`.
+  // The learning rate of update `step`, before the multipliers of parameter groups.
   double LearningRateAt(int64_t step) const;
 
   // Sums over the pictures since ResetSums. Wait for the device.
@@ -52,7 +53,7 @@ class TrainingStep {
 
   const vit::v1::TrainingSpec& spec_;
   VisionTransformerImpl* const model_;
-  const int64_t warmup_steps_, total_steps_;
+  const StepCounts steps_;
   const c10::Device device_;
   const bool has_dropout_;
   std::vector<ParameterGroup> groups_;

@@ -107,6 +107,22 @@ TEST(SpecTextTest, SetFieldTakesEveryKindOfField) {
   EXPECT_THAT(spec.data().mean(), ElementsAre(0.485, 0.456, 0.406));
 }
 
+TEST(SpecTextTest, SetFieldReplacesAListOfMessages) {
+  TrainingSpec spec;
+  ASSERT_TRUE(SetField("optimizer.groups={parameters: 'a'}", &spec).ok());
+  const absl::Status status = SetField(
+      "optimizer.groups={parameters: ['head.*', \"norm.*\"] learning_rate_multiplier: 10},"
+      " {parameters: '*.bias'}",
+      &spec);
+  ASSERT_TRUE(status.ok()) << status;
+  ASSERT_EQ(spec.optimizer().groups_size(), 2);
+  EXPECT_THAT(spec.optimizer().groups(0).parameters(), ElementsAre("head.*", "norm.*"));
+  EXPECT_EQ(spec.optimizer().groups(0).learning_rate_multiplier(), 10);
+  EXPECT_THAT(spec.optimizer().groups(1).parameters(), ElementsAre("*.bias"));
+  ASSERT_TRUE(SetField("optimizer.groups=", &spec).ok());
+  EXPECT_EQ(spec.optimizer().groups_size(), 0);
+}
+
 TEST(SpecTextTest, ABadAssignmentNamesTheWayOut) {
   for (const BadText& bad : {
            BadText{"optimizer.learning_rat=1", "did you mean 'optimizer.learning_rate'?"},
@@ -115,7 +131,14 @@ TEST(SpecTextTest, ABadAssignmentNamesTheWayOut) {
            BadText{"batch_size=many", "batch_size: 'many' is not a 32-bit integer"},
            BadText{"batch_size=4.5", "batch_size: '4.5' is not a 32-bit integer"},
            BadText{"optimizer.nesterov=maybe", "'maybe' is not true or false"},
-           BadText{"optimizer.type=adam", "'adam' is not one of adamw, sgd"},
+           BadText{"optimizer.type=adamax", "'adamax' is not one of adamw, sgd"},
+           BadText{"optimizer.groups=head",
+                   "optimizer.groups: 'head' is not a list of groups of fields, such as "
+                   "{parameters: ...},{...}"},
+           BadText{"optimizer.groups={parameter: 'head.*'}", "did you mean 'parameters'?"},
+           BadText{"optimizer.groups.parameters=head.*",
+                   "'optimizer.groups' is a list; set all of it, such as "
+                   "optimizer.groups={parameters: ...},{...}"},
            BadText{"seed=-1", "'-1' is not an integer of at least 0"},
            BadText{"optimizer=adamw", "optimizer is a group of fields"},
            BadText{"batch_size.x=1", "'batch_size' has no fields of its own"},

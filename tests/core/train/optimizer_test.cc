@@ -4,9 +4,11 @@
 #include <torch/torch.h>
 
 #include <cmath>
+#include <filesystem>
 #include <limits>
 
 #include "core/model/vision_transformer.h"
+#include "core/weights/safetensors.h"
 
 namespace vit {
 namespace {
@@ -48,12 +50,24 @@ at::Tensor Gradient(const at::Tensor& like, int step) {
   return at::sin(at::arange(like.numel(), at::kFloat) * 0.7 + step).view_as(like);
 }
 
+vit::v1::OptimizerConfig Config(vit::v1::OptimizerType type) {
+  vit::v1::OptimizerConfig config = AdamWConfig();
+  config.set_type(type);
+  if (type == vit::v1::OPTIMIZER_TYPE_LAMB) config.set_eps(1e-6);
+  return config;
+}
+
+std::vector<vit::v1::OptimizerConfig> EveryConfig() {
+  return {AdamWConfig(), Config(vit::v1::OPTIMIZER_TYPE_ADAM), SgdConfig(0.9, true),
+          Config(vit::v1::OPTIMIZER_TYPE_LAMB), Config(vit::v1::OPTIMIZER_TYPE_LION)};
+}
+
 TEST(OptimizerTest, AdamWFollowsItsFormula) {
   torch::NoGradGuard no_grad;
   TwoParameters module;
   at::Tensor weight = module->weight.clone().to(at::kDouble),
              bias = module->bias.clone().to(at::kDouble);
-  auto groups = FlattenParameters(*module, 0.1);
+  auto groups = FlattenParameters(*module, AdamWConfig());
   auto optimizer = Optimizer::Create(AdamWConfig(), &groups);
   at::Tensor wm = at::zeros_like(weight), wv = at::zeros_like(weight), bm = at::zeros_like(bias),
              bv = at::zeros_like(bias);
@@ -76,11 +90,72 @@ TEST(OptimizerTest, AdamWFollowsItsFormula) {
   EXPECT_LT((module->bias - bias).abs().max().item<double>(), 1e-6);
 }
 
+// 20 steps of `config` beside LibTorch's optimizer of `options`, which has a weight_decay of its
+// own.
+template <typename Reference, typename Options>
+void ExpectLibTorchs(const vit::v1::OptimizerConfig& config, Options options) {
+  TwoParameters module, reference;
+  auto groups = FlattenParameters(*module, config);
+  auto optimizer = Optimizer::Create(config, &groups);
+  Reference matrix({reference->weight}, Options(options).weight_decay(config.weight_decay()));
+  Reference vector({reference->bias}, Options(options).weight_decay(0));
+  torch::NoGradGuard no_grad;
+  for (int step = 0; step < 20; ++step) {
+    module->weight.mutable_grad().copy_(Gradient(module->weight, step));
+    module->bias.mutable_grad().copy_(Gradient(module->bias, step));
+    reference->weight.mutable_grad() = Gradient(module->weight, step);
+    reference->bias.mutable_grad() = Gradient(module->bias, step);
+    optimizer->Step(options.lr(), kOne, kZero);
+    matrix.step();
+    vector.step();
+  }
+  EXPECT_LT((module->weight - reference->weight).abs().max().template item<double>(), 1e-6);
+  EXPECT_LT((module->bias - reference->bias).abs().max().template item<double>(), 1e-6);
+}
+
+TEST(OptimizerTest, AdamAndAdamWEqualLibTorchs) {
+  ExpectLibTorchs<torch::optim::AdamW>(
+      AdamWConfig(), torch::optim::AdamWOptions(0.01).betas({0.9, 0.99}).eps(1e-8));
+  ExpectLibTorchs<torch::optim::Adam>(Config(vit::v1::OPTIMIZER_TYPE_ADAM),
+                                      torch::optim::AdamOptions(0.01).betas({0.9, 0.99}).eps(1e-8));
+}
+
+// tests/data/make_recipe_reference.py made the reference.
+TEST(OptimizerTest, LambAndLionFollowTimms) {
+  torch::NoGradGuard no_grad;
+  auto file = ReadSafetensors(std::filesystem::path(VIT_SOURCE_DIR) /
+                              "tests/data/recipes/optimizers.safetensors");
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto& tensors = file->tensors;
+  vit::v1::OptimizerConfig always_adapt = Config(vit::v1::OPTIMIZER_TYPE_LAMB);
+  always_adapt.set_always_adapt(true);
+  for (const auto& [name, config] : {std::pair("lamb", Config(vit::v1::OPTIMIZER_TYPE_LAMB)),
+                                     std::pair("lamb_always_adapt", always_adapt),
+                                     std::pair("lion", Config(vit::v1::OPTIMIZER_TYPE_LION))}) {
+    TwoParameters module;
+    module->weight.copy_(tensors.at("weight"));
+    module->bias.copy_(tensors.at("bias"));
+    auto groups = FlattenParameters(*module, config);
+    auto optimizer = Optimizer::Create(config, &groups);
+    for (int step = 0; step < 20; ++step) {
+      module->weight.mutable_grad().copy_(tensors.at("weight_gradients")[step]);
+      module->bias.mutable_grad().copy_(tensors.at("bias_gradients")[step]);
+      optimizer->Step(tensors.at("rates")[step].item<double>(), kOne, kZero);
+      for (const auto& [value, suffix] :
+           {std::pair(module->weight, ".weight"), std::pair(module->bias, ".bias")}) {
+        const at::Tensor expected = tensors.at(std::string(name) + suffix)[step];
+        EXPECT_LT((value - expected).abs().max().item<double>(), 1e-6)
+            << name << suffix << " after step " << step;
+      }
+    }
+  }
+}
+
 TEST(OptimizerTest, SgdEqualsLibTorchs) {
   for (const auto& [momentum, nesterov] :
        {std::pair(0.0, false), std::pair(0.9, false), std::pair(0.9, true)}) {
     TwoParameters module, reference;
-    auto groups = FlattenParameters(*module, 0.1);
+    auto groups = FlattenParameters(*module, SgdConfig(momentum, nesterov));
     auto optimizer = Optimizer::Create(SgdConfig(momentum, nesterov), &groups);
     torch::optim::SGD matrix(
         {reference->weight},
@@ -106,31 +181,44 @@ TEST(OptimizerTest, SgdEqualsLibTorchs) {
 
 TEST(OptimizerTest, GradScaleDividesTheGradient) {
   torch::NoGradGuard no_grad;
-  TwoParameters scaled, plain;
-  auto scaled_groups = FlattenParameters(*scaled, 0), plain_groups = FlattenParameters(*plain, 0);
-  auto a = Optimizer::Create(SgdConfig(0, false), &scaled_groups),
-       b = Optimizer::Create(SgdConfig(0, false), &plain_groups);
-  scaled->weight.mutable_grad().fill_(8);
-  plain->weight.mutable_grad().fill_(2);
-  a->Step(0.1, at::full({}, 4.0f), kZero);
-  b->Step(0.1, kOne, kZero);
-  EXPECT_TRUE(at::equal(scaled->weight, plain->weight));
+  for (const auto& config : EveryConfig()) {
+    TwoParameters scaled, plain;
+    auto scaled_groups = FlattenParameters(*scaled, config),
+         plain_groups = FlattenParameters(*plain, config);
+    auto a = Optimizer::Create(config, &scaled_groups),
+         b = Optimizer::Create(config, &plain_groups);
+    for (int step = 0; step < 3; ++step) {
+      scaled->weight.mutable_grad().copy_(Gradient(scaled->weight, step) * 4);
+      plain->weight.mutable_grad().copy_(Gradient(plain->weight, step));
+      a->Step(0.1, at::full({}, 4.0f), kZero);
+      b->Step(0.1, kOne, kZero);
+    }
+    EXPECT_TRUE(at::equal(scaled->weight, plain->weight)) << config.DebugString();
+  }
 }
 
 TEST(OptimizerTest, AGradientThatIsNotFiniteChangesNothing) {
   torch::NoGradGuard no_grad;
-  for (const auto& config : {AdamWConfig(), SgdConfig(0.9, true)}) {
+  for (const auto& config : EveryConfig()) {
     TwoParameters module;
-    auto groups = FlattenParameters(*module, 0.1);
+    auto groups = FlattenParameters(*module, config);
     auto optimizer = Optimizer::Create(config, &groups);
+    // Before the first update and after one.
+    const at::Tensor infinity = at::full({}, std::numeric_limits<float>::infinity());
+    const at::Tensor first = module->weight.clone();
+    module->weight.mutable_grad().fill_(std::numeric_limits<float>::quiet_NaN());
+    optimizer->Step(0.1, infinity, kOne);
+    EXPECT_TRUE(at::equal(module->weight, first)) << config.DebugString();
     module->weight.mutable_grad().fill_(1);
+    module->bias.mutable_grad().zero_();
     optimizer->Step(0.1, kOne, kZero);
+    EXPECT_FALSE(at::equal(module->weight, first)) << config.DebugString();
     const at::Tensor before = module->weight.clone();
     NamedTensors state;
     for (const auto& [name, tensor] : optimizer->State()) state.emplace_back(name, tensor.clone());
     module->weight.mutable_grad().fill_(std::numeric_limits<float>::infinity());
-    optimizer->Step(0.1, kOne, kOne);
-    EXPECT_TRUE(at::equal(module->weight, before));
+    optimizer->Step(0.1, infinity, kOne);
+    EXPECT_TRUE(at::equal(module->weight, before)) << config.DebugString();
     const NamedTensors after = optimizer->State();
     for (size_t i = 0; i < state.size(); ++i)
       EXPECT_TRUE(at::equal(after[i].second, state[i].second)) << state[i].first;
@@ -139,25 +227,55 @@ TEST(OptimizerTest, AGradientThatIsNotFiniteChangesNothing) {
 
 TEST(OptimizerTest, StateGoesIntoAFreshOptimizer) {
   torch::NoGradGuard no_grad;
-  TwoParameters first, second;
-  auto first_groups = FlattenParameters(*first, 0.1),
-       second_groups = FlattenParameters(*second, 0.1);
-  auto a = Optimizer::Create(AdamWConfig(), &first_groups),
-       b = Optimizer::Create(AdamWConfig(), &second_groups);
-  first->weight.mutable_grad().fill_(1);
-  a->Step(0.1, kOne, kZero);
-  std::map<std::string, at::Tensor> state;
-  for (const auto& [name, tensor] : a->State()) state[name] = tensor.clone();
-  ASSERT_TRUE(b->LoadState(state).ok());
-  second->weight.copy_(first->weight);
-  second->bias.copy_(first->bias);
-  first->weight.mutable_grad().fill_(0.5);
-  second->weight.mutable_grad().fill_(0.5);
-  a->Step(0.1, kOne, kZero);
-  b->Step(0.1, kOne, kZero);
-  EXPECT_TRUE(at::equal(first->weight, second->weight));
-  state.erase("exp_avg.weight");
-  EXPECT_EQ(b->LoadState(state).code(), absl::StatusCode::kInvalidArgument);
+  for (const auto& config : EveryConfig()) {
+    TwoParameters first, second;
+    auto first_groups = FlattenParameters(*first, config),
+         second_groups = FlattenParameters(*second, config);
+    auto a = Optimizer::Create(config, &first_groups),
+         b = Optimizer::Create(config, &second_groups);
+    first->weight.mutable_grad().fill_(1);
+    a->Step(0.1, kOne, kZero);
+    std::map<std::string, at::Tensor> state;
+    for (const auto& [name, tensor] : a->State()) state[name] = tensor.clone();
+    ASSERT_TRUE(b->LoadState(state).ok());
+    second->weight.copy_(first->weight);
+    second->bias.copy_(first->bias);
+    first->weight.mutable_grad().copy_(Gradient(first->weight, 1));
+    second->weight.mutable_grad().copy_(Gradient(first->weight, 1));
+    first->bias.mutable_grad().zero_();
+    second->bias.mutable_grad().zero_();
+    a->Step(0.1, kOne, kZero);
+    b->Step(0.1, kOne, kZero);
+    EXPECT_TRUE(at::equal(first->weight, second->weight)) << config.DebugString();
+    const std::string name = a->State().back().first;
+    state.erase(name);
+    EXPECT_EQ(b->LoadState(state).code(), absl::StatusCode::kInvalidArgument) << name;
+  }
+}
+
+TEST(OptimizerTest, AGroupsMultiplierScalesItsStep) {
+  torch::NoGradGuard no_grad;
+  for (vit::v1::OptimizerConfig config : EveryConfig()) {
+    TwoParameters slow, plain;
+    auto plain_groups = FlattenParameters(*plain, config);
+    auto* group = config.add_groups();
+    group->add_parameters("weight");
+    group->set_learning_rate_multiplier(0.25);
+    group->set_weight_decay_multiplier(3);
+    auto slow_groups = FlattenParameters(*slow, config);
+    auto a = Optimizer::Create(config, &slow_groups), b = Optimizer::Create(config, &plain_groups);
+    plain_groups[0].weight_decay *= 3;
+    for (int step = 0; step < 3; ++step) {
+      for (TwoParametersImpl* module : {slow.get(), plain.get()}) {
+        module->weight.mutable_grad().copy_(Gradient(module->weight, step));
+        module->bias.mutable_grad().copy_(Gradient(module->bias, step));
+      }
+      a->Step(0.4, kOne, kZero);
+      b->Step(0.1, kOne, kZero);
+    }
+    EXPECT_TRUE(at::equal(slow->weight, plain->weight)) << config.DebugString();
+    EXPECT_FALSE(at::equal(slow->bias, plain->bias)) << config.DebugString();
+  }
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "core/base/file.h"
 #include "core/base/mutex.h"
+#include "core/model/vision_transformer.h"
 #include "core/train/checkpoint.h"
 #include "core/train/initial_weights.h"
 #include "core/weights/safetensors.h"
@@ -185,6 +186,45 @@ TEST_F(TrainerTest, AResumedRunEqualsAnUninterruptedOne) {
     EXPECT_THAT(told.starts, ElementsAre(0, stop_at));
     EXPECT_EQ(told.note, "");
     ExpectSameEnd("whole", whole, run, told);
+  }
+}
+
+// Layer decay, groups and a frozen part under LAMB and Lion, stopped in mid-epoch.
+TEST_F(TrainerTest, ParameterGroupsUnderLambAndLionAreResumedToo) {
+  for (const char* type : {"lamb", "lion"}) {
+    for (const std::string& assignment :
+         {absl::StrCat("optimizer.type=", type), std::string("optimizer.layer_decay=0.7"),
+          std::string("optimizer.frozen=patch_embed.*,*_token"),
+          std::string("optimizer.groups={parameters: 'head.*' learning_rate_multiplier: 5}"),
+          std::string("schedule.cycles=2"), std::string("schedule.cycle_decay=0.5")}) {
+      ASSERT_TRUE(SetField(assignment, &spec_).ok()) << assignment;
+    }
+    const std::string whole = absl::StrCat(type, "-whole"), run = absl::StrCat(type, "-run");
+    Recorder whole_told, told;
+    ASSERT_TRUE(RunTrain(whole, &whole_told).ok());
+    std::stop_source stop;
+    told.on_step = [&](int64_t step) {
+      if (step == 7) stop.request_stop();
+    };
+    ASSERT_EQ(*RunTrain(run, &told, stop.get_token()), TrainOutcome::kStopped);
+    told.on_step = nullptr;
+    ASSERT_EQ(*RunTrain(run, &told), TrainOutcome::kFinished);
+    EXPECT_EQ(told.note, "");
+    ExpectSameEnd(whole, whole_told, run, told);
+
+    // Frozen parameters keep their values, have no state, and stand in the checkpoint.
+    const fs::path end = CheckpointPath(directory_ / run, 12);
+    const auto weights = ReadSafetensors(end / "model.safetensors");
+    const auto state = ReadSafetensors(end / "optimizer.safetensors");
+    ASSERT_TRUE(weights.ok() && state.ok());
+    VisionTransformer initial(Options(run, &told).resolved.spec.model());
+    initial->Initialize(spec_.seed());
+    for (const auto& item : initial->named_parameters()) {
+      const std::string& name = item.key();
+      const bool frozen = name.starts_with("patch_embed.") || name == "cls_token";
+      EXPECT_EQ(at::equal(weights->tensors.at(name), item.value()), frozen) << name;
+      EXPECT_EQ(state->tensors.contains("exp_avg." + name), !frozen) << name;
+    }
   }
 }
 

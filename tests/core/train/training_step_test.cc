@@ -60,7 +60,7 @@ TEST(TrainingStepTest, TwentyStepsFollowTimmsTrajectory) {
   VisionTransformer model(spec.model());
   ASSERT_TRUE(LoadWeights(init->tensors, *model).ok());
   model->train();
-  TrainingStep training(spec, model.get(), /*warmup_steps=*/5, /*total_steps=*/20);
+  TrainingStep training(spec, model.get(), {.warmup = 5, .total = 20});
   for (int64_t step = 0; step < 20; ++step) {
     training.ResetSums();
     training.Run(tensors.at("images")[step], tensors.at("labels")[step], AllSlots(4), 4, step);
@@ -98,7 +98,7 @@ class SmallStepTest : public ::testing::Test {
     VisionTransformer model(spec_.model());
     model->Initialize(3);
     model->train();
-    TrainingStep training(spec_, model.get(), 0, 20);
+    TrainingStep training(spec_, model.get(), {.warmup = 0, .total = 20});
     training.Run(images, labels, slots, 8, 0);
     loss_ = training.LossSum() / static_cast<double>(images.size(0));
     bad_step_ = training.FirstBadStep();
