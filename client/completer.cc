@@ -217,7 +217,7 @@ void Completer::AddFields(const std::string& word) {
   std::string prefix;
   for (size_t i = 0; i + 1 < parts.size(); ++i) {
     const auto* field = type->FindFieldByName(parts[i]);
-    if (field == nullptr || field->message_type() == nullptr) return;
+    if (field == nullptr || field->message_type() == nullptr || field->is_repeated()) return;
     type = field->message_type();
     absl::StrAppend(&prefix, parts[i], ".");
   }
@@ -237,8 +237,8 @@ void Completer::AddFields(const std::string& word) {
   no_space_ = true;
   for (int i = 0; i < type->field_count(); ++i) {
     const auto* field = type->field(i);
-    candidates_.push_back(
-        {absl::StrCat(prefix, field->name(), field->message_type() != nullptr ? "." : "="), ""});
+    const bool has_fields = field->message_type() != nullptr && !field->is_repeated();
+    candidates_.push_back({absl::StrCat(prefix, field->name(), has_fields ? "." : "="), ""});
   }
 }
 

@@ -25,6 +25,16 @@ struct StartRunOptions {
   bool validate_only = false;
 };
 
+// The peak learning rate, and what it was computed from.
+std::string PeakRate(const vit::v1::OptimizerConfig& optimizer) {
+  std::string text = absl::StrCat("peak learning rate ", FormatRate(optimizer.learning_rate()));
+  if (optimizer.has_base_learning_rate()) {
+    absl::StrAppend(&text, ", from ", FormatRate(optimizer.base_learning_rate()), " at ",
+                    FormatCount(optimizer.base_batch_size()), " pictures");
+  }
+  return text;
+}
+
 std::vector<std::pair<std::string, Table::Cell>> Summary(
     const vit::v1::StartTrainingResponse& response) {
   const vit::v1::TrainingSpec& spec = response.effective_spec();
@@ -39,6 +49,7 @@ std::vector<std::pair<std::string, Table::Cell>> Summary(
                             Printable(spec.data().source()))},
       {"length", absl::StrCat(FormatCount(response.total_steps()), " steps of ",
                               FormatCount(spec.batch_size()), " pictures")},
+      {"rate", PeakRate(spec.optimizer())},
       {"memory", absl::StrCat("about ", FormatBytes(response.estimated_memory_bytes()))},
   };
 }

@@ -30,6 +30,10 @@ FakeAnswers Accepting(v1::StartTrainingRequest* asked) {
     }
     *response->mutable_effective_spec() = request.spec();
     response->mutable_effective_spec()->set_batch_size(64);
+    auto* optimizer = response->mutable_effective_spec()->mutable_optimizer();
+    optimizer->set_learning_rate(1e-3);
+    optimizer->set_base_learning_rate(5e-4);
+    optimizer->set_base_batch_size(256);
     response->set_parameter_count(21'700'000);
     response->set_estimated_memory_bytes(int64_t{3} << 30);
     response->set_train_size(3680);
@@ -156,6 +160,8 @@ TEST(StartRunCommandTest, ValidateOnlyPrintsASpecFile) {
   EXPECT_EQ(outcome.exit_code, kExitOk);
   EXPECT_TRUE(asked.validate_only());
   EXPECT_THAT(outcome.out, StartsWith("# valid; nothing was started\n# model   21.7 M parameters"));
+  EXPECT_THAT(outcome.out,
+              HasSubstr("# rate    peak learning rate 1.0e-03, from 5.0e-04 at 256 pictures\n"));
   v1::TrainingSpec spec;
   ASSERT_TRUE(ParseMessageText(outcome.out, &spec).ok());
   EXPECT_EQ(spec.batch_size(), 64);
