@@ -138,7 +138,7 @@ void CompareSpeed(int rounds, const std::string& preset, const fs::path& scratch
   VisionTransformer model(spec.model());
   model->Initialize(1);
   model->train();
-  TrainingStep step(spec, model.get(), {.warmup = 1, .total = 1'000'000});
+  TrainingStep step(spec, model.get(), {.per_epoch = 1000, .warmup = 1, .total = 1'000'000});
   PlainLoop plain(spec);
   int64_t number = 0;
   const auto own_step = [&] { step.Run(images, labels, slots, batch, number++); };

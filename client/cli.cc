@@ -124,6 +124,7 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   app.formatter(std::make_shared<HelpFormatter>());
   AddGlobalOptions(app, session);
   AddStartRun(app, session);
+  AddPreviewData(app, session);
   AddStatus(app, session);
   AddWatch(app, session);
   AddRuns(app, session);
@@ -131,6 +132,7 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   AddResume(app, session);
   AddRm(app, session);
   AddHistory(app, session);
+  AddEvaluation(app, session);
   AddPresets(app, session);
   AddClassify(app, session);
   AddEmbed(app, session);

@@ -252,6 +252,18 @@ absl::StatusOr<vit::v1::GetHistoryResponse> VitClient::GetHistory(
               options_.timeout);
 }
 
+absl::StatusOr<vit::v1::GetEvaluationResponse> VitClient::GetEvaluation(
+    const vit::v1::GetEvaluationRequest& request) {
+  return Call(stubs_->training, &TrainingService::Stub::GetEvaluation, request, options_,
+              options_.timeout);
+}
+
+absl::StatusOr<vit::v1::PreviewDataResponse> VitClient::PreviewData(
+    const vit::v1::PreviewDataRequest& request) {
+  return Call(stubs_->training, &TrainingService::Stub::PreviewData, request, options_,
+              options_.timeout);
+}
+
 absl::StatusOr<vit::v1::ListPresetsResponse> VitClient::ListPresets(
     const vit::v1::ListPresetsRequest& request) {
   return Call(stubs_->training, &TrainingService::Stub::ListPresets, request, options_,

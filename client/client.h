@@ -75,6 +75,10 @@ class VitClient {
   absl::StatusOr<vit::v1::ResumeRunResponse> ResumeRun(const vit::v1::ResumeRunRequest& request);
   absl::StatusOr<vit::v1::DeleteRunResponse> DeleteRun(const vit::v1::DeleteRunRequest& request);
   absl::StatusOr<vit::v1::GetHistoryResponse> GetHistory(const vit::v1::GetHistoryRequest& request);
+  absl::StatusOr<vit::v1::PreviewDataResponse> PreviewData(
+      const vit::v1::PreviewDataRequest& request);
+  absl::StatusOr<vit::v1::GetEvaluationResponse> GetEvaluation(
+      const vit::v1::GetEvaluationRequest& request);
   absl::StatusOr<vit::v1::ListPresetsResponse> ListPresets(
       const vit::v1::ListPresetsRequest& request);
   absl::StatusOr<vit::v1::ClassifyResponse> Classify(const vit::v1::ClassifyRequest& request);

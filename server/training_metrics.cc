@@ -62,9 +62,18 @@ class TrainingMetrics::RunSeries {
     const prometheus::Labels labels = {{"run", run_}, {"split", train ? kTrain : kValidation}};
     split.loss.Open(&metrics_->loss_, labels)->Set(point.loss());
     split.accuracy.Open(&metrics_->accuracy_, labels)->Set(point.accuracy());
+    if (point.has_evaluation()) UpdateEvaluation(point.evaluation());
     if (!train) return;
     learning_rate_.Open(&metrics_->learning_rate_, Labels())->Set(point.learning_rate());
     grad_norm_.Open(&metrics_->grad_norm_, Labels())->Set(point.grad_norm());
+  }
+
+  void UpdateEvaluation(const vit::v1::EvaluationMetrics& evaluation) {
+    top_k_accuracy_.Open(&metrics_->top_k_accuracy_, Labels())->Set(evaluation.top_k_accuracy());
+    recall_.Open(&metrics_->recall_, Labels())->Set(evaluation.recall());
+    f1_.Open(&metrics_->f1_, Labels())->Set(evaluation.f1());
+    calibration_error_.Open(&metrics_->calibration_error_, Labels())
+        ->Set(evaluation.calibration_error());
   }
 
   void UpdateCheckpoint(const vit::v1::CheckpointInfo& checkpoint) {
@@ -110,6 +119,7 @@ class TrainingMetrics::RunSeries {
   const std::string run_;
   TrainingMetrics* metrics_;
   Split train_, validation_;
+  Series<Gauge> top_k_accuracy_, recall_, f1_, calibration_error_;
   Series<Gauge> learning_rate_, epoch_, progress_, grad_norm_, checkpoint_time_;
   Series<Counter> steps_, samples_, bad_images_;
 };
@@ -121,6 +131,15 @@ TrainingMetrics::TrainingMetrics(prometheus::Registry* registry, int max_runs)
       accuracy_(AddGauge(
           registry, "vitd_training_accuracy_ratio",
           "Part of the pictures classified correctly at the run's newest point of each split.")),
+      top_k_accuracy_(
+          AddGauge(registry, "vitd_training_top_k_accuracy_ratio",
+                   "Part of the validation pictures whose label is among the k highest scores.")),
+      recall_(AddGauge(registry, "vitd_training_recall_ratio",
+                       "Recall on the validation split, its mean over the classes.")),
+      f1_(AddGauge(registry, "vitd_training_f1_ratio",
+                   "F1 on the validation split, its mean over the classes.")),
+      calibration_error_(AddGauge(registry, "vitd_training_calibration_error_ratio",
+                                  "Expected calibration error on the validation split.")),
       learning_rate_(
           AddGauge(registry, "vitd_training_learning_rate", "Learning rate at the newest point.")),
       epoch_(AddGauge(registry, "vitd_training_epoch", "Passes over the training split done.")),

@@ -58,6 +58,10 @@ class TrainingMetrics : public RunListener {
   // The families; the registry owns them and they live as long as it does.
   prometheus::Family<prometheus::Gauge>& loss_;
   prometheus::Family<prometheus::Gauge>& accuracy_;
+  prometheus::Family<prometheus::Gauge>& top_k_accuracy_;
+  prometheus::Family<prometheus::Gauge>& recall_;
+  prometheus::Family<prometheus::Gauge>& f1_;
+  prometheus::Family<prometheus::Gauge>& calibration_error_;
   prometheus::Family<prometheus::Gauge>& learning_rate_;
   prometheus::Family<prometheus::Gauge>& epoch_;
   prometheus::Family<prometheus::Gauge>& progress_;

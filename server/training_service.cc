@@ -155,6 +155,20 @@ grpc::ServerUnaryReactor* TrainingService::GetHistory(Context* context,
                       [=](RunManager* runs) { return Take(runs->GetHistory(*request), response); });
 }
 
+grpc::ServerUnaryReactor* TrainingService::GetEvaluation(
+    Context* context, const vit::v1::GetEvaluationRequest* request,
+    vit::v1::GetEvaluationResponse* response) {
+  return AnswerOnPool(
+      context, [=](RunManager* runs) { return Take(runs->GetEvaluation(*request), response); });
+}
+
+grpc::ServerUnaryReactor* TrainingService::PreviewData(Context* context,
+                                                       const vit::v1::PreviewDataRequest* request,
+                                                       vit::v1::PreviewDataResponse* response) {
+  return AnswerOnPool(context,
+                      [=](RunManager* runs) { return Take(runs->Preview(*request), response); });
+}
+
 grpc::ServerUnaryReactor* TrainingService::ListPresets(Context* context,
                                                        const vit::v1::ListPresetsRequest* request,
                                                        vit::v1::ListPresetsResponse* response) {

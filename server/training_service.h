@@ -52,6 +52,10 @@ class TrainingService final : public vit::v1::TrainingService::CallbackService {
                      vit::v1::DeleteRunResponse* response) override;
   Reactor* GetHistory(Context* context, const vit::v1::GetHistoryRequest* request,
                       vit::v1::GetHistoryResponse* response) override;
+  Reactor* GetEvaluation(Context* context, const vit::v1::GetEvaluationRequest* request,
+                         vit::v1::GetEvaluationResponse* response) override;
+  Reactor* PreviewData(Context* context, const vit::v1::PreviewDataRequest* request,
+                       vit::v1::PreviewDataResponse* response) override;
   Reactor* ListPresets(Context* context, const vit::v1::ListPresetsRequest* request,
                        vit::v1::ListPresetsResponse* response) override;
 

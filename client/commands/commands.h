@@ -15,6 +15,7 @@ class App;
 namespace vit {
 
 void AddStartRun(CLI::App& app, Session& session);
+void AddPreviewData(CLI::App& app, Session& session);
 void AddStatus(CLI::App& app, Session& session);
 void AddWatch(CLI::App& app, Session& session);
 void AddRuns(CLI::App& app, Session& session);
@@ -22,6 +23,7 @@ void AddStop(CLI::App& app, Session& session);
 void AddResume(CLI::App& app, Session& session);
 void AddRm(CLI::App& app, Session& session);
 void AddHistory(CLI::App& app, Session& session);
+void AddEvaluation(CLI::App& app, Session& session);
 void AddPresets(CLI::App& app, Session& session);
 void AddClassify(CLI::App& app, Session& session);
 void AddEmbed(CLI::App& app, Session& session);

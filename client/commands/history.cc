@@ -24,17 +24,26 @@ struct HistoryOptions {
   bool csv = false;
 };
 
+std::string EvaluationCsv(const MetricPoint& point) {
+  if (!point.has_evaluation()) return ",,,,,,";
+  const vit::v1::EvaluationMetrics& e = point.evaluation();
+  return absl::StrFormat("%.9g,%.9g,%.9g,%.9g,%.9g,%.9g,%.9g", e.top_k_accuracy(), e.precision(),
+                         e.recall(), e.f1(), e.precision_weighted(), e.f1_weighted(),
+                         e.calibration_error());
+}
+
 // Full precision, for programs; empty where a split has no such value.
 void PrintCsv(const Session& session, const vit::v1::GetHistoryResponse& response) {
-  session.out()
-      << "step,epoch,split,loss,accuracy,learning_rate,grad_norm,images_per_second,time\n";
+  session.out() << "step,epoch,split,loss,accuracy,learning_rate,grad_norm,images_per_second,"
+                   "top_k_accuracy,precision,recall,f1,precision_weighted,f1_weighted,"
+                   "calibration_error,time\n";
   for (const MetricPoint& point : response.points()) {
     const bool train = point.split() == vit::v1::SPLIT_TRAIN;
     session.out() << absl::StrFormat(
-        "%d,%.9g,%s,%.9g,%.9g,%.9g,%s,%s,%s\n", point.step(), point.epoch(),
+        "%d,%.9g,%s,%.9g,%.9g,%.9g,%s,%s,%s,%s\n", point.step(), point.epoch(),
         SplitName(point.split()), point.loss(), point.accuracy(), point.learning_rate(),
         train ? absl::StrFormat("%.9g", point.grad_norm()) : "",
-        train ? absl::StrFormat("%.9g", point.images_per_second()) : "",
+        train ? absl::StrFormat("%.9g", point.images_per_second()) : "", EvaluationCsv(point),
         absl::FormatTime(absl::RFC3339_full, FromProto(point.time()), absl::UTCTimeZone()));
   }
 }
@@ -49,16 +58,25 @@ void PrintTable(const Session& session, const vit::v1::GetHistoryResponse& respo
                {"LR", Align::kRight, 2},
                {"GRAD NORM", Align::kRight, 3},
                {"IMAGES/S", Align::kRight, 4},
-               {"TIME", Align::kLeft, 5}});
+               {"TIME", Align::kLeft, 5},
+               {"TOP-K", Align::kRight, 6},
+               {"F1", Align::kRight, 7},
+               {"RECALL", Align::kRight, 8},
+               {"CALIB ERR", Align::kRight, 9}});
   for (const MetricPoint& point : response.points()) {
     const bool train = point.split() == vit::v1::SPLIT_TRAIN;
     const Style style = train ? Style::kPlain : Style::kGreen;
+    const vit::v1::EvaluationMetrics& e = point.evaluation();
+    const auto evaluated = [&](double ratio) {
+      return point.has_evaluation() ? FormatPercent(ratio) : "";
+    };
     table.AddRow({FormatCount(point.step()), FormatEpoch(point.epoch()),
                   Table::Cell(SplitName(point.split()), style), FormatLoss(point.loss()),
                   Table::Cell(FormatPercent(point.accuracy()), style),
                   FormatRate(point.learning_rate()), train ? FormatLoss(point.grad_norm()) : "",
                   train ? FormatSpeed(point.images_per_second()) : "",
-                  FormatDateTime(FromProto(point.time()))});
+                  FormatDateTime(FromProto(point.time())), evaluated(e.top_k_accuracy()),
+                  evaluated(e.f1()), evaluated(e.recall()), evaluated(e.calibration_error())});
   }
   const Terminal& terminal = session.terminal();
   session.out() << table.Render(terminal.columns(), terminal.color, terminal.utf8);

@@ -158,7 +158,7 @@ int InspectData(Session& session, const InspectDataOptions& options) {
 void AddInspectData(CLI::App& app, Session& session) {
   auto options = std::make_shared<InspectDataOptions>();
   CLI::App* command =
-      app.add_subcommand("inspect-data", "Read all pictures of a source and say what is there");
+      app.add_subcommand("inspect-data", "Read a source's pictures and say what is there");
   command->add_option("SOURCE", options->source, "folder:PATH, csv:PATH, wds:PATH, ...")
       ->type_name("SOURCE")
       ->required();

@@ -11,6 +11,11 @@
 namespace vit {
 namespace {
 
+// A comment on what somebody has to bring.
+std::string Needs(const std::string& field, const std::string& what) {
+  return what.empty() ? "" : absl::StrCat("# ", field, ": ", what, "\n");
+}
+
 int ShowPresets(Session& session, const std::string& name, int batch_size) {
   auto client = session.Client();
   if (!client.ok()) return session.Fail(client.status());
@@ -33,6 +38,7 @@ int ShowPresets(Session& session, const std::string& name, int batch_size) {
                     << FormatLarge(static_cast<int64_t>(preset.forward_flops()))
                     << "FLOP an image, about " << FormatBytes(preset.training_memory_bytes())
                     << " to train" << batch_text << "\n"
+                    << Needs("init", preset.needs_init()) << Needs("data", preset.needs_data())
                     << MessageToText(preset.spec());
     }
     return kExitOk;

@@ -55,11 +55,8 @@ int RemoveAll(Session& session, const std::vector<std::string>& targets) {
 
 void AddRm(CLI::App& app, Session& session) {
   auto targets = std::make_shared<std::vector<std::string>>();
-  CLI::App* command =
-      app.add_subcommand("rm", "Remove finished runs, or models");
-  command
-      ->add_option("RUN", *targets,
-                   "Ids, starts of ids, names; model:NAME[@V]")
+  CLI::App* command = app.add_subcommand("rm", "Remove finished runs, or models");
+  command->add_option("RUN", *targets, "Ids, starts of ids, names; model:NAME[@V]")
       ->type_name("RUN")
       ->required();
   command->callback([&session, targets] {

@@ -1,6 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -9,7 +7,7 @@
 #include "client/commands/commands.h"
 #include "client/follow.h"
 #include "client/run_text.h"
-#include "client/spec_options.h"
+#include "client/spec_arguments.h"
 #include "client/table.h"
 #include "client/text.h"
 #include "proto/spec_text.h"
@@ -18,8 +16,7 @@ namespace vit {
 namespace {
 
 struct StartRunOptions {
-  SpecOptions spec;
-  std::string preset;
+  SpecArguments spec;
   std::string name;
   bool watch = false;
   bool validate_only = false;
@@ -66,16 +63,10 @@ void PrintValidated(const Session& session, const vit::v1::StartTrainingResponse
 
 int StartRun(Session& session, const StartRunOptions& options) {
   vit::v1::StartTrainingRequest request;
-  auto spec = BuildSpec(options.spec, *session.io().in);
+  auto spec = ReadSpec(session, options.spec);
   if (!spec.ok()) return session.Fail(spec.status());
-  const char* home = std::getenv("HOME");
-  std::error_code error;
-  const absl::Status resolved =
-      ResolvePaths(IsLoopback(session.server), std::filesystem::current_path(error),
-                   home == nullptr ? "" : home, &*spec);
-  if (!resolved.ok()) return session.Fail(resolved);
   request.mutable_spec()->Swap(&*spec);
-  request.set_preset(options.preset);
+  request.set_preset(options.spec.preset);
   request.set_name(options.name);
   request.set_validate_only(options.validate_only);
 
@@ -121,18 +112,7 @@ int StartRun(Session& session, const StartRunOptions& options) {
 void AddStartRun(CLI::App& app, Session& session) {
   auto options = std::make_shared<StartRunOptions>();
   CLI::App* command = app.add_subcommand("start-run", "Start a training run, or queue it");
-  command->add_option("--data", options->spec.data, "shapes:, folder:PATH, cifar10:PATH, ...")
-      ->type_name("SOURCE");
-  command->add_option("--preset", options->preset, "A recipe or model; see vitctl presets")
-      ->type_name("PRESET");
-  command
-      ->add_option("--init", options->spec.init, "Weights: a file or folder, model:NAME or run:ID")
-      ->type_name("INIT");
-  command->add_option("--set", options->spec.set, "Set any field; may be repeated")
-      ->type_name("FIELD=VALUE")
-      ->allow_extra_args(false);
-  command->add_option("--spec", options->spec.spec_file, "A TrainingSpec (text format or JSON)")
-      ->type_name("FILE");
+  AddSpecArguments(command, &options->spec);
   command->add_option("--name", options->name, "A name for people")->type_name("TEXT");
   command->add_flag("--watch", options->watch, "Follow the run to its end");
   command->add_flag("--validate-only", options->validate_only,

@@ -61,6 +61,30 @@ double CounterRandom::Normal() {
   return radius * std::cos(2 * std::numbers::pi * Uniform());
 }
 
+double CounterRandom::Gamma(double shape) {
+  if (shape == 1) return -std::log(1 - Uniform());
+  if (shape < 1) {  // from the next higher shape
+    const double x = Gamma(shape + 1);
+    return x * std::pow(1 - Uniform(), 1 / shape);
+  }
+  const double d = shape - 1.0 / 3;
+  const double c = 1 / std::sqrt(9 * d);
+  while (true) {
+    const double x = Normal();
+    const double root = 1 + c * x;
+    if (root <= 0) continue;
+    const double v = root * root * root;
+    if (std::log(1 - Uniform()) < x * x / 2 + d - d * v + d * std::log(v)) return d * v;
+  }
+}
+
+double CounterRandom::Beta(double a, double b) {
+  const double x = Gamma(a);
+  const double y = Gamma(b);
+  if (x + y > 0) return x / (x + y);
+  return Bernoulli(a / (a + b)) ? 1 : 0;  // both too small for a double
+}
+
 std::vector<int64_t> ShuffledIndices(uint64_t seed, int64_t epoch, int64_t n) {
   std::vector<int64_t> indices(n);
   std::iota(indices.begin(), indices.end(), 0);

@@ -23,6 +23,8 @@ enum class RandomPurpose : uint32_t {
   kShapes = 6,
   kClassLimit = 7,
   kSampler = 8,
+  kMix = 9,
+  kErase = 10,
 };
 
 // A sequence of random numbers that is a function of (seed, purpose, a, b), for instance (seed,
@@ -43,6 +45,11 @@ class CounterRandom {
   // Standard normal (Box and Muller).
   double Normal();
   bool Bernoulli(double probability) { return Uniform() < probability; }
+  // Gamma of this shape > 0 and scale 1 (Marsaglia and Tsang, "A simple method for generating gamma
+  // variables", 2000).
+  double Gamma(double shape);
+  // Beta(a, b), both > 0: in [0, 1].
+  double Beta(double a, double b);
 
  private:
   uint64_t key_;

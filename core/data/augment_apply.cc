@@ -11,29 +11,11 @@
 namespace vit::augment {
 namespace {
 
-// Gamma distribution of scale 1: Marsaglia and Tsang, "A simple method for generating gamma
-// variables" (2000).
-double DrawGamma(double shape, CounterRandom* random) {
-  if (shape == 1) return -std::log(1 - random->Uniform());
-  if (shape < 1) {
-    const double power = std::pow(1 - random->Uniform(), 1 / shape);
-    return DrawGamma(shape + 1, random) * power;
-  }
-  const double d = shape - 1.0 / 3;
-  const double c = 1 / std::sqrt(9 * d);
-  while (true) {
-    const double x = random->Normal();
-    const double v = std::pow(1 + c * x, 3);
-    const double u = 1 - random->Uniform();
-    if (v > 0 && std::log(u) < 0.5 * x * x + d - d * v + d * std::log(v)) return d * v;
-  }
-}
-
 // Positive numbers of sum 1, from a symmetric Dirichlet distribution.
 std::vector<float> DrawShares(int count, double alpha, CounterRandom* random) {
   std::vector<double> draws(count);
   double sum = 0;
-  for (double& draw : draws) sum += draw = DrawGamma(alpha, random);
+  for (double& draw : draws) sum += draw = random->Gamma(alpha);
   // With a tiny alpha all may vanish.
   if (sum == 0) sum = draws[0] = 1;
   std::vector<float> shares(count);

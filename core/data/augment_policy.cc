@@ -93,8 +93,8 @@ struct Section {
   absl::string_view key;
   double low;
   double high;
-  bool whole;
   double value;  // the default, then what was read
+  bool whole;
   bool is_set = false;
 };
 
@@ -155,9 +155,9 @@ void SetWeightedSteps(absl::Span<const std::pair<absl::string_view, double>> wei
 
 absl::StatusOr<Policy> ParseRandAugment(absl::Span<const absl::string_view> parts) {
   absl::string_view set;
-  Section sections[] = {{"m", 0, 100, true, 10},    {"n", 1, 100, true, 2},
-                        {"p", 0, 1, false, 0.5},    {"mstd", 0, kUnlimited, false, 0},
-                        {"mmax", 1, 100, true, 10}, {"inc", 0, 1, true, 0}};
+  Section sections[] = {{"m", 0, 100, 10, true},    {"n", 1, 100, 2, true},
+                        {"p", 0, 1, 0.5, false},    {"mstd", 0, kUnlimited, 0, false},
+                        {"mmax", 1, 100, 10, true}, {"inc", 0, 1, 0, true}};
   for (const absl::string_view part : parts) {
     if (!part.empty() && part[0] == 't') {
       if (part != "tweights" && part != "t3a" && part != "t3aw") {
@@ -198,9 +198,9 @@ absl::StatusOr<Policy> ParseRandAugment(absl::Span<const absl::string_view> part
 }
 
 absl::StatusOr<Policy> ParseAugMix(absl::Span<const absl::string_view> parts) {
-  Section sections[] = {{"m", 0, 100, true, 3}, {"w", 1, 100, true, 3},
-                        {"d", 0, 100, true, 0}, {"a", 0.01, 100, false, 1},
-                        {"b", 0, 1, true, 0},   {"mstd", 0, 100, false, 0}};
+  Section sections[] = {{"m", 0, 100, 3, true}, {"w", 1, 100, 3, true},
+                        {"d", 0, 100, 0, true}, {"a", 0.01, 100, 1, false},
+                        {"b", 0, 1, 0, true},   {"mstd", 0, 100, 0, false}};
   VIT_RETURN_IF_ERROR(ReadSections(parts, absl::MakeSpan(sections)));
   const auto& [m, w, d, a, b, mstd] = sections;
   Policy policy;
@@ -218,7 +218,7 @@ absl::StatusOr<Policy> ParseAugMix(absl::Span<const absl::string_view> parts) {
 
 absl::StatusOr<Policy> ParseTimmAutoAugment(absl::string_view name,
                                             absl::Span<const absl::string_view> parts) {
-  Section sections[] = {{"mstd", 0, 100, false, 0}};
+  Section sections[] = {{"mstd", 0, 100, 0, false}};
   VIT_RETURN_IF_ERROR(ReadSections(parts, absl::MakeSpan(sections)));
   Policy policy;
   policy.kind = Policy::Kind::kSubPolicies;

@@ -19,6 +19,8 @@ constexpr double kDefaultRatioMin = 0.75;
 constexpr double kDefaultRatioMax = 4.0 / 3;
 constexpr double kDefaultCropPct = 0.875;
 constexpr double kDefaultSamplerPower = 1;
+constexpr double kDefaultErasedMin = 0.02;
+constexpr double kDefaultErasedMax = 1.0 / 3;
 
 absl::Status Out(absl::string_view field, double value, absl::string_view expected) {
   return absl::InvalidArgumentError(
@@ -55,6 +57,21 @@ absl::Status ValidateTrain(const TrainTransform& train) {
   }
   VIT_RETURN_IF_ERROR(CheckRange("train.horizontal_flip", train.horizontal_flip(), 0, 1));
   return ValidateAugmentation(train);
+}
+
+absl::Status ValidateErasing(const vit::v1::RandomErasing& erasing) {
+  VIT_RETURN_IF_ERROR(CheckRange("train.random_erasing.probability", erasing.probability(), 0, 1));
+  const double area_min = erasing.has_area_min() ? erasing.area_min() : kDefaultErasedMin;
+  const double area_max = erasing.has_area_max() ? erasing.area_max() : kDefaultErasedMax;
+  if (!(area_min > 0 && area_min <= area_max && area_max < 1)) {
+    return Out("train.random_erasing.area_min", area_min,
+               absl::StrCat("above 0, at most area_max (", area_max, "), which is below 1"));
+  }
+  if (erasing.has_ratio_min()) {
+    VIT_RETURN_IF_ERROR(CheckPart("train.random_erasing.ratio_min", erasing.ratio_min(), 1));
+  }
+  if (!erasing.has_max_count()) return absl::OkStatus();
+  return CheckRange("train.random_erasing.max_count", erasing.max_count(), 1, 1000);
 }
 
 absl::Status ValidateNormalization(const DataConfig& config) {
@@ -95,6 +112,7 @@ absl::Status ValidateSelection(const DataConfig& config) {
     }
   }
   VIT_RETURN_IF_ERROR(ValidateFolds(config));
+  if (config.has_repeats()) VIT_RETURN_IF_ERROR(CheckRange("repeats", config.repeats(), 1, 1000));
   if (!config.has_sampler_power()) return absl::OkStatus();
   VIT_RETURN_IF_ERROR(CheckRange("sampler_power", config.sampler_power(), 0, 2));
   if (config.sampler_power() != kDefaultSamplerPower &&
@@ -115,6 +133,7 @@ absl::Status ValidateDataConfig(const DataConfig& config) {
     return Out("validation_fraction", config.validation_fraction(), "between 0 and 1");
   }
   VIT_RETURN_IF_ERROR(ValidateTrain(config.train()));
+  VIT_RETURN_IF_ERROR(ValidateErasing(config.train().random_erasing()));
   if (config.eval().has_crop_pct()) {
     VIT_RETURN_IF_ERROR(CheckPart("eval.crop_pct", config.eval().crop_pct(), 1));
   }
@@ -165,6 +184,13 @@ void FillDataConfigDefaults(const DataSet& data, int image_size, int default_loa
   VIT_DEFAULT(train, ratio_min, kDefaultRatioMin);
   VIT_DEFAULT(train, ratio_max, kDefaultRatioMax);
   VIT_DEFAULT(train, horizontal_flip, 0.5);
+  vit::v1::RandomErasing* erasing = train->mutable_random_erasing();
+  VIT_DEFAULT(erasing, probability, 0);
+  VIT_DEFAULT(erasing, fill, vit::v1::ERASING_FILL_NOISE);
+  VIT_DEFAULT(erasing, area_min, kDefaultErasedMin);
+  VIT_DEFAULT(erasing, area_max, kDefaultErasedMax);
+  VIT_DEFAULT(erasing, ratio_min, 0.3);
+  VIT_DEFAULT(erasing, max_count, 1);
   vit::v1::EvalTransform* eval = config->mutable_eval();
   VIT_DEFAULT(eval, image_size, image_size);
   VIT_DEFAULT(eval, crop_pct, data.native_size() == eval->image_size() ? 1 : kDefaultCropPct);
@@ -188,6 +214,7 @@ void FillDataConfigDefaults(const DataSet& data, int image_size, int default_loa
       config->folds() > 0 ? vit::v1::VALIDATION_SPLIT_HELD_OUT : vit::v1::VALIDATION_SPLIT_OWN);
   VIT_DEFAULT(config, sampler, vit::v1::SAMPLER_UNIFORM);
   VIT_DEFAULT(config, sampler_power, kDefaultSamplerPower);
+  VIT_DEFAULT(config, repeats, 1);
   v1::ShapesConfig* shapes = config->mutable_shapes();
   VIT_DEFAULT(shapes, train_size, kDefaultShapesTrainSize);
   VIT_DEFAULT(shapes, val_size, kDefaultShapesValSize);

@@ -8,7 +8,7 @@
 namespace vit {
 
 SampleOrder::SampleOrder(const DataSet& data, const vit::v1::DataConfig& config)
-    : size_(data.size(DataSplit::kTrain)) {
+    : size_(data.size(DataSplit::kTrain)), repeats_(std::max(config.repeats(), 1)) {
   if (config.sampler() != vit::v1::SAMPLER_CLASS_BALANCED) return;
   members_.resize(data.class_names().size());
   for (int64_t i = 0; i < size_; ++i) members_[data.label(DataSplit::kTrain, i)].push_back(i);
@@ -23,7 +23,17 @@ SampleOrder::SampleOrder(const DataSet& data, const vit::v1::DataConfig& config)
 }
 
 std::vector<SampleDraw> SampleOrder::Epoch(uint64_t seed, int64_t epoch) const {
-  if (!members_.empty()) return Balanced(seed, epoch);
+  std::vector<SampleDraw> order = members_.empty() ? Uniform(seed, epoch) : Balanced(seed, epoch);
+  if (repeats_ == 1) return order;
+  // From the back, where each draw comes from a place at or before its own.
+  for (int64_t place = size_ - 1; place >= 0; --place) {
+    const SampleDraw draw = order[place / repeats_];
+    order[place] = {draw.index, draw.copy * repeats_ + place % repeats_};
+  }
+  return order;
+}
+
+std::vector<SampleDraw> SampleOrder::Uniform(uint64_t seed, int64_t epoch) const {
   std::vector<SampleDraw> order;
   order.reserve(size_);
   for (const int64_t index : ShuffledIndices(seed, epoch, size_)) order.push_back({index, 0});

@@ -32,7 +32,10 @@ class SampleOrder {
  private:
   std::vector<SampleDraw> Balanced(uint64_t seed, int64_t epoch) const;
 
+  std::vector<SampleDraw> Uniform(uint64_t seed, int64_t epoch) const;
+
   const int64_t size_;
+  const int64_t repeats_;
   // With SAMPLER_CLASS_BALANCED: the samples of each class that has any, and the probability that a
   // draw is of this class or one before it.
   std::vector<std::vector<int64_t>> members_;

@@ -201,9 +201,14 @@ at::Tensor VisionTransformerImpl::forward(const at::Tensor& images) {
 }
 
 at::Tensor VisionTransformerImpl::ForwardHead(const at::Tensor& tokens) {
+  const auto [logits, distilled] = ForwardHeads(tokens);
+  return distilled.defined() ? (logits + distilled) / 2 : logits;
+}
+
+std::pair<at::Tensor, at::Tensor> VisionTransformerImpl::ForwardHeads(const at::Tensor& tokens) {
   const at::Tensor logits = head_->forward(BeforeHead(Pool(tokens)));
-  if (!head_dist_) return logits;
-  return (logits + head_dist_->forward(BeforeHead(tokens.select(1, 1)))) / 2;
+  if (!head_dist_) return {logits, {}};
+  return {logits, head_dist_->forward(BeforeHead(tokens.select(1, 1)))};
 }
 
 bool HasWeightDecay(const std::string& name, const at::Tensor& parameter) {

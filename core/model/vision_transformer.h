@@ -46,6 +46,10 @@ class VisionTransformerImpl : public torch::nn::Module {
   // The logits of ForwardFeatures' tokens: [B, K].
   at::Tensor ForwardHead(const at::Tensor& tokens);
 
+  // Each head's by itself: the class head's, and the distillation head's, undefined where there is
+  // none. Their mean is ForwardHead's.
+  std::pair<at::Tensor, at::Tensor> ForwardHeads(const at::Tensor& tokens);
+
   // What the head is applied to, of ForwardFeatures' tokens: [B, D], with GLOBAL_POOL_FLATTEN
   // [B, D * patches].
   at::Tensor Pool(const at::Tensor& tokens);

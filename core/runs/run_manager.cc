@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/compute_budget.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/data/dataset.h"
@@ -21,7 +22,9 @@
 #include "core/runs/run_store.h"
 #include "core/runs/run_worker.h"
 #include "core/runs/subscriptions.h"
+#include "core/train/distillation_config.h"
 #include "core/train/initial_weights.h"
+#include "core/train/preview.h"
 #include "proto/time.h"
 
 namespace vit {
@@ -34,6 +37,7 @@ constexpr int kDefaultPageSize = 100;
 constexpr int kMaxPageSize = 1000;
 constexpr size_t kMaxRequestIdBytes = 200;
 constexpr absl::string_view kRunPrefix = "run:";
+constexpr int kPreviewCount = 32, kPreviewColumns = 8, kMaxPreviewCount = 1024;
 
 vit::v1::StartTrainingResponse MakeStartResponse(const RunRecord& record) {
   vit::v1::StartTrainingResponse response;
@@ -110,7 +114,11 @@ class RunManagerImpl : public RunManager {
           ledger_.CheckRoom());  // asked again when it counts; this saves the work below
     }
     vit::v1::TrainingSpec spec = request.spec();
-    VIT_RETURN_IF_ERROR(PinInit(&spec));
+    if (spec.has_init()) VIT_RETURN_IF_ERROR(PinRun("init", spec.mutable_init()));
+    if (spec.distillation().has_teacher()) {
+      VIT_RETURN_IF_ERROR(
+          PinRun("distillation.teacher", spec.mutable_distillation()->mutable_teacher()));
+    }
     VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved,
                          options_.resolve(request.preset(), spec, options_.environment));
     RunRecord record = MakeRecord(request, resolved);
@@ -123,7 +131,8 @@ class RunManagerImpl : public RunManager {
         [this](const RunRecord& run) -> absl::Status {
           const std::filesystem::path directory = Directory(run.run.id());
           VIT_RETURN_IF_ERROR(WriteSpecFile(directory, run.spec));
-          return KeepInitialWeights(run.spec, options_.environment, directory);
+          VIT_RETURN_IF_ERROR(KeepInitialWeights(run.spec, options_.environment, directory));
+          return KeepTeacher(run.spec, options_.environment, directory);
         },
         [this](const RunRecord& run) { RemoveTree(Directory(run.run.id())).IgnoreError(); },
         options_.clock->Now(), &created);
@@ -257,6 +266,63 @@ class RunManagerImpl : public RunManager {
     return response;
   }
 
+  absl::StatusOr<vit::v1::PreviewDataResponse> Preview(
+      const vit::v1::PreviewDataRequest& request) override {
+    vit::v1::TrainingSpec spec = request.spec();
+    spec.set_init("");  // weights show in no picture
+    spec.clear_distillation();
+    VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved,
+                         options_.resolve(request.preset(), spec, options_.environment));
+    const int batch_size = resolved.spec.batch_size();
+    const int count = request.count() == 0 ? std::min(kPreviewCount, batch_size) : request.count();
+    const int columns = request.columns() == 0 ? kPreviewColumns : request.columns();
+    if (count < 1 || count > std::min(kMaxPreviewCount, batch_size)) {
+      return absl::InvalidArgumentError(absl::StrCat("count is ", count, "; expected 1 to ",
+                                                     std::min(kMaxPreviewCount, batch_size),
+                                                     ", of a batch_size of ", batch_size));
+    }
+    if (columns < 1 || columns > kMaxPreviewCount) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("columns is ", columns, "; expected 1 to ", kMaxPreviewCount));
+    }
+    if (request.step() < 0 || request.step() >= resolved.total_steps) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "step is ", request.step(), "; the run has steps 0 to ", resolved.total_steps - 1));
+    }
+    absl::StatusOr<std::string> png = absl::InternalError("never ran");
+    ComputeBudget::StartThread("preview", /*intra_op_threads=*/1, [&] {
+      png = PreviewTraining(resolved, request.step(), count, columns);
+    }).join();
+    VIT_RETURN_IF_ERROR(png.status());
+    vit::v1::PreviewDataResponse response;
+    response.set_png(*std::move(png));
+    return response;
+  }
+
+  absl::StatusOr<vit::v1::GetEvaluationResponse> GetEvaluation(
+      const vit::v1::GetEvaluationRequest& request) override {
+    VIT_ASSIGN_OR_RETURN(RunRecord record, Lookup(request.run()));
+    const int64_t step = request.step() > 0 ? request.step() : record.run.best_checkpoint().step();
+    const std::string id = record.run.id();
+    absl::StatusOr<vit::v1::Evaluation> evaluation =
+        step > 0 ? ReadEvaluation(CheckpointPath(Directory(id), step)) : absl::NotFoundError("");
+    if (absl::IsNotFound(evaluation.status())) {
+      std::string kept;
+      for (const vit::v1::CheckpointInfo& checkpoint : record.checkpoints) {
+        if (checkpoint.has_accuracy()) absl::StrAppend(&kept, " ", checkpoint.step());
+      }
+      return absl::NotFoundError(absl::StrCat(
+          "run ", id, " keeps no evaluation", step > 0 ? absl::StrCat(" of step ", step) : "",
+          kept.empty() ? "; none of its checkpoints has been evaluated yet"
+                       : absl::StrCat("; there are those of its checkpoints:", kept)));
+    }
+    VIT_RETURN_IF_ERROR(evaluation.status());
+    vit::v1::GetEvaluationResponse response;
+    *response.mutable_run() = std::move(record.run);
+    *response.mutable_evaluation() = *std::move(evaluation);
+    return response;
+  }
+
   absl::StatusOr<std::shared_ptr<void>> Subscribe(const std::string& query,
                                                   std::function<void()> on_change) override {
     VIT_ASSIGN_OR_RETURN(const std::string id, ledger_.Find(query));
@@ -311,13 +377,13 @@ class RunManagerImpl : public RunManager {
 
   // "run:name" becomes "run:id", so that the effective specification means the same for ever; what
   // follows an "@" stays.
-  absl::Status PinInit(vit::v1::TrainingSpec* spec) const {
-    if (!absl::StartsWith(spec->init(), kRunPrefix)) return absl::OkStatus();
-    const std::string run = spec->init().substr(kRunPrefix.size());
+  absl::Status PinRun(absl::string_view field, std::string* reference) const {
+    if (!absl::StartsWith(*reference, kRunPrefix)) return absl::OkStatus();
+    const std::string run = reference->substr(kRunPrefix.size());
     const size_t at = std::min(run.find('@'), run.size());
     const absl::StatusOr<std::string> id = ledger_.Find(run.substr(0, at));
-    if (!id.ok()) return Annotate(id.status(), absl::StrCat("init '", spec->init(), "'"));
-    spec->set_init(absl::StrCat(kRunPrefix, *id, run.substr(at)));
+    if (!id.ok()) return Annotate(id.status(), absl::StrCat(field, " '", *reference, "'"));
+    *reference = absl::StrCat(kRunPrefix, *id, run.substr(at));
     return absl::OkStatus();
   }
 
@@ -342,8 +408,9 @@ class RunManagerImpl : public RunManager {
   // What would otherwise fail only when the run's turn comes. Reads the data's listing.
   absl::Status CheckDataUnchanged(const RunRecord& record, vit::v1::TrainingSpec spec) const {
     if (!NeedsInit(record, Directory(record.run.id()))) spec.clear_init();
-    VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved,
-                         options_.resolve("", spec, options_.environment));
+    TrainingEnvironment environment = options_.environment;
+    environment.run_directory = Directory(record.run.id());
+    VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved, options_.resolve("", spec, environment));
     if (record.checkpoints.empty() || record.data_fingerprint.empty() || resolved.data == nullptr ||
         resolved.data->fingerprint() == record.data_fingerprint) {
       return absl::OkStatus();

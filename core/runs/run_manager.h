@@ -108,6 +108,11 @@ class RunManager {
   virtual absl::Status Delete(const std::string& run) = 0;
   virtual absl::StatusOr<vit::v1::GetHistoryResponse> GetHistory(
       const vit::v1::GetHistoryRequest& request) = 0;
+  // Reads and draws pictures, on a thread of its own. Statuses as Start's.
+  virtual absl::StatusOr<vit::v1::PreviewDataResponse> Preview(
+      const vit::v1::PreviewDataRequest& request) = 0;
+  virtual absl::StatusOr<vit::v1::GetEvaluationResponse> GetEvaluation(
+      const vit::v1::GetEvaluationRequest& request) = 0;
 
   // Follows a run: `on_change` is called, with no lock held and from any thread, whenever something
   // about it changed (the caller then asks again), until the returned handle goes; destroying the

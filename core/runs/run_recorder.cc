@@ -15,6 +15,11 @@ using vit::v1::Run;
 
 namespace {
 
+// The run itself goes on; its history is in the database.
+std::string NoEvents(const absl::Status& why) {
+  return absl::StrCat("TensorBoard's events are not written: ", why.message());
+}
+
 void SetTimeLeft(std::optional<absl::Duration> left, Run* run) {
   run->clear_time_left();
   if (left.has_value()) *run->mutable_time_left() = ToProto(*left);
@@ -65,6 +70,13 @@ void RunRecorder::OnMetrics(const MetricPoint& point) {
   // An error is not lost: the points stay in the buffer, and the next checkpoint fails if they
   // still cannot be written.
   parts_.dispatcher->Post([history = parts_.history] { history->Flush().IgnoreError(); });
+  if (tensorboard_ != nullptr) {
+    parts_.dispatcher->Post([log = tensorboard_, ledger = parts_.ledger, run = run_, point] {
+      const absl::Status added = log->Add(point);
+      if (added.ok()) return;
+      ledger->Touch(run, [&](RunRecord* record) { record->run.set_message(NoEvents(added)); });
+    });
+  }
   parts_.ledger->Touch(
       run_,
       [&](RunRecord* record) {
@@ -128,6 +140,12 @@ void RunRecorder::OnStart(int64_t step, const std::string& note) {
   if (const absl::Status dropped = parts_.history->DropAfter(run_, step); !dropped.ok()) {
     absl::StrAppend(&message, message.empty() ? "" : "; ", "history after step ", step,
                     " could not be dropped: ", dropped.message());
+  }
+  auto tensorboard = TensorBoardLog::Start(directory_, step, parts_.clock->Now());
+  if (tensorboard.ok()) {
+    tensorboard_ = *std::move(tensorboard);
+  } else {
+    absl::StrAppend(&message, message.empty() ? "" : "; ", NoEvents(tensorboard.status()));
   }
   {
     MutexLock lock(&mu_);

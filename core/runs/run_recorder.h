@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -15,14 +16,15 @@
 #include "core/runs/progress_meter.h"
 #include "core/runs/run_ledger.h"
 #include "core/runs/run_store.h"
+#include "core/runs/tensorboard_log.h"
 #include "core/train/trainer.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
 
-// Publishes progress to the ledger, history and checkpoints to the database, and everything to the
-// listener. What the training thread calls while it trains takes short locks and never waits for
-// the disk.
+// Publishes progress to the ledger, history and checkpoints to the database, history to
+// TensorBoard's files too, and everything to the listener. What the training thread calls while it
+// trains takes short locks and never waits for the disk.
 class RunRecorder : public TrainObserver {
  public:
   struct Parts {
@@ -58,6 +60,8 @@ class RunRecorder : public TrainObserver {
   // Of the training thread alone.
   ProgressMeter meter_;
   std::string phase_;
+  // Its tasks on the dispatcher hold it too. Null before OnStart, or where no file could be made.
+  std::shared_ptr<TensorBoardLog> tensorboard_;
 
   Mutex mu_;
   // How the run was resumed, which its message says while nothing is more urgent.

@@ -67,6 +67,16 @@ CREATE TABLE checkpoints (
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO counters VALUES ('history_syncs', 0);
 )sql",
+    // What an evaluation tells besides loss and accuracy; NULL in the points of training.
+    R"sql(
+ALTER TABLE metrics ADD COLUMN top_k_accuracy REAL;
+ALTER TABLE metrics ADD COLUMN precision REAL;
+ALTER TABLE metrics ADD COLUMN recall REAL;
+ALTER TABLE metrics ADD COLUMN f1 REAL;
+ALTER TABLE metrics ADD COLUMN precision_weighted REAL;
+ALTER TABLE metrics ADD COLUMN f1_weighted REAL;
+ALTER TABLE metrics ADD COLUMN calibration_error REAL;
+)sql",
 };
 constexpr int kVersion = std::size(kMigrations);
 

@@ -29,8 +29,9 @@ namespace {
 #define VIT_RUN_PARAMETERS                                                                      \
   "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, " \
   "?21, ?22, ?23, ?24, ?25, ?26"
-#define VIT_POINT_COLUMNS \
-  "split, step, epoch, loss, accuracy, learning_rate, grad_norm, images_per_second, time"
+#define VIT_POINT_COLUMNS                                                                   \
+  "split, step, epoch, loss, accuracy, learning_rate, grad_norm, images_per_second, time, " \
+  "top_k_accuracy, precision, recall, f1, precision_weighted, f1_weighted, calibration_error"
 
 int64_t ToNanos(const google::protobuf::Timestamp& timestamp) {
   return absl::ToUnixNanos(FromProto(timestamp));
@@ -113,6 +114,15 @@ MetricPoint ReadPoint(const SqliteStatement& row) {
   point.set_grad_norm(Metric(row, 6));
   point.set_images_per_second(Metric(row, 7));
   *point.mutable_time() = FromNanos(row.Int(8));
+  if (row.IsNull(9)) return point;
+  vit::v1::EvaluationMetrics* evaluation = point.mutable_evaluation();
+  evaluation->set_top_k_accuracy(Metric(row, 9));
+  evaluation->set_precision(Metric(row, 10));
+  evaluation->set_recall(Metric(row, 11));
+  evaluation->set_f1(Metric(row, 12));
+  evaluation->set_precision_weighted(Metric(row, 13));
+  evaluation->set_f1_weighted(Metric(row, 14));
+  evaluation->set_calibration_error(Metric(row, 15));
   return point;
 }
 
@@ -133,7 +143,7 @@ absl::StatusOr<RunStore::Writer> RunStore::OpenWriter(const std::string& path) {
                        db.Prepare("DELETE FROM runs WHERE id = ?", "delete a run"));
   VIT_ASSIGN_OR_RETURN(auto insert_point,
                        db.Prepare("INSERT OR REPLACE INTO metrics (run, " VIT_POINT_COLUMNS
-                                  ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                  ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                                   "store the metric history"));
   VIT_ASSIGN_OR_RETURN(auto drop_points,
                        db.Prepare("DELETE FROM metrics WHERE run = ?1 AND split = ?2 AND step > ?3",
@@ -315,10 +325,17 @@ absl::Status RunStore::AppendHistory(absl::Span<const HistoryEntry> entries) {
                          SqliteTransaction::Begin(&writer_.db, kPurpose));
     for (const HistoryEntry& entry : entries) {
       const MetricPoint& point = entry.point;
+      const auto evaluated = [&](double (vit::v1::EvaluationMetrics::*metric)() const) {
+        return point.has_evaluation() ? std::optional((point.evaluation().*metric)())
+                                      : std::nullopt;
+      };
+      using E = vit::v1::EvaluationMetrics;
       VIT_RETURN_IF_ERROR(writer_.insert_point.Run(
           entry.run, static_cast<int>(point.split()), point.step(), point.epoch(), point.loss(),
           point.accuracy(), point.learning_rate(), point.grad_norm(), point.images_per_second(),
-          ToNanos(point.time())));
+          ToNanos(point.time()), evaluated(&E::top_k_accuracy), evaluated(&E::precision),
+          evaluated(&E::recall), evaluated(&E::f1), evaluated(&E::precision_weighted),
+          evaluated(&E::f1_weighted), evaluated(&E::calibration_error)));
     }
     return transaction.Commit();
   }();

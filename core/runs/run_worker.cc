@@ -119,7 +119,9 @@ absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::sto
   vit::v1::TrainingSpec spec = record->spec;
   const bool needs_init = NeedsInit(*record, RunDirectory(options.state_dir, run));
   if (!needs_init) spec.clear_init();
-  VIT_ASSIGN_OR_RETURN(ResolvedSpec resolved, options.resolve("", spec, options.environment));
+  TrainingEnvironment environment = options.environment;
+  environment.run_directory = RunDirectory(options.state_dir, run);
+  VIT_ASSIGN_OR_RETURN(ResolvedSpec resolved, options.resolve("", spec, environment));
   if (!needs_init && record->spec.has_init()) resolved.spec.set_init(record->spec.init());
   if (options.loader_threads > 0) {
     resolved.spec.mutable_data()->set_loader_threads(options.loader_threads);
@@ -142,7 +144,7 @@ absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::sto
     }
   });
   TrainerOptions trainer;
-  trainer.environment = options.environment;
+  trainer.environment = std::move(environment);
   trainer.directory = RunDirectory(options.state_dir, run);
   trainer.clock = options.clock;
   trainer.is_served = [this, run](int64_t step) {
@@ -170,6 +172,12 @@ void RunWorker::Finish(const std::string& run, const absl::StatusOr<TrainOutcome
                                     : vit::v1::RUN_STATE_INTERRUPTED);
                 } else if (outcome.ok()) {
                   run.set_state(vit::v1::RUN_STATE_SUCCEEDED);
+                  if (*outcome == TrainOutcome::kStoppedEarly) {
+                    run.set_message(absl::StrCat("stopped early at step ", run.step(), " of ",
+                                                 run.total_steps(), ": ",
+                                                 record->spec.early_stopping().patience(),
+                                                 " evaluations in a row brought no improvement"));
+                  }
                 } else {
                   run.set_state(vit::v1::RUN_STATE_FAILED);
                   run.set_message(std::string(outcome.status().message()));

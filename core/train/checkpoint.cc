@@ -16,6 +16,7 @@
 #include "core/base/status.h"
 #include "core/train/trainer.h"
 #include "core/weights/checksums.h"
+#include "core/weights/message_json.h"
 #include "core/weights/safetensors.h"
 #include "proto/spec_text.h"
 #include "proto/time.h"
@@ -28,6 +29,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr int kStateVersion = 1;
 constexpr int64_t kMaxStateBytes = 1 << 20;
+constexpr int64_t kMaxEvaluationBytes = 64 << 20;
+constexpr char kEvaluationFile[] = "evaluation.json";
 const std::vector<std::string> kFiles = {"config.json",       "labels.txt",
                                          "model.safetensors", "optimizer.safetensors",
                                          "spec.textproto",    "state.json"};
@@ -49,6 +52,11 @@ Json StateToJson(const TrainState& state) {
   if (state.best_step) {
     json["best"] = {
         {"step", *state.best_step}, {"accuracy", state.best_accuracy}, {"loss", state.best_loss}};
+    if (state.best_value) json["best"]["value"] = *state.best_value;
+  }
+  if (state.improved_value) {
+    json["early_stopping"] = {{"improved_value", *state.improved_value},
+                              {"evaluations_since", state.evaluations_since_improved}};
   }
   return json;
 }
@@ -74,6 +82,12 @@ TrainState StateFromJson(const Json& json) {
     state.best_step = json["best"].at("step").get<int64_t>();
     state.best_accuracy = json["best"].at("accuracy").get<double>();
     state.best_loss = json["best"].at("loss").get<double>();
+    if (json["best"].contains("value")) state.best_value = json["best"]["value"].get<double>();
+  }
+  if (json.contains("early_stopping")) {
+    const Json& stopping = json["early_stopping"];
+    state.improved_value = stopping.at("improved_value").get<double>();
+    state.evaluations_since_improved = stopping.at("evaluations_since").get<int>();
   }
   return state;
 }
@@ -115,13 +129,33 @@ absl::Status WriteCheckpoint(const fs::path& run_directory, const Checkpoint& ch
             WriteFile(directory / "spec.textproto", MessageToText(checkpoint.spec)));
         VIT_RETURN_IF_ERROR(
             WriteFile(directory / "state.json", StateToJson(checkpoint.state).dump(2) + "\n"));
-        VIT_RETURN_IF_ERROR(WriteChecksums(directory, kFiles));
+        std::vector<std::string> files = kFiles;
+        if (checkpoint.evaluation.has_value()) {
+          files.push_back(kEvaluationFile);
+          VIT_RETURN_IF_ERROR(
+              WriteFile(directory / kEvaluationFile,
+                        MessageToJson(*checkpoint.evaluation, /*indented=*/false) + "\n"));
+        }
+        VIT_RETURN_IF_ERROR(WriteChecksums(directory, files));
         return before_rename();
       });
 }
 
 absl::Status VerifyCheckpoint(const fs::path& directory) {
   return VerifyChecksums(directory, kFiles);
+}
+
+absl::StatusOr<vit::v1::Evaluation> ReadEvaluation(const fs::path& checkpoint) {
+  const fs::path path = checkpoint / kEvaluationFile;
+  std::error_code code;
+  if (!fs::exists(path, code)) {
+    return absl::NotFoundError(absl::StrCat(checkpoint.string(), " holds no evaluation"));
+  }
+  VIT_RETURN_IF_ERROR(VerifyChecksums(checkpoint, {kEvaluationFile}));
+  VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxEvaluationBytes));
+  vit::v1::Evaluation evaluation;
+  VIT_RETURN_IF_ERROR(Annotate(MessageFromJson(text, &evaluation), path.string()));
+  return evaluation;
 }
 
 absl::Status SetAsideCheckpoint(const fs::path& directory) {

@@ -1,8 +1,9 @@
 // Checkpoints on disk. Only for the rooms that compute.
 //
 // <run>/checkpoints/step-000001000/ is a model directory (model.safetensors, config.json,
-// labels.txt) with optimizer.safetensors, state.json, spec.textproto and SHA256SUMS (as sha256sum
-// -c reads it). It is written aside, fsynced and renamed, so a folder of that name is whole.
+// labels.txt) with optimizer.safetensors, state.json, spec.textproto, evaluation.json where its
+// step was evaluated, and SHA256SUMS (as sha256sum -c reads it). It is written aside, fsynced and
+// renamed, so a folder of that name is whole.
 #ifndef VIT_CORE_TRAIN_CHECKPOINT_H_
 #define VIT_CORE_TRAIN_CHECKPOINT_H_
 
@@ -30,6 +31,11 @@ struct TrainState {
   // The best step so far and its results.
   std::optional<int64_t> best_step;
   double best_accuracy = 0, best_loss = 0;
+  // What evaluation.best says of it; older checkpoints know accuracy and loss only.
+  std::optional<double> best_value;
+  // Early stopping: the value that counts as the last improvement, and the evaluations since.
+  std::optional<double> improved_value;
+  int evaluations_since_improved = 0;
   // Whether this step is due to be evaluated but was not yet.
   bool evaluation_due = false;
   // Sums since the last point of the history.
@@ -46,6 +52,7 @@ struct Checkpoint {
   NamedTensors weights, optimizer;  // snapshots on the host
   ModelDescription description;
   vit::v1::TrainingSpec spec;
+  std::optional<vit::v1::Evaluation> evaluation;  // of its step, if that was evaluated
 };
 
 // Writes it whole or not at all, under CheckpointPath. `before_rename` runs when all is written;

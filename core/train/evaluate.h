@@ -9,17 +9,13 @@
 #include "core/data/loader.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
+#include "core/train/classification_metrics.h"
 
 namespace vit {
 
-struct EvaluationResult {
-  double loss = 0;      // mean cross entropy, without label smoothing
-  double accuracy = 0;  // 0..1
-  int64_t samples = 0;
-};
-
 struct EvaluationOptions {
   int batch_size = 128;
+  int top_k = 1;
   int loader_threads = 1;
   bool bfloat16 = false;
   std::function<void(double progress)> on_progress = [](double) {};
@@ -27,9 +23,10 @@ struct EvaluationOptions {
 
 // Evaluates `model`, which is in evaluation mode meanwhile and in training mode afterwards.
 // CANCELLED once `stop` is requested; INVALID_ARGUMENT where no picture can be read.
-absl::StatusOr<EvaluationResult> Evaluate(VisionTransformerImpl& model, SampleReader* reader,
-                                          const Normalizer& normalize,
-                                          const EvaluationOptions& options, std::stop_token stop);
+absl::StatusOr<ClassificationMetrics> Evaluate(VisionTransformerImpl& model, SampleReader* reader,
+                                               const Normalizer& normalize,
+                                               const EvaluationOptions& options,
+                                               std::stop_token stop);
 
 }  // namespace vit
 

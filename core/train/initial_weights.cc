@@ -1,17 +1,10 @@
 #include "core/train/initial_weights.h"
 
-#include <utility>
-
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
-#include "absl/strings/strip.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/model/vision_transformer.h"
-#include "core/train/trainer.h"
-#include "core/weights/checksums.h"
+#include "core/train/weight_reference.h"
 #include "core/weights/import_model.h"
 #include "core/weights/load_weights.h"
 
@@ -20,40 +13,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The weights that `spec.init` names: an absolute path under the data roots, run:ID@STEP or
-// model:NAME@VERSION.
+// The weights that `spec.init` (effective) names.
 absl::StatusOr<fs::path> InitPath(const vit::v1::TrainingSpec& spec,
                                   const TrainingEnvironment& environment) {
-  absl::string_view init = spec.init();
-  if (absl::ConsumePrefix(&init, "model:")) {
-    VIT_ASSIGN_OR_RETURN(const InitialModel model,
-                         FindInitialModel(std::string(init), environment));
-    VIT_RETURN_IF_ERROR(VerifyChecksums(model.directory, {"model.safetensors"}));
-    return model.directory / "model.safetensors";
+  if (IsWeightReference(spec.init())) {
+    VIT_ASSIGN_OR_RETURN(const fs::path directory,
+                         ReferencedDirectory("init", spec.init(), environment));
+    return directory / "model.safetensors";
   }
-  if (!absl::ConsumePrefix(&init, "run:")) {
-    absl::StatusOr<fs::path> path = ResolveUnderRoots(init, environment.data_roots);
-    if (!path.ok()) return Annotate(path.status(), "init");
-    return path;
-  }
-  const std::pair<std::string, std::string> parts = absl::StrSplit(init, absl::MaxSplits('@', 1));
-  int64_t step;
-  if (!absl::SimpleAtoi(parts.second, &step)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("init '", spec.init(), "': '", parts.second, "' is not a step"));
-  }
-  if (!environment.find_checkpoint)
-    return absl::InvalidArgumentError("init: there are no runs to start from here");
-  absl::StatusOr<std::string> served = environment.find_checkpoint(parts.first);
-  if (!served.ok()) return NoCheckpoint(served.status(), spec.init());
-  const fs::path path =
-      CheckpointPath(fs::path(*served).parent_path().parent_path(), step) / "model.safetensors";
-  if (!fs::exists(path)) {
-    return absl::NotFoundError(absl::StrCat("init ", spec.init(),
-                                            ": the run has no checkpoint of step ", step,
-                                            " any more; run:", parts.first, " is its best one"));
-  }
-  VIT_RETURN_IF_ERROR(VerifyChecksums(path.parent_path(), {"model.safetensors"}));
+  absl::StatusOr<fs::path> path = ResolveUnderRoots(spec.init(), environment.data_roots);
+  if (!path.ok()) return Annotate(path.status(), "init");
   return path;
 }
 
@@ -73,30 +42,6 @@ absl::StatusOr<TimmWeights> ReadInitialWeights(const fs::path& path,
 
 }  // namespace
 
-absl::StatusOr<InitialModel> FindInitialModel(const std::string& reference,
-                                              const TrainingEnvironment& environment) {
-  if (!environment.find_model)
-    return absl::InvalidArgumentError("init: there are no models to start from here");
-  absl::StatusOr<InitialModel> model = environment.find_model(reference);
-  if (!model.ok()) return Annotate(model.status(), absl::StrCat("init model:", reference));
-  return model;
-}
-
-absl::Status NoCheckpoint(const absl::Status& why, absl::string_view init) {
-  const absl::Status named = Annotate(why, absl::StrCat("init ", init));
-  return absl::IsUnavailable(why) ? absl::FailedPreconditionError(named.message()) : named;
-}
-
-absl::StatusOr<int64_t> CheckpointStep(const fs::path& directory) {
-  const std::string name = directory.filename().string();
-  int64_t step;
-  if (!absl::StartsWith(name, "step-") || !absl::SimpleAtoi(name.substr(5), &step)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(directory.string(), " is not a checkpoint folder"));
-  }
-  return step;
-}
-
 absl::Status CheckInitialWeights(const vit::v1::TrainingSpec& spec,
                                  const TrainingEnvironment& environment) {
   return CatchExceptions("init", [&]() -> absl::Status {
@@ -115,8 +60,7 @@ fs::path KeptInitialWeights(const fs::path& run_directory) {
 absl::Status KeepInitialWeights(const vit::v1::TrainingSpec& spec,
                                 const TrainingEnvironment& environment,
                                 const fs::path& run_directory) {
-  if (!absl::StartsWith(spec.init(), "run:") && !absl::StartsWith(spec.init(), "model:"))
-    return absl::OkStatus();
+  if (!IsWeightReference(spec.init())) return absl::OkStatus();
   VIT_ASSIGN_OR_RETURN(const fs::path path, InitPath(spec, environment));
   std::error_code code;
   fs::create_hard_link(path, KeptInitialWeights(run_directory), code);

@@ -15,17 +15,6 @@ namespace vit {
 
 class VisionTransformerImpl;
 
-// The step of a checkpoint folder, step-000001000. INVALID_ARGUMENT for another name.
-absl::StatusOr<int64_t> CheckpointStep(const std::filesystem::path& directory);
-
-// What TrainingEnvironment::find_checkpoint answered where it found none, for `init`. UNAVAILABLE,
-// which asks a caller to try again, becomes FAILED_PRECONDITION.
-absl::Status NoCheckpoint(const absl::Status& why, absl::string_view init);
-
-// What the repository has under `reference`, NAME or NAME@VERSION.
-absl::StatusOr<InitialModel> FindInitialModel(const std::string& reference,
-                                              const TrainingEnvironment& environment);
-
 // Whether the weights of `spec.init` (effective) exist, may be read and fit the model; statuses as
 // ResolveSpec's.
 absl::Status CheckInitialWeights(const vit::v1::TrainingSpec& spec,

@@ -26,9 +26,12 @@ int64_t EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const TrainedP
   // checkpoint takes of all but the gradients. Lion works out the signs of an update beside it all.
   const double state_copies = OptimizerStateCopies(spec.optimizer());
   const double signs = spec.optimizer().type() == vit::v1::OPTIMIZER_TYPE_LION ? 1 : 0;
-  const double parameter_bytes =
-      4.0 * (2 * static_cast<double>(ParameterCount(model)) +
-             static_cast<double>(trained.parameters) * (1 + 2 * state_copies + signs));
+  // Each average of the weights, with a snapshot of all of them and of what is averaged.
+  const int averages = (spec.averaging().ema_decay() > 0) + spec.averaging().has_swa_start_epoch();
+  const double average_copies = averages == 0 ? 0 : 2 * averages + 1;
+  const double parameter_bytes = 4.0 * (2 * static_cast<double>(ParameterCount(model)) +
+                                        static_cast<double>(trained.parameters) *
+                                            (1 + 2 * state_copies + signs + average_copies));
 
   // What one trained block keeps for its backward pass, for each token: two residual streams and
   // two normalised inputs, q, k, v and the heads' output (4 x dim), the MLP before and after GELU.

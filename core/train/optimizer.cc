@@ -301,19 +301,18 @@ std::unique_ptr<Optimizer> Optimizer::Create(const OptimizerConfig& config,
   }
 }
 
-absl::Status Optimizer::LoadState(const std::map<std::string, at::Tensor>& state) {
+absl::Status CopyState(const std::map<std::string, at::Tensor>& state, const NamedTensors& into) {
   torch::NoGradGuard no_grad;
-  const NamedTensors own = State();
-  for (const auto& [name, tensor] : own) {
+  for (const auto& [name, tensor] : into) {
     const auto found = state.find(name);
     if (found == state.end())
-      return absl::InvalidArgumentError(absl::StrCat("optimizer state '", name, "' is missing"));
+      return absl::InvalidArgumentError(absl::StrCat("training state '", name, "' is missing"));
     if (found->second.sizes() != tensor.sizes()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("optimizer state '", name, "' is of another shape"));
+          absl::StrCat("training state '", name, "' is of another shape"));
     }
   }
-  for (const auto& [name, tensor] : own) tensor.copy_(state.at(name));
+  for (const auto& [name, tensor] : into) tensor.copy_(state.at(name));
   return absl::OkStatus();
 }
 

@@ -19,6 +19,10 @@ namespace vit {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
+// Copies what `state` has under the names of `into` there. INVALID_ARGUMENT names a tensor that is
+// missing or of another shape; nothing is copied then.
+absl::Status CopyState(const std::map<std::string, at::Tensor>& state, const NamedTensors& into);
+
 // Parameters that share a learning rate multiplier and a weight decay, moved into one flat tensor
 // so that an update is one pass over memory. The module's parameters and their gradients become
 // views of it; every view starts at a multiple of 64 bytes.
@@ -61,8 +65,10 @@ class Optimizer {
   // The state by name: "exp_avg.<parameter>" and so on, views of the live state in a fixed order.
   virtual NamedTensors State() const = 0;
 
-  // Copies the state back. INVALID_ARGUMENT names a tensor that is missing or of another shape.
-  absl::Status LoadState(const std::map<std::string, at::Tensor>& state);
+  // Copies the state back, as CopyState does.
+  absl::Status LoadState(const std::map<std::string, at::Tensor>& state) {
+    return CopyState(state, State());
+  }
 };
 
 }  // namespace vit

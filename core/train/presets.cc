@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "core/model/model_config.h"
 #include "core/train/memory_estimate.h"
@@ -26,14 +26,25 @@ vit::v1::ModelConfig EffectiveModel(const vit::v1::Preset& preset) {
   return model;
 }
 
+// A preset begins with comments: the first describes it, "# init: ..." and "# data: ..." say what
+// it needs.
+void ReadComments(absl::string_view text, vit::v1::Preset* preset) {
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    if (!absl::ConsumePrefix(&line, "# ")) return;
+    if (absl::ConsumePrefix(&line, "init: ")) {
+      preset->set_needs_init(std::string(line));
+    } else if (absl::ConsumePrefix(&line, "data: ")) {
+      preset->set_needs_data(std::string(line));
+    } else {
+      preset->set_description(std::string(line));
+    }
+  }
+}
+
 vit::v1::Preset MakePreset(const std::string& name, const std::string& text) {
   vit::v1::Preset preset;
   preset.set_name(name);
-  // The first line is a comment that describes the preset.
-  const absl::string_view first_line = absl::StripLeadingAsciiWhitespace(
-      absl::string_view(text).substr(0, std::min(text.size(), text.find('\n'))));
-  preset.set_description(
-      std::string(absl::StripLeadingAsciiWhitespace(absl::StripPrefix(first_line, "#"))));
+  ReadComments(text, &preset);
   (void)ParseMessageText(text, preset.mutable_spec());  // a test parses every preset
   // The peak that its base_learning_rate means, for people to see; it makes way for another batch
   // size (see ClearReplacedOptimizer).

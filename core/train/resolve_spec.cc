@@ -16,13 +16,16 @@
 #include "core/data/data_config.h"
 #include "core/data/loader.h"
 #include "core/model/model_config.h"
+#include "core/train/distillation_config.h"
 #include "core/train/initial_weights.h"
 #include "core/train/memory_estimate.h"
 #include "core/train/optimizer_config.h"
+#include "core/train/recipe_config.h"
 #include "core/train/schedule_config.h"
 #include "core/train/spec_fields.h"
 #include "core/train/trained_part.h"
 #include "core/train/trainer.h"
+#include "core/train/weight_reference.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -30,10 +33,10 @@ namespace {
 
 using ::vit::v1::TrainingSpec;
 
-absl::StatusOr<TrainingSpec> FindPreset(const std::string& name) {
+absl::StatusOr<const vit::v1::Preset*> FindPreset(const std::string& name) {
   std::vector<std::string> names;
   for (const vit::v1::Preset& preset : AllPresets()) {
-    if (preset.name() == name) return preset.spec();
+    if (preset.name() == name) return &preset;
     names.push_back(preset.name());
   }
   const std::string nearest = NearestName(name, names);
@@ -85,6 +88,8 @@ void FillDefaults(const TrainingEnvironment& environment, TrainingSpec* s) {
        s->batch_size());
   Fill(evaluation->has_best(), evaluation, &vit::v1::EvaluationConfig::set_best,
        vit::v1::BEST_METRIC_ACCURACY);
+  Fill(evaluation->has_top_k(), evaluation, &vit::v1::EvaluationConfig::set_top_k,
+       std::min(5, s->model().num_classes()));
   auto* checkpoint = s->mutable_checkpoint();
   Fill(checkpoint->has_every_steps(), checkpoint, &vit::v1::CheckpointConfig::set_every_steps, 500);
   Fill(checkpoint->has_keep_last(), checkpoint, &vit::v1::CheckpointConfig::set_keep_last, 2);
@@ -131,6 +136,8 @@ absl::Status ValidateSpec(const TrainingSpec& s) {
       at_least("evaluation.every_steps", s.evaluation().every_steps(), 0, kMaxSteps));
   VIT_RETURN_IF_ERROR(at_least("evaluation.batch_size", s.evaluation().batch_size(), 1, 1 << 20));
   VIT_RETURN_IF_ERROR(
+      at_least("evaluation.top_k", s.evaluation().top_k(), 1, s.model().num_classes()));
+  VIT_RETURN_IF_ERROR(
       at_least("checkpoint.every_steps", s.checkpoint().every_steps(), 0, kMaxSteps));
   VIT_RETURN_IF_ERROR(at_least("checkpoint.keep_last", s.checkpoint().keep_last(), 1, 1'000'000));
   VIT_RETURN_IF_ERROR(at_least("compute_threads", s.compute_threads(), 1, 4096));
@@ -152,34 +159,18 @@ absl::Status ResolveLength(ResolvedSpec* resolved) {
           ? spec.max_steps()
           : std::max<int64_t>(
                 1, std::llround(spec.epochs() * static_cast<double>(resolved->steps_per_epoch)));
-  return ValidateScheduleLength(spec.schedule(), resolved->steps_per_epoch, resolved->total_steps);
+  VIT_RETURN_IF_ERROR(
+      ValidateScheduleLength(spec.schedule(), resolved->steps_per_epoch, resolved->total_steps));
+  return ValidateRecipeLength(spec, resolved->steps_per_epoch, resolved->total_steps);
 }
 
-// Pins "run:ID" to the checkpoint that it means now, as "run:ID@STEP", and "model:NAME" to the
-// version, as "model:NAME@VERSION", so that the run can be repeated.
 absl::Status ResolveInit(const TrainingEnvironment& environment, TrainingSpec* spec) {
   if (!spec->has_init()) return absl::OkStatus();
   if (spec->init().empty()) {
     spec->clear_init();
     return absl::OkStatus();
   }
-  absl::string_view run = spec->init();
-  if (absl::ConsumePrefix(&run, "run:") && !absl::StrContains(run, '@')) {
-    if (!environment.find_checkpoint)
-      return absl::InvalidArgumentError("init: there are no runs to start from here");
-    absl::StatusOr<std::string> directory = environment.find_checkpoint(std::string(run));
-    if (!directory.ok()) return NoCheckpoint(directory.status(), spec->init());
-    VIT_ASSIGN_OR_RETURN(const int64_t step, CheckpointStep(*directory));
-    spec->set_init(absl::StrCat(
-        "run:", std::filesystem::path(*directory).parent_path().parent_path().filename().string(),
-        "@", step));
-  }
-  absl::string_view model = spec->init();
-  if (absl::ConsumePrefix(&model, "model:") && !absl::StrContains(model, '@')) {
-    VIT_ASSIGN_OR_RETURN(const InitialModel found,
-                         FindInitialModel(std::string(model), environment));
-    spec->set_init(absl::StrCat("model:", found.reference));
-  }
+  VIT_ASSIGN_OR_RETURN(*spec->mutable_init(), PinReference("init", spec->init(), environment));
   return CheckInitialWeights(*spec, environment);
 }
 
@@ -191,15 +182,26 @@ absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset, const Traini
   TrainingSpec& effective = resolved.spec;
   VIT_RETURN_IF_ERROR(CheckEnums(spec));
   VIT_RETURN_IF_ERROR(ValidateExclusive(spec));
+  const vit::v1::Preset* recipe = &vit::v1::Preset::default_instance();
   if (!preset.empty()) {
-    VIT_ASSIGN_OR_RETURN(effective, FindPreset(preset));
+    VIT_ASSIGN_OR_RETURN(recipe, FindPreset(preset));
   }
+  effective = recipe->spec();
   MergeSpec(spec, &effective);
 
   if (effective.data().source().empty()) {
-    return absl::InvalidArgumentError(
+    return absl::InvalidArgumentError(absl::StrCat(
         "data.source is not set; name the pictures with --data, such as folder:/data/pets, "
-        "cifar10:/data/cifar or shapes:");
+        "cifar10:/data/cifar or shapes:",
+        recipe->needs_data().empty()
+            ? ""
+            : absl::StrCat("; preset ", preset, " is for ", recipe->needs_data())));
+  }
+  // Set to nothing, init says that the weights are to be random all the same.
+  if (!recipe->needs_init().empty() && !effective.has_init()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("preset ", preset, " starts from weights, and init is not set: --init wants ",
+                     recipe->needs_init()));
   }
   VIT_RETURN_IF_ERROR(ValidateDataConfig(effective.data()));
   vit::v1::ModelConfig* model = effective.mutable_model();
@@ -224,14 +226,19 @@ absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset, const Traini
   VIT_RETURN_IF_ERROR(
       CheckInputSize(*model, effective.data().eval().image_size(), "data.eval.image_size"));
   FillDefaults(environment, &effective);
+  VIT_RETURN_IF_ERROR(FillRecipeDefaults(*resolved.data, &effective));
   VIT_RETURN_IF_ERROR(ValidateSpec(effective));
+  VIT_RETURN_IF_ERROR(ValidateRecipe(effective, *resolved.data));
   VIT_RETURN_IF_ERROR(ResolveLength(&resolved));
   VIT_RETURN_IF_ERROR(ResolveInit(environment, &effective));
+  VIT_ASSIGN_OR_RETURN(const int64_t teacher_bytes,
+                       ResolveTeacher(environment, *resolved.data, &effective));
   VIT_ASSIGN_OR_RETURN(const TrainedPart trained, FindTrainedPart(effective));
   resolved.parameter_count = ParameterCount(*model);
   resolved.estimated_memory_bytes = EstimateTrainingMemory(
       effective, trained,
       EstimateCacheBytes(*resolved.data, effective.data(), model->image_size()));
+  resolved.estimated_memory_bytes += teacher_bytes;
   return resolved;
 }
 

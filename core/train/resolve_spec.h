@@ -17,7 +17,7 @@
 
 namespace vit {
 
-// What "model:NAME" in TrainingSpec.init means.
+// What "model:NAME" means in TrainingSpec.init or for a teacher.
 struct InitialModel {
   std::string reference;  // NAME@VERSION
   std::filesystem::path directory;
@@ -34,6 +34,9 @@ struct TrainingEnvironment {
   std::function<absl::StatusOr<std::string>(const std::string& run)> find_checkpoint;
   // The version of the repository that NAME or NAME@VERSION means now.
   std::function<absl::StatusOr<InitialModel>(const std::string& reference)> find_model;
+  // Of a run whose effective spec is resolved again: its folder, which keeps its teacher. Empty for
+  // a new run.
+  std::filesystem::path run_directory;
 };
 
 // A specification with every default filled in, and what follows from it.

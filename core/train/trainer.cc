@@ -31,6 +31,53 @@ namespace {
 
 using ::vit::v1::MetricPoint;
 
+vit::v1::Evaluation MakeEvaluation(int64_t step, const ClassificationMetrics& metrics,
+                                   const std::vector<std::string>& class_names) {
+  vit::v1::Evaluation evaluation;
+  evaluation.set_step(step);
+  evaluation.set_loss(metrics.loss);
+  evaluation.set_accuracy(metrics.accuracy);
+  vit::v1::EvaluationMetrics* means = evaluation.mutable_metrics();
+  means->set_top_k_accuracy(metrics.top_k_accuracy);
+  means->set_precision(metrics.precision);
+  means->set_recall(metrics.recall);
+  means->set_f1(metrics.f1);
+  means->set_precision_weighted(metrics.precision_weighted);
+  means->set_f1_weighted(metrics.f1_weighted);
+  means->set_calibration_error(metrics.calibration_error);
+  for (int label = 0; label < static_cast<int>(class_names.size()); ++label) {
+    vit::v1::ClassMetrics* one = evaluation.add_classes();
+    one->set_name(class_names[label]);
+    one->set_samples(metrics.actual[label]);
+    one->set_precision(Precision(metrics, label));
+    one->set_recall(Recall(metrics, label));
+    one->set_f1(F1(metrics, label));
+  }
+  evaluation.mutable_confusion()->Add(metrics.confusion.begin(), metrics.confusion.end());
+  return evaluation;
+}
+
+double BestValue(const ClassificationMetrics& metrics, vit::v1::BestMetric best) {
+  switch (best) {
+    case vit::v1::BEST_METRIC_LOSS:
+      return metrics.loss;
+    case vit::v1::BEST_METRIC_TOP_K_ACCURACY:
+      return metrics.top_k_accuracy;
+    case vit::v1::BEST_METRIC_RECALL:
+      return metrics.recall;
+    case vit::v1::BEST_METRIC_F1:
+      return metrics.f1;
+    case vit::v1::BEST_METRIC_CALIBRATION_ERROR:
+      return metrics.calibration_error;
+    default:
+      return metrics.accuracy;
+  }
+}
+
+bool LowerIsBetter(vit::v1::BestMetric best) {
+  return best == vit::v1::BEST_METRIC_LOSS || best == vit::v1::BEST_METRIC_CALIBRATION_ERROR;
+}
+
 // One run, from its last checkpoint to its end. Lives on the training thread.
 class TrainingRun {
  public:
@@ -71,8 +118,9 @@ class TrainingRun {
       return Annotate(
           status, absl::StrCat("the checkpoint of step ", state_.step, " could not be written"));
     }
-    return state_.step == total_steps_ && !state_.evaluation_due ? TrainOutcome::kFinished
-                                                                 : TrainOutcome::kStopped;
+    if (state_.evaluation_due) return TrainOutcome::kStopped;
+    if (state_.step == total_steps_) return TrainOutcome::kFinished;
+    return NoLongerImproves() ? TrainOutcome::kStoppedEarly : TrainOutcome::kStopped;
   }
 
  private:
@@ -94,9 +142,12 @@ class TrainingRun {
     }
     model_->to(device_);
     model_->train();
+    VIT_ASSIGN_OR_RETURN(teacher_,
+                         Teacher::Load(spec_, options_.environment, options_.directory, device_));
     training_step_.emplace(
         spec_, model_.get(),
-        StepCounts{.per_epoch = steps_per_epoch_, .warmup = warmup_steps_, .total = total_steps_});
+        StepCounts{.per_epoch = steps_per_epoch_, .warmup = warmup_steps_, .total = total_steps_},
+        teacher_.get());
     if (checkpoint.has_value()) VIT_RETURN_IF_ERROR(Restore(*checkpoint, &notes));
     options_.observer->OnStart(state_.step, absl::StrJoin(notes, "; "));
     return absl::OkStatus();
@@ -133,6 +184,8 @@ class TrainingRun {
                          ReadSafetensors(path / "optimizer.safetensors"));
     VIT_RETURN_IF_ERROR(
         Annotate(training_step_->optimizer().LoadState(optimizer.tensors), path.string()));
+    VIT_RETURN_IF_ERROR(
+        Annotate(training_step_->averages().LoadState(optimizer.tensors), path.string()));
     training_step_->SetSums(state_.loss_sum, state_.correct);
     last_checkpoint_step_ = state_.step;
     // What exact continuation depends on.
@@ -157,7 +210,7 @@ class TrainingRun {
                                   .threads = spec_.data().loader_threads(),
                                   .prefetch_batches = spec_.data().prefetch_batches()});
     last_point_time_ = options_.clock->Now();
-    while (state_.step < total_steps_ && !stop_.stop_requested()) {
+    while (state_.step < total_steps_ && !stop_.stop_requested() && !NoLongerImproves()) {
       TrainObserver::Step report;
       const absl::Time start = options_.clock->Now();
       absl::StatusOr<Batch> batch = loader.Next(stop_);
@@ -168,6 +221,7 @@ class TrainingRun {
       ++state_.step;
       state_.accuracy.reset();
       state_.loss.reset();
+      evaluation_.reset();
       state_.samples += static_cast<int64_t>(batch->labels.size());
       samples_since_point_ += static_cast<int64_t>(batch->labels.size());
       const absl::Time computed = options_.clock->Now();
@@ -262,9 +316,11 @@ class TrainingRun {
   absl::Status EvaluateStep() {
     state_.evaluation_due = true;
     options_.observer->OnPhase("evaluating", 0);
-    const absl::StatusOr<EvaluationResult> result = Evaluate(
+    const WeightAverages::InUse averaged(&training_step_->averages(), state_.step);
+    const absl::StatusOr<ClassificationMetrics> result = Evaluate(
         *model_, &reader_, normalize_,
         {.batch_size = spec_.evaluation().batch_size(),
+         .top_k = spec_.evaluation().top_k(),
          .loader_threads = spec_.data().loader_threads(),
          .bfloat16 = bfloat16_,
          .on_progress =
@@ -276,18 +332,41 @@ class TrainingRun {
     state_.evaluation_due = false;
     state_.accuracy = result->accuracy;
     state_.loss = result->loss;
-    const bool by_loss = spec_.evaluation().best() == vit::v1::BEST_METRIC_LOSS;
-    if (!state_.best_step ||
-        (by_loss ? result->loss < state_.best_loss : result->accuracy > state_.best_accuracy)) {
-      state_.best_step = state_.step;
-      state_.best_accuracy = result->accuracy;
-      state_.best_loss = result->loss;
-    }
+    KeepBest(*result);
     MetricPoint point = NewPoint(vit::v1::SPLIT_VALIDATION);
     point.set_loss(result->loss);
     point.set_accuracy(result->accuracy);
+    evaluation_ = MakeEvaluation(state_.step, *result, options_.resolved.data->class_names());
+    *point.mutable_evaluation() = evaluation_->metrics();
     options_.observer->OnMetrics(point);
     return absl::OkStatus();
+  }
+
+  void KeepBest(const ClassificationMetrics& metrics) {
+    const vit::v1::BestMetric best = spec_.evaluation().best();
+    const double value = BestValue(metrics, best);
+    const double sign = LowerIsBetter(best) ? -1 : 1;
+    const double best_value = state_.best_value.value_or(
+        best == vit::v1::BEST_METRIC_LOSS ? state_.best_loss : state_.best_accuracy);
+    if (!state_.best_step || sign * value > sign * best_value) {
+      state_.best_step = state_.step;
+      state_.best_accuracy = metrics.accuracy;
+      state_.best_loss = metrics.loss;
+      state_.best_value = value;
+    }
+    const auto& stopping = spec_.early_stopping();
+    if (stopping.patience() == 0) return;
+    ++state_.evaluations_since_improved;
+    if (!state_.improved_value ||
+        sign * (value - *state_.improved_value) > stopping.min_improvement()) {
+      state_.improved_value = value;
+      state_.evaluations_since_improved = 0;
+    }
+  }
+
+  bool NoLongerImproves() const {
+    const int patience = spec_.early_stopping().patience();
+    return patience > 0 && state_.evaluations_since_improved >= patience;
   }
 
   // Copies everything that changes and hands it to the writer.
@@ -295,10 +374,10 @@ class TrainingRun {
     const absl::Time start = options_.clock->Now();
     torch::NoGradGuard no_grad;
     writer_.AwaitIdle();
-    NamedTensors weights;
-    for (const auto& [name, value] : StateDict(*model_)) weights.emplace_back(name, value.detach());
-    CopyToSnapshot(weights, &weight_snapshot_);
-    CopyToSnapshot(training_step_->optimizer().State(), &optimizer_snapshot_);
+    SnapshotWeights();
+    NamedTensors training_state = training_step_->optimizer().State();
+    for (auto& item : training_step_->averages().State()) training_state.push_back(std::move(item));
+    CopyToSnapshot(training_state, &optimizer_snapshot_);
     state_.loss_sum = training_step_->LossSum();
     state_.correct = training_step_->Correct();
     state_.data_fingerprint = options_.resolved.data->fingerprint();
@@ -313,9 +392,18 @@ class TrainingRun {
                                    .preprocessing = spec_.data(),
                                    .precision = spec_.precision(),
                                    .labels = options_.resolved.data->class_names()},
-                   .spec = spec_});
+                   .spec = spec_,
+                   .evaluation = evaluation_});
     last_checkpoint_step_ = state_.step;
     checkpoint_time_ += options_.clock->Now() - start;
+  }
+
+  // Those that are evaluated.
+  void SnapshotWeights() {
+    const WeightAverages::InUse averaged(&training_step_->averages(), state_.step);
+    NamedTensors weights;
+    for (const auto& [name, value] : StateDict(*model_)) weights.emplace_back(name, value.detach());
+    CopyToSnapshot(weights, &weight_snapshot_);
   }
 
   // The host memory of a snapshot is kept for the next one.
@@ -337,9 +425,11 @@ class TrainingRun {
   const Normalizer normalize_;
   SampleReader reader_;
   VisionTransformer model_;
+  std::unique_ptr<Teacher> teacher_;
   std::optional<TrainingStep> training_step_;
 
   TrainState state_;
+  std::optional<vit::v1::Evaluation> evaluation_;  // of state_.step
   absl::Time last_point_time_;
   int64_t samples_since_point_ = 0;
   int64_t last_checkpoint_step_ = -1;

@@ -67,7 +67,8 @@ struct TrainerOptions {
   std::function<bool(int64_t step)> is_served = [](int64_t) { return false; };
 };
 
-enum class TrainOutcome { kFinished, kStopped };
+// kStoppedEarly: finished before the last step, because the evaluations no longer improved.
+enum class TrainOutcome { kFinished, kStopped, kStoppedEarly };
 
 // Runs the training on the calling thread, which must be one that ComputeBudget::StartThread made
 // with the spec's compute_threads: from the last checkpoint in options.directory where there is
@@ -83,6 +84,10 @@ absl::StatusOr<TrainOutcome> Train(const TrainerOptions& options, std::stop_toke
 // The complete checkpoints in a run's folder, by ascending step. Cheap: checksums are verified when
 // one is loaded. One that cannot be understood is skipped.
 std::vector<vit::v1::CheckpointInfo> ListCheckpoints(const std::filesystem::path& run_directory);
+
+// What a checkpoint's folder knows of how its step was evaluated. NOT_FOUND where that is nothing,
+// DATA_LOSS where it is damaged.
+absl::StatusOr<vit::v1::Evaluation> ReadEvaluation(const std::filesystem::path& checkpoint);
 
 // directory/checkpoints/step-000001000
 std::filesystem::path CheckpointPath(const std::filesystem::path& run_directory, int64_t step);

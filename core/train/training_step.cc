@@ -17,14 +17,18 @@ bool HasDropout(const vit::v1::ModelConfig& m) {
 }  // namespace
 
 TrainingStep::TrainingStep(const vit::v1::TrainingSpec& spec, VisionTransformerImpl* model,
-                           const StepCounts& steps)
+                           const StepCounts& steps, Teacher* teacher)
     : spec_(spec),
       model_(model),
+      teacher_(teacher),
       steps_(steps),
+      swa_(SwaStepsOf(spec.averaging(), steps.per_epoch)),
       device_(model->parameters().front().device()),
       has_dropout_(HasDropout(spec.model())),
+      loss_(spec.loss(), spec.label_smoothing(), spec.model().num_classes(), device_),
       groups_(FlattenParameters(*model, spec.optimizer())),
-      optimizer_(Optimizer::Create(spec.optimizer(), &groups_)) {
+      optimizer_(Optimizer::Create(spec.optimizer(), &groups_)),
+      averages_(spec.averaging(), steps.per_epoch, model, &groups_) {
   const auto scalar = at::TensorOptions().device(device_);
   loss_sum_ = at::zeros({}, scalar.dtype(at::kDouble));
   correct_ = at::zeros({}, scalar.dtype(at::kLong));
@@ -33,7 +37,9 @@ TrainingStep::TrainingStep(const vit::v1::TrainingSpec& spec, VisionTransformerI
 }
 
 double TrainingStep::LearningRateAt(int64_t step) const {
-  return LearningRate(spec_.schedule(), spec_.optimizer().learning_rate(), steps_, step);
+  const double scheduled =
+      LearningRate(spec_.schedule(), spec_.optimizer().learning_rate(), steps_, step);
+  return swa_.has_value() ? SwaLearningRate(spec_.averaging(), *swa_, scheduled, step) : scheduled;
 }
 
 void TrainingStep::SetSums(double loss_sum, int64_t correct) {
@@ -49,8 +55,13 @@ std::optional<int64_t> TrainingStep::FirstBadStep() const {
 void TrainingStep::Run(const at::Tensor& images, const at::Tensor& labels,
                        const std::vector<int>& slots, int batch_size, int64_t step) {
   const int64_t count = images.size(0);
-  if (count == 0) return;  // every picture unreadable
+  if (count == 0) {  // every picture unreadable
+    averages_.Update(step);
+    return;
+  }
   for (ParameterGroup& group : groups_) group.gradients.zero_();
+  const Examples examples = MakeExamples(spec_, steps_, images, labels, slots, batch_size, step);
+  const at::Tensor weight = loss_.Weight(examples.targets);
   at::Tensor step_loss = at::zeros({}, loss_sum_.options());
   const int micro_size = batch_size / spec_.accumulation_steps();
   int64_t begin = 0;
@@ -61,21 +72,36 @@ void TrainingStep::Run(const at::Tensor& images, const at::Tensor& labels,
     if (end == begin) continue;
     SeedDropout(micro, step);
     AutocastGuard autocast(spec_.precision() == vit::v1::PRECISION_BFLOAT16, device_.type());
-    const at::Tensor target = labels.slice(0, begin, end);
-    const at::Tensor logits =
-        model_->forward(images.slice(0, begin, end)).to(at::kFloat);  // [micro, K]
-    const at::Tensor loss = at::cross_entropy_loss(logits, target, {}, at::Reduction::Sum,
-                                                   /*ignore_index=*/-100, spec_.label_smoothing()) /
-                            static_cast<double>(count);
+    const Targets targets = examples.targets.Slice(begin, end);
+    const auto [loss, scores] =
+        RunForward(examples.images.slice(0, begin, end), targets, weight, count);
     loss.backward();
     torch::NoGradGuard no_grad;
     step_loss += loss.detach();
-    correct_ += logits.detach().argmax(1).eq(target).sum();
+    const at::Tensor expected = targets.parts.defined() ? targets.parts.argmax(1) : targets.labels;
+    correct_ += scores.argmax(1).eq(expected).sum();
     begin = end;
   }
   torch::NoGradGuard no_grad;
   Update(step_loss, step);
+  averages_.Update(step);
   loss_sum_ += step_loss * static_cast<double>(count);
+}
+
+TrainingStep::Forward TrainingStep::RunForward(const at::Tensor& images, const Targets& targets,
+                                               const at::Tensor& weight, int64_t count) {
+  if (teacher_ == nullptr) {
+    const at::Tensor logits = model_->forward(images).to(at::kFloat);  // [micro, K]
+    return {loss_.Sum(logits, targets) / weight, logits.detach()};
+  }
+  auto [logits, distilled] = model_->ForwardHeads(model_->ForwardFeatures(images));
+  logits = logits.to(at::kFloat);
+  distilled = distilled.defined() ? distilled.to(at::kFloat) : logits;
+  const vit::v1::DistillationConfig& config = spec_.distillation();
+  const at::Tensor learned =
+      DistillationSum(config, distilled, teacher_->Logits(images)) / static_cast<double>(count);
+  return {(1 - config.weight()) * loss_.Sum(logits, targets) / weight + config.weight() * learned,
+          (logits + distilled).detach()};
 }
 
 // Dropout draws from LibTorch's generator, which starts anew from (seed, step, micro-batch);

@@ -8,26 +8,32 @@
 #include <vector>
 
 #include "core/model/vision_transformer.h"
+#include "core/train/averaging.h"
+#include "core/train/examples.h"
+#include "core/train/loss.h"
 #include "core/train/optimizer.h"
 #include "core/train/schedule.h"
+#include "core/train/teacher.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
 
-// Owns the flat parameters and the optimizer of a model, and what is summed up between two points
-// of the history. Nothing here waits for the device but the functions that return host numbers. Not
-// thread-safe.
+// Owns the flat parameters, the optimizer and the averages of a model, and what is summed up
+// between two points of the history. Nothing here waits for the device but the functions that
+// return host numbers. Not thread-safe.
 class TrainingStep {
  public:
   // `spec`: effective. `model` is on its device, initialised, and must outlive this; its parameters
-  // become views of flat storage. `steps` shapes the learning rate.
+  // become views of flat storage. `teacher`: of the spec's distillation, null where there is none;
+  // must outlive this.
   TrainingStep(const vit::v1::TrainingSpec& spec, VisionTransformerImpl* model,
-               const StepCounts& steps);
+               const StepCounts& steps, Teacher* teacher = nullptr);
 
-  // Update number `step` (from 0): the gradient of the mean loss over the pictures, micro-batch by
-  // micro-batch, clipped to clip_grad_norm. `images`: [count, 3, S, S], normalised; `labels`:
-  // [count]; both on the device. `slots` says where in a batch of `batch_size` places each picture
-  // stands. Where the loss or the gradient is not finite nothing is updated.
+  // Update number `step` (from 0): the gradient of the loss over the pictures, mixed with each
+  // other as the spec says, micro-batch by micro-batch, clipped to clip_grad_norm. `images`:
+  // [count, 3, S, S], normalised; `labels`: [count]; both on the device. `slots` says where in a
+  // batch of `batch_size` places each picture stands. Where the loss or the gradient is not finite
+  // nothing is updated.
   void Run(const at::Tensor& images, const at::Tensor& labels, const std::vector<int>& slots,
            int batch_size, int64_t step);
 
@@ -46,18 +52,29 @@ class TrainingStep {
   std::optional<int64_t> FirstBadStep() const;
 
   Optimizer& optimizer() { return *optimizer_; }
+  WeightAverages& averages() { return averages_; }
 
  private:
+  // What a micro-batch adds to the update's loss, and its scores for counting hits: [micro, K].
+  struct Forward {
+    at::Tensor loss, scores;
+  };
+  Forward RunForward(const at::Tensor& images, const Targets& targets, const at::Tensor& weight,
+                     int64_t count);
   void SeedDropout(int micro_batch, int64_t step);
   void Update(const at::Tensor& loss, int64_t step);
 
   const vit::v1::TrainingSpec& spec_;
   VisionTransformerImpl* const model_;
+  Teacher* const teacher_;
   const StepCounts steps_;
+  const std::optional<SwaSteps> swa_;
   const c10::Device device_;
   const bool has_dropout_;
+  const Loss loss_;
   std::vector<ParameterGroup> groups_;
   std::unique_ptr<Optimizer> optimizer_;
+  WeightAverages averages_;
   at::Tensor loss_sum_, correct_;  // float64, int64
   at::Tensor bad_step_;            // -1 for none
   at::Tensor grad_norm_;

@@ -64,11 +64,11 @@ TEST(CompletionTest, OffersValues) {
 }
 
 TEST(CompletionTest, WalksTheFieldsOfASpec) {
-  EXPECT_THAT(Complete({"start-run", "--set", "optimizer.l"}),
-              ElementsAre("optimizer.learning_rate=", ":nospace"));
+  EXPECT_THAT(Complete({"start-run", "--set", "optimizer.mo"}),
+              ElementsAre("optimizer.momentum=", ":nospace"));
   EXPECT_THAT(Complete({"start-run", "--set", "data.tr"}), ElementsAre("data.train.", ":nospace"));
   EXPECT_THAT(Complete({"start-run", "--set", "optimizer.type=a"}),
-              ElementsAre("optimizer.type=adamw"));
+              ElementsAre("optimizer.type=adamw", "optimizer.type=adam"));
   EXPECT_THAT(Complete({"start-run", "--set", "no.such"}), IsEmpty());
 }
 

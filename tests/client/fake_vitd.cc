@@ -72,6 +72,14 @@ struct FakeVitd::Services final {
                             v1::GetHistoryResponse* response) override {
       return Answer(answers.get_history, *request, response);
     }
+    grpc::Status GetEvaluation(Context*, const v1::GetEvaluationRequest* request,
+                               v1::GetEvaluationResponse* response) override {
+      return Answer(answers.get_evaluation, *request, response);
+    }
+    grpc::Status PreviewData(Context*, const v1::PreviewDataRequest* request,
+                             v1::PreviewDataResponse* response) override {
+      return Answer(answers.preview_data, *request, response);
+    }
     grpc::Status ListPresets(Context*, const v1::ListPresetsRequest* request,
                              v1::ListPresetsResponse* response) override {
       return Answer(answers.list_presets, *request, response);
@@ -255,6 +263,14 @@ v1::Run TrainingRun() {
   train->set_learning_rate(8.2e-4);
   train->set_grad_norm(1.21);
   v1::MetricPoint* validation = run.mutable_last_validation();
+  v1::EvaluationMetrics* evaluation = validation->mutable_evaluation();
+  evaluation->set_top_k_accuracy(0.97);
+  evaluation->set_precision(0.7);
+  evaluation->set_recall(0.66);
+  evaluation->set_f1(0.67);
+  evaluation->set_precision_weighted(0.71);
+  evaluation->set_f1_weighted(0.68);
+  evaluation->set_calibration_error(0.031);
   validation->set_split(v1::SPLIT_VALIDATION);
   validation->set_step(1200);
   validation->set_loss(0.9021);

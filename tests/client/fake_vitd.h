@@ -37,6 +37,8 @@ struct FakeAnswers {
   Unary<v1::ResumeRunRequest, v1::ResumeRunResponse> resume_run;
   Unary<v1::DeleteRunRequest, v1::DeleteRunResponse> delete_run;
   Unary<v1::GetHistoryRequest, v1::GetHistoryResponse> get_history;
+  Unary<v1::PreviewDataRequest, v1::PreviewDataResponse> preview_data;
+  Unary<v1::GetEvaluationRequest, v1::GetEvaluationResponse> get_evaluation;
   Unary<v1::ListPresetsRequest, v1::ListPresetsResponse> list_presets;
   Unary<v1::ClassifyRequest, v1::ClassifyResponse> classify;
   Unary<v1::EmbedRequest, v1::EmbedResponse> embed;

@@ -213,9 +213,12 @@ TEST(HistoryCommandTest, TableCsvAndJson) {
   EXPECT_LE(WidestLine(table), 80);
   EXPECT_THAT(
       Vitctl(vitd, {"history", "7f3a2c", "--csv"}).out,
-      StartsWith("step,epoch,split,loss,accuracy,learning_rate,grad_norm,images_per_second,time\n"
-                 "1220,0,train,0.8312,0.714,0.00082,1.21,0,1970-01-01T00:00:00+00:00\n"
-                 "1200,0,validation,0.9021,0.689,0,,,"));
+      StartsWith("step,epoch,split,loss,accuracy,learning_rate,grad_norm,images_per_second,"
+                 "top_k_accuracy,precision,recall,f1,precision_weighted,f1_weighted,"
+                 "calibration_error,time\n"
+                 "1220,0,train,0.8312,0.714,0.00082,1.21,0,,,,,,,,1970-01-01T00:00:00+00:00\n"
+                 "1200,0,validation,0.9021,0.689,0,,,0.97,0.7,0.66,0.67,0.71,0.68,0.031,"));
+  EXPECT_THAT(Vitctl(vitd, {"history", "7f3a2c"}, Tty(200)).out, HasSubstr("97.0%  67.0%   66.0%"));
   const auto json = nlohmann::json::parse(Vitctl(vitd, {"history", "7f3a2c", "-o", "json"}).out);
   EXPECT_EQ(json["points"][0]["split"], "SPLIT_TRAIN");
 }
@@ -228,6 +231,50 @@ TEST(HistoryCommandTest, SendsItsFilters) {
   EXPECT_EQ(asked.split(), v1::SPLIT_VALIDATION);
   EXPECT_EQ(asked.after_step(), 7);
   EXPECT_EQ(asked.max_points(), 9);
+}
+
+FakeAnswers WithEvaluation() {
+  FakeAnswers answers;
+  answers.get_evaluation = [](const v1::GetEvaluationRequest& request,
+                              v1::GetEvaluationResponse* response) {
+    if (request.step() == 7) {
+      return grpc::Status(grpc::StatusCode::NOT_FOUND, "run x keeps no evaluation of step 7");
+    }
+    *response->mutable_run() = TrainingRun();
+    v1::Evaluation* evaluation = response->mutable_evaluation();
+    evaluation->set_step(1200);
+    evaluation->set_accuracy(0.6);
+    for (const char* name : {"cat", "a \"big\", dog"}) {
+      v1::ClassMetrics* one = evaluation->add_classes();
+      one->set_name(name);
+      one->set_samples(50);
+      one->set_recall(0.6);
+      one->set_precision(0.5);
+    }
+    for (const int64_t count : {30, 20, 25, 25}) evaluation->add_confusion(count);
+    return grpc::Status::OK;
+  };
+  return answers;
+}
+
+TEST(EvaluationCommandTest, ATableOfTheClasses) {
+  FakeVitd vitd(WithEvaluation());
+  const std::string table = Vitctl(vitd, {"evaluation", "7f3a2c"}, Tty(80)).out;
+  EXPECT_THAT(table, HasSubstr("step 1,200"));
+  EXPECT_THAT(table, HasSubstr("cat                 50   60.0%      50.0%"));
+  EXPECT_THAT(table, HasSubstr("a \"big\", dog 40.0%"));
+  EXPECT_LE(WidestLine(table), 80);
+}
+
+TEST(EvaluationCommandTest, TheConfusionMatrixIsCsv) {
+  FakeVitd vitd(WithEvaluation());
+  EXPECT_EQ(Vitctl(vitd, {"evaluation", "--confusion"}).out,
+            "class,\"cat\",\"a \"\"big\"\", dog\"\n"
+            "\"cat\",30,20\n"
+            "\"a \"\"big\"\", dog\",25,25\n");
+  const Outcome none = Vitctl(vitd, {"evaluation", "x", "--step", "7"});
+  EXPECT_NE(none.exit_code, kExitOk);
+  EXPECT_THAT(none.err, HasSubstr("keeps no evaluation of step 7"));
 }
 
 TEST(PresetsCommandTest, OnePresetIsAFileForSpec) {

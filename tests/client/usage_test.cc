@@ -16,9 +16,10 @@ using ::testing::StartsWith;
 using Health = grpc::health::v1::HealthCheckResponse;
 
 constexpr const char* kCommands[] = {
-    "start-run", "status",  "watch",    "runs",    "stop",   "resume",     "rm",
-    "history",   "presets", "classify", "health",  "models", "publish",    "import",
-    "load",      "export",  "embed",    "explain", "unload", "completion", "pack-data", "inspect-data"};
+    "start-run", "status",     "watch",     "runs",         "stop",       "resume",
+    "rm",        "history",    "presets",   "classify",     "health",     "models",
+    "publish",   "import",     "load",      "export",       "embed",      "explain",
+    "unload",    "completion", "pack-data", "inspect-data", "evaluation", "preview-data"};
 
 FakeVitd Healthy(Health::ServingStatus status) {
   FakeAnswers answers;

@@ -24,8 +24,8 @@ import time
 SKIPPED = 77  # SKIP_RETURN_CODE of CMakeLists.txt
 TORCH = "torch==2.13.0"
 PACKAGES = [
-    "numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.31.1", "pillow==13.0.0", "safetensors==0.8.0", "timm==1.0.31",
-    "torchvision==0.28.0", "transformers==5.23.0",
+    "numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.31.1", "pillow==13.0.0", "safetensors==0.8.0",
+    "tensorboard==2.21.0", "timm==1.0.31", "torchvision==0.28.0", "transformers==5.23.0",
 ]  # fmt: skip
 TOLERANCE = 1e-4  # max|a-b| / max|b|
 
@@ -324,6 +324,28 @@ def check_run(check, daemon):
         check.equal(f"run {format}: origin", about["origin"], f"run:{run}@4")
         measured = 0 <= float(about["accuracy"]) <= 1 and math.isfinite(float(about["loss"]))
         check.equal(f"run {format}: accuracy and loss", measured, True)
+    check_events(check, daemon, run)
+
+
+def check_events(check, daemon, run):
+    """TensorBoard's reader finds a run's history in its event files."""
+    import numpy
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(daemon.state / "runs" / run)).Reload()
+    points = json.loads(daemon.vitctl("history", run, "-o", "json"))["points"]
+    for split, names in {
+        "train": ["loss", "accuracy", "learning_rate", "grad_norm", "images_per_second"],
+        "validation": ["loss", "accuracy", "top_k_accuracy", "precision", "recall", "f1", "calibration_error"],
+    }.items():
+        own = [point for point in points if point["split"] == f"SPLIT_{split.upper()}"]
+        for name in names:
+            written = [(event.step, event.value) for event in events.Scalars(f"{split}/{name}")]
+            shown = [
+                (int(point["step"]), float(numpy.float32(point.get(name, point.get("evaluation", {}).get(name, 0)))))
+                for point in own
+            ]
+            check.equal(f"events: {split}/{name}", (len(shown) > 0, written), (True, shown))
 
 
 def main():

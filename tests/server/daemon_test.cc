@@ -271,6 +271,47 @@ TEST_F(DaemonTest, MetricsShowWhatStatusShows) {
   EXPECT_THAT(Scrape(), Not(HasSubstr(run.id())));
 }
 
+TEST_F(DaemonTest, TellsHowTheClassesDid) {
+  StartDaemon();
+  const vit::v1::Run run = client_->Start(TinySpec(20));
+  ASSERT_EQ(client_->AwaitEnd(run.id()).state(), vit::v1::RUN_STATE_SUCCEEDED);
+  const vit::v1::Run ended = client_->Status(run.id()).run();
+  vit::v1::GetEvaluationRequest request;
+  request.set_run(run.id());
+  vit::v1::GetEvaluationResponse response;
+  grpc::Status status = client_->training().GetEvaluation(NewContext().get(), request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.evaluation().step(), ended.best_checkpoint().step());
+  EXPECT_EQ(response.evaluation().accuracy(), ended.best_checkpoint().accuracy());
+  EXPECT_EQ(response.evaluation().classes_size(), 10);
+  request.set_step(3);
+  status = client_->training().GetEvaluation(NewContext().get(), request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_THAT(status.error_message(), HasSubstr("keeps no evaluation of step 3; there are"));
+}
+
+TEST_F(DaemonTest, DrawsWhatARunWouldSee) {
+  StartDaemon();
+  vit::v1::PreviewDataRequest request;
+  *request.mutable_spec() = TinySpec(20);
+  request.mutable_spec()->mutable_mixing()->set_cutmix_alpha(1);
+  request.set_count(4);
+  request.set_step(7);
+  vit::v1::PreviewDataResponse response;
+  grpc::Status status = client_->training().PreviewData(NewContext().get(), request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_THAT(response.png(), ::testing::StartsWith("\x89PNG"));
+  for (const auto& [step, count, message] :
+       {std::tuple{20, 4, "step is 20; the run has steps 0 to 19"},
+        {0, 17, "count is 17; expected 1 to 16"}}) {
+    request.set_step(step);
+    request.set_count(count);
+    status = client_->training().PreviewData(NewContext().get(), request, &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_THAT(status.error_message(), HasSubstr(message));
+  }
+}
+
 TEST_F(DaemonTest, MetricsOfEarlierRunsAreThereAfterARestart) {
   StartDaemon();
   const vit::v1::Run run = client_->Start(TinySpec(4));

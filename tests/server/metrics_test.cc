@@ -49,6 +49,10 @@ TEST(TrainingMetricsTest, ShowsWhatTheRunShows) {
   *run.mutable_last_train() = MakePoint(vit::v1::SPLIT_TRAIN, 50, 0.1 + 0.2);
   metrics.OnMetrics(run, run.last_train());
   *run.mutable_last_validation() = MakePoint(vit::v1::SPLIT_VALIDATION, 50, 2.5);
+  run.mutable_last_validation()->mutable_evaluation()->set_top_k_accuracy(0.75);
+  run.mutable_last_validation()->mutable_evaluation()->set_recall(0.5);
+  run.mutable_last_validation()->mutable_evaluation()->set_f1(0.375);
+  run.mutable_last_validation()->mutable_evaluation()->set_calibration_error(0.125);
   metrics.OnMetrics(run, run.last_validation());
   TrainObserver::Step step;
   step.samples = 64;
@@ -64,6 +68,10 @@ TEST(TrainingMetricsTest, ShowsWhatTheRunShows) {
   EXPECT_THAT(text, HasSubstr("vitd_training_loss{run=\"a\",split=\"validation\"} 2.5\n"));
   EXPECT_THAT(text,
               HasSubstr("vitd_training_accuracy_ratio{run=\"a\",split=\"validation\"} 0.25\n"));
+  EXPECT_THAT(text, HasSubstr("vitd_training_top_k_accuracy_ratio{run=\"a\"} 0.75\n"));
+  EXPECT_THAT(text, HasSubstr("vitd_training_recall_ratio{run=\"a\"} 0.5\n"));
+  EXPECT_THAT(text, HasSubstr("vitd_training_f1_ratio{run=\"a\"} 0.375\n"));
+  EXPECT_THAT(text, HasSubstr("vitd_training_calibration_error_ratio{run=\"a\"} 0.125\n"));
   EXPECT_THAT(text, HasSubstr("vitd_training_learning_rate{run=\"a\"} 0.001\n"));
   EXPECT_THAT(text, HasSubstr("vitd_training_epoch{run=\"a\"} 1.5\n"));
   EXPECT_THAT(text, HasSubstr("vitd_training_progress_ratio{run=\"a\"} 0.25\n"));

@@ -88,6 +88,14 @@ class ScriptedRuns : public RunManager {
     }
     return response;
   }
+  absl::StatusOr<vit::v1::PreviewDataResponse> Preview(
+      const vit::v1::PreviewDataRequest&) override {
+    return absl::InvalidArgumentError("no preview");
+  }
+  absl::StatusOr<vit::v1::GetEvaluationResponse> GetEvaluation(
+      const vit::v1::GetEvaluationRequest&) override {
+    return absl::NotFoundError("no evaluation");
+  }
   absl::StatusOr<std::shared_ptr<void>> Subscribe(const std::string&,
                                                   std::function<void()> on_change) override {
     MutexLock lock(&mu_);

@@ -62,6 +62,25 @@ TEST(CounterRandomTest, IntegersCoverTheirRangeEvenly) {
   for (int count : counts) EXPECT_NEAR(count, 10'000, 400);
 }
 
+TEST(CounterRandomTest, BetaHasItsMoments) {
+  for (const auto& [a, b] : {std::pair{0.2, 0.2}, {0.8, 0.8}, {1.0, 1.0}, {2.5, 0.7}}) {
+    CounterRandom random(4, RandomPurpose::kMix, 0, 0);
+    double sum = 0, squares = 0;
+    constexpr int kCount = 200'000;
+    for (int i = 0; i < kCount; ++i) {
+      const double x = random.Beta(a, b);
+      ASSERT_GE(x, 0);
+      ASSERT_LE(x, 1);
+      sum += x;
+      squares += x * x;
+    }
+    const double mean = sum / kCount;
+    EXPECT_NEAR(mean, a / (a + b), 0.004) << a;
+    EXPECT_NEAR(squares / kCount - mean * mean, a * b / ((a + b) * (a + b) * (a + b + 1)), 0.002)
+        << a;
+  }
+}
+
 TEST(ShuffledIndicesTest, IsAPermutationOfItsOwnForEachSeedAndEpoch) {
   std::vector<int64_t> first = ShuffledIndices(5, 0, 1000);
   EXPECT_EQ(first, ShuffledIndices(5, 0, 1000));

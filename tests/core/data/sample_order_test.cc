@@ -110,6 +110,23 @@ TEST(SampleOrderTest, EveryPlaceOfAnEpochIsADrawOfItsOwn) {
   EXPECT_GT(next_copy[999], 50);
 }
 
+TEST(SampleOrderTest, RepeatsStandInARowAndAreDrawsOfTheirOwn) {
+  const Labels data({40, 5});
+  for (const auto sampler : {vit::v1::SAMPLER_UNIFORM, vit::v1::SAMPLER_CLASS_BALANCED}) {
+    vit::v1::DataConfig config = Balanced(1);
+    config.set_sampler(sampler);
+    const std::vector<SampleDraw> once = SampleOrder(data, config).Epoch(7, 2);
+    config.set_repeats(4);
+    const std::vector<SampleDraw> repeated = SampleOrder(data, config).Epoch(7, 2);
+    ASSERT_EQ(repeated.size(), 45);
+    std::set<std::pair<int64_t, int64_t>> seen;
+    for (size_t i = 0; i < repeated.size(); ++i) {
+      EXPECT_EQ(repeated[i].index, once[i / 4].index);
+      EXPECT_TRUE(seen.emplace(repeated[i].index, repeated[i].copy).second);
+    }
+  }
+}
+
 TEST(SampleOrderTest, OrderIsAFunctionOfSeedAndEpoch) {
   const Labels data({40, 4});
   const SampleOrder order(data, Balanced(1));

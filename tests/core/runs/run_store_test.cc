@@ -158,6 +158,16 @@ TEST_F(RunStoreTest, PointsKeepEveryBit) {
   ASSERT_TRUE(store->AppendHistory({{"a", point}}).ok());
   EXPECT_EQ(store->History("a", SPLIT_TRAIN, 0, 0)->at(0).SerializeAsString(),
             point.SerializeAsString());
+  MetricPoint evaluated = Point(7, SPLIT_VALIDATION, 0.5);
+  double value = 0.01;
+  const auto* fields = v1::EvaluationMetrics::descriptor();
+  for (int i = 0; i < fields->field_count(); ++i) {
+    evaluated.mutable_evaluation()->GetReflection()->SetDouble(evaluated.mutable_evaluation(),
+                                                               fields->field(i), value += 0.1);
+  }
+  ASSERT_TRUE(store->AppendHistory({{"a", evaluated}}).ok());
+  EXPECT_EQ(store->History("a", SPLIT_VALIDATION, 0, 0)->at(0).SerializeAsString(),
+            evaluated.SerializeAsString());
   point.set_loss(std::numeric_limits<double>::quiet_NaN());
   ASSERT_TRUE(store->AppendHistory({{"a", point}}).ok());
   ASSERT_TRUE(store->SyncHistory().ok());

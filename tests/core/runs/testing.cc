@@ -11,6 +11,7 @@
 #include "core/base/status.h"
 #include "core/runs/run_record.h"
 #include "core/train/initial_weights.h"
+#include "core/train/weight_reference.h"
 #include "core/weights/checksums.h"
 #include "proto/spec_text.h"
 

@@ -40,16 +40,6 @@ class ResolveSpecTest : public ::testing::Test {
   TrainingEnvironment environment_;
 };
 
-TEST_F(ResolveSpecTest, EveryPresetParsesDescribesItselfAndResolves) {
-  ASSERT_FALSE(AllPresets().empty());
-  for (const auto& preset : AllPresets()) {
-    EXPECT_FALSE(preset.description().empty()) << preset.name();
-    EXPECT_TRUE(preset.spec().has_model()) << preset.name();
-    const auto resolved = Resolve(preset.name(), {});
-    EXPECT_TRUE(resolved.ok()) << preset.name() << ": " << resolved.status();
-  }
-}
-
 TEST_F(ResolveSpecTest, AnEffectiveSpecHasEveryFieldAndResolvesToItself) {
   const auto resolved = Resolve("cifar10_small", {"epochs=3"});
   ASSERT_TRUE(resolved.ok()) << resolved.status();
@@ -194,8 +184,8 @@ TEST_F(ResolveSpecTest, WhatCannotWorkIsNamedWithTheWayOut) {
                    "weights.pth"},
            BadSpec{
                "shapes_demo", {"init=" + root}, absl::StatusCode::kNotFound, "holds no weights"},
-           BadSpec{"shapes_demo", {"init=model:x"}, invalid, "no models to start from"},
-           BadSpec{"shapes_demo", {"init=run:x"}, invalid, "no runs to start from"},
+           BadSpec{"shapes_demo", {"init=model:x"}, invalid, "no models to take it from"},
+           BadSpec{"shapes_demo", {"init=run:x"}, invalid, "no runs to take it from"},
        }) {
     const auto resolved = Resolve(bad.preset, bad.assignments);
     EXPECT_EQ(resolved.status().code(), bad.code) << bad.message << ": " << resolved.status();

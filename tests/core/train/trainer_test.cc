@@ -97,6 +97,7 @@ class TrainerTest : public ::testing::Test {
   TrainerOptions Options(const std::string& run, TrainObserver* observer) {
     TrainerOptions options;
     options.environment.data_roots = {directory_.string()};
+    options.environment.find_model = find_model_;
     auto resolved = ResolveSpec("", spec_, options.environment);
     EXPECT_TRUE(resolved.ok()) << resolved.status();
     options.resolved = *std::move(resolved);
@@ -139,6 +140,7 @@ class TrainerTest : public ::testing::Test {
 
   fs::path directory_;
   vit::v1::TrainingSpec spec_;
+  std::function<absl::StatusOr<InitialModel>(const std::string&)> find_model_;
 };
 
 TEST_F(TrainerTest, FinishesWithHistoryAndCheckpoints) {
@@ -244,6 +246,171 @@ TEST_F(TrainerTest, RunningMeansAndFixedPositionsAreResumedToo) {
   ASSERT_TRUE(RunTrain("stopped", &told).ok());
   EXPECT_THAT(told.starts, ElementsAre(0, 5));
   ExpectSameEnd("whole", whole, "stopped", told);
+}
+
+TEST_F(TrainerTest, MixingAndAveragesAreResumedToo) {
+  ASSERT_TRUE(ParseMessageText(R"(
+    data { train { random_erasing { probability: 0.5 } } }
+    mixing { mixup_alpha: 0.8 cutmix_alpha: 1 mode: MIX_MODE_ELEMENT unmixed_epochs: 0.4 }
+    averaging { ema_decay: 0.9 swa_start_epoch: 1 swa_every_steps: 2 swa_learning_rate: 1e-4 }
+    loss { type: LOSS_TYPE_FOCAL class_weighting: CLASS_WEIGHTING_INVERSE_FREQUENCY })",
+                               &spec_)
+                  .ok());
+  Recorder whole;
+  ASSERT_TRUE(RunTrain("whole", &whole).ok());
+  for (const int64_t stop_at : {2, 5, 7, 11}) {  // before the first average of SWA, and after
+    const std::string run = absl::StrCat("stopped-", stop_at);
+    Recorder told;
+    std::stop_source stop;
+    told.on_step = [&](int64_t step) {
+      if (step == stop_at) stop.request_stop();
+    };
+    ASSERT_TRUE(RunTrain(run, &told, stop.get_token()).ok());
+    told.on_step = nullptr;
+    ASSERT_TRUE(RunTrain(run, &told).ok());
+    EXPECT_THAT(told.starts, ElementsAre(0, stop_at));
+    ExpectSameEnd("whole", whole, run, told);
+  }
+}
+
+TEST_F(TrainerTest, AStudentOfATeacherIsResumedToo) {
+  Recorder teacher, whole, told;
+  ASSERT_TRUE(RunTrain("teacher", &teacher).ok());
+  spec_.mutable_model()->set_distillation_token(true);
+  spec_.mutable_distillation()->set_teacher("model:big");
+  spec_.mutable_distillation()->set_type(vit::v1::DISTILLATION_TYPE_SOFT);
+  find_model_ = [this](const std::string&) -> absl::StatusOr<InitialModel> {
+    return InitialModel{.reference = "big@1",
+                        .directory = CheckpointPath(directory_ / "teacher", 12)};
+  };
+  ASSERT_TRUE(RunTrain("whole", &whole).ok());
+  std::stop_source stop;
+  told.on_step = [&](int64_t step) {
+    if (step == 5) stop.request_stop();
+  };
+  ASSERT_TRUE(RunTrain("stopped", &told, stop.get_token()).ok());
+  told.on_step = nullptr;
+  ASSERT_TRUE(RunTrain("stopped", &told).ok());
+  ExpectSameEnd("whole", whole, "stopped", told);
+  // Its answers count: without them the end is another.
+  spec_.clear_distillation();
+  Recorder alone;
+  ASSERT_TRUE(RunTrain("alone", &alone).ok());
+  EXPECT_FALSE(Contents("alone", 12, "model.safetensors") ==
+               Contents("whole", 12, "model.safetensors"));
+}
+
+TEST_F(TrainerTest, TheAveragedWeightsAreStored) {
+  Recorder told;
+  spec_.mutable_averaging()->set_ema_decay(0.9);
+  ASSERT_TRUE(RunTrain("run", &told).ok());
+  const fs::path last = CheckpointPath(directory_ / "run", 12);
+  const auto weights = ReadSafetensors(last / "model.safetensors");
+  const auto state = ReadSafetensors(last / "optimizer.safetensors");
+  ASSERT_TRUE(weights.ok() && state.ok());
+  for (const auto& [name, tensor] : weights->tensors) {
+    EXPECT_TRUE(at::equal(tensor, state->tensors.at("ema." + name))) << name;
+  }
+  EXPECT_FALSE(
+      at::equal(weights->tensors.at("head.weight"), state->tensors.at("weights.head.weight")));
+}
+
+TEST_F(TrainerTest, ARunThatNoLongerImprovesEnds) {
+  // With so small a learning rate nothing improves by that much.
+  spec_.mutable_optimizer()->set_learning_rate(1e-12);
+  spec_.mutable_early_stopping()->set_patience(2);
+  spec_.mutable_early_stopping()->set_min_improvement(0.5);
+  spec_.mutable_evaluation()->set_best(vit::v1::BEST_METRIC_LOSS);
+  Recorder told;
+  const auto outcome = RunTrain("run", &told);
+  ASSERT_TRUE(outcome.ok()) << outcome.status();
+  EXPECT_EQ(*outcome, TrainOutcome::kStoppedEarly);
+  EXPECT_EQ(told.last_step, 6);  // evaluations at 3, 5 and 6
+  EXPECT_EQ(Steps("run").back(), 6);
+  // A resume of what had ended finds that it has.
+  EXPECT_EQ(*RunTrain("run", &told), TrainOutcome::kStoppedEarly);
+  EXPECT_EQ(told.last_step, 6);
+}
+
+TEST_F(TrainerTest, PatienceIsResumedToo) {
+  spec_.mutable_optimizer()->set_learning_rate(1e-12);
+  spec_.mutable_early_stopping()->set_patience(2);
+  spec_.mutable_early_stopping()->set_min_improvement(0.5);
+  Recorder told;
+  std::stop_source stop;
+  told.on_step = [&](int64_t step) {
+    if (step == 5) stop.request_stop();
+  };
+  ASSERT_EQ(*RunTrain("run", &told, stop.get_token()), TrainOutcome::kStopped);
+  told.on_step = nullptr;
+  EXPECT_EQ(*RunTrain("run", &told), TrainOutcome::kStoppedEarly);
+  EXPECT_EQ(told.last_step, 6);
+}
+
+TEST_F(TrainerTest, AnEvaluationTellsAllMetrics) {
+  Recorder told;
+  ASSERT_TRUE(RunTrain("run", &told).ok());
+  MetricPoint point;
+  ASSERT_TRUE(point.ParseFromString(told.history.at({12, vit::v1::SPLIT_VALIDATION})));
+  EXPECT_GE(point.evaluation().top_k_accuracy(), point.accuracy());
+  EXPECT_GT(point.evaluation().calibration_error(), 0);
+  EXPECT_LE(point.evaluation().f1(), 1);
+  ASSERT_TRUE(point.ParseFromString(told.history.at({12, vit::v1::SPLIT_TRAIN})));
+  EXPECT_FALSE(point.has_evaluation());
+}
+
+TEST_F(TrainerTest, ACheckpointKeepsItsEvaluation) {
+  Recorder told;
+  ASSERT_TRUE(RunTrain("run", &told).ok());
+  const auto evaluation = ReadEvaluation(CheckpointPath(directory_ / "run", 12));
+  ASSERT_TRUE(evaluation.ok()) << evaluation.status();
+  EXPECT_EQ(evaluation->step(), 12);
+  ASSERT_EQ(evaluation->classes_size(), 10);
+  ASSERT_EQ(evaluation->confusion_size(), 100);
+  MetricPoint point;
+  ASSERT_TRUE(point.ParseFromString(told.history.at({12, vit::v1::SPLIT_VALIDATION})));
+  EXPECT_EQ(evaluation->accuracy(), point.accuracy());
+  int64_t samples = 0, hits = 0;
+  for (int label = 0; label < 10; ++label) {
+    samples += evaluation->classes(label).samples();
+    hits += evaluation->confusion(11 * label);
+  }
+  EXPECT_EQ(samples, 30);
+  EXPECT_DOUBLE_EQ(static_cast<double>(hits) / 30, point.accuracy());
+  // Damage is noticed; a step that was not evaluated has none.
+  spec_.mutable_checkpoint()->set_keep_last(100);
+  ASSERT_TRUE(RunTrain("all", &told).ok());
+  EXPECT_EQ(ReadEvaluation(CheckpointPath(directory_ / "all", 4)).status().code(),
+            absl::StatusCode::kNotFound);
+  std::ofstream(CheckpointPath(directory_ / "run", 12) / "evaluation.json") << "{}";
+  EXPECT_EQ(ReadEvaluation(CheckpointPath(directory_ / "run", 12)).status().code(),
+            absl::StatusCode::kDataLoss);
+}
+
+TEST_F(TrainerTest, TheBestIsByTheMetricThatWasAskedFor) {
+  for (const auto metric : {vit::v1::BEST_METRIC_F1, vit::v1::BEST_METRIC_CALIBRATION_ERROR}) {
+    spec_.mutable_evaluation()->set_best(metric);
+    spec_.mutable_checkpoint()->set_keep_last(100);
+    const std::string run = vit::v1::BestMetric_Name(metric);
+    Recorder told;
+    ASSERT_TRUE(RunTrain(run, &told).ok());
+    std::optional<double> best;
+    int64_t best_step = 0;
+    for (const auto& [key, text] : told.history) {
+      MetricPoint point;
+      ASSERT_TRUE(point.ParseFromString(text));
+      if (key.second != vit::v1::SPLIT_VALIDATION) continue;
+      const double value = metric == vit::v1::BEST_METRIC_F1
+                               ? point.evaluation().f1()
+                               : -point.evaluation().calibration_error();
+      if (best && value <= *best) continue;
+      best = value;
+      best_step = key.first;
+    }
+    for (const auto& info : ListCheckpoints(directory_ / run)) {
+      EXPECT_EQ(info.best(), info.step() == best_step) << run << " " << info.step();
+    }
+  }
 }
 
 TEST_F(TrainerTest, AStopInMidEvaluationIsMadeUpForOnResume) {

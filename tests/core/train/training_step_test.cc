@@ -34,6 +34,8 @@ vit::v1::TrainingSpec TrajectorySpec() {
   optimizer->set_beta2(0.999);
   optimizer->set_eps(1e-8);
   spec.mutable_schedule()->set_type(vit::v1::SCHEDULE_TYPE_COSINE);
+  spec.mutable_loss()->set_type(vit::v1::LOSS_TYPE_CROSS_ENTROPY);
+  spec.mutable_loss()->set_hardest_fraction(1);
   spec.set_label_smoothing(0.1);
   spec.set_clip_grad_norm(1);
   spec.set_accumulation_steps(1);
@@ -60,7 +62,7 @@ TEST(TrainingStepTest, TwentyStepsFollowTimmsTrajectory) {
   VisionTransformer model(spec.model());
   ASSERT_TRUE(LoadWeights(init->tensors, *model).ok());
   model->train();
-  TrainingStep training(spec, model.get(), {.warmup = 5, .total = 20});
+  TrainingStep training(spec, model.get(), {.per_epoch = 20, .warmup = 5, .total = 20});
   for (int64_t step = 0; step < 20; ++step) {
     training.ResetSums();
     training.Run(tensors.at("images")[step], tensors.at("labels")[step], AllSlots(4), 4, step);
@@ -98,7 +100,7 @@ class SmallStepTest : public ::testing::Test {
     VisionTransformer model(spec_.model());
     model->Initialize(3);
     model->train();
-    TrainingStep training(spec_, model.get(), {.warmup = 0, .total = 20});
+    TrainingStep training(spec_, model.get(), {.per_epoch = 20, .warmup = 0, .total = 20});
     training.Run(images, labels, slots, 8, 0);
     loss_ = training.LossSum() / static_cast<double>(images.size(0));
     bad_step_ = training.FirstBadStep();

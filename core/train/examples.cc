@@ -1,0 +1,31 @@
+#include "core/train/examples.h"
+
+#include <cmath>
+
+#include "core/train/erasing.h"
+#include "core/train/mixing.h"
+
+namespace vit {
+
+Examples MakeExamples(const vit::v1::TrainingSpec& spec, const StepCounts& steps,
+                      const at::Tensor& images, const at::Tensor& labels,
+                      const std::vector<int>& slots, int batch_size, int64_t step) {
+  Examples examples{.images = images, .targets = {.labels = labels, .parts = {}}};
+  const auto image_size = static_cast<int>(images.size(3));
+  const vit::v1::RandomErasing& erasing = spec.data().train().random_erasing();
+  if (erasing.probability() > 0) {
+    examples.images =
+        EraseImages(images, PlanErasing(erasing, spec.seed(), step, slots, image_size),
+                    erasing.fill(), spec.seed(), step);
+  }
+  const vit::v1::MixingConfig& mixing = spec.mixing();
+  const auto unmixed = std::llround(mixing.unmixed_epochs() * static_cast<double>(steps.per_epoch));
+  if (!HasMixing(mixing) || step >= steps.total - unmixed) return examples;
+  const std::vector<Mix> mixes =
+      PlanMixing(mixing, spec.seed(), step, slots, batch_size, image_size);
+  examples.images = MixImages(examples.images, mixes);
+  examples.targets.parts = MixLabels(labels, mixes, spec.model().num_classes());
+  return examples;
+}
+
+}  // namespace vit

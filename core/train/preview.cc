@@ -1,0 +1,87 @@
+#include "core/train/preview.h"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <stop_token>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "core/base/status.h"
+#include "core/data/contact_sheet.h"
+#include "core/data/loader.h"
+#include "core/model/normalize.h"
+#include "core/train/examples.h"
+#include "core/train/schedule.h"
+
+namespace vit {
+namespace {
+
+// [3, S, S], normalised, to the picture that it shows.
+Image ToImage(const at::Tensor& normalized, const vit::v1::DataConfig& data) {
+  std::vector<at::Tensor> planes;
+  for (int c = 0; c < 3; ++c) {
+    planes.push_back((normalized[c] * data.std(c) + data.mean(c)).mul(255).round().clamp(0, 255));
+  }
+  const at::Tensor rgb = at::stack(planes, 2).to(at::kByte).contiguous();  // [S, S, 3]
+  const uint8_t* const bytes = rgb.const_data_ptr<uint8_t>();
+  const auto side = static_cast<int>(rgb.size(0));
+  return {.width = side, .height = side, .rgb = {bytes, bytes + rgb.numel()}};
+}
+
+// The classes that picture `i` counts as, the largest part first.
+std::vector<std::string> Caption(const Targets& targets, int64_t i,
+                                 const std::vector<std::string>& names) {
+  if (!targets.parts.defined()) return {names[targets.labels[i].item<int64_t>()]};
+  std::vector<std::pair<float, int>> parts;
+  for (int c = 0; c < static_cast<int>(names.size()); ++c) {
+    const auto part = targets.parts[i][c].item<float>();
+    if (part > 0) parts.emplace_back(part, c);
+  }
+  std::sort(parts.rbegin(), parts.rend());
+  std::vector<std::string> lines;
+  for (const auto& [part, label] : parts) {
+    lines.push_back(part == 1 ? names[label] : absl::StrFormat("%.2f %s", part, names[label]));
+  }
+  return lines;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> PreviewTraining(const ResolvedSpec& resolved, int64_t step, int count,
+                                            int columns) {
+  return CatchExceptions("preview", [&]() -> absl::StatusOr<std::string> {
+    torch::NoGradGuard no_grad;
+    const vit::v1::TrainingSpec& spec = resolved.spec;
+    absl::Status first_bad;
+    SampleReader reader(
+        resolved.data, spec.data(), spec.model().image_size(),
+        [&](const std::string& name, const absl::Status& why) { first_bad = Annotate(why, name); });
+    TrainLoader loader(&reader, {.seed = spec.seed(),
+                                 .batch_size = spec.batch_size(),
+                                 .first_step = step,
+                                 .threads = 1,
+                                 .prefetch_batches = 1});
+    VIT_ASSIGN_OR_RETURN(const Batch batch, loader.Next(std::stop_token()));
+    const auto readable = static_cast<int64_t>(batch.labels.size());
+    if (readable == 0) return Annotate(first_bad, "none of the step's pictures can be read");
+    const Normalizer normalize(spec.data(), at::kCPU);
+    const StepCounts steps{
+        .per_epoch = resolved.steps_per_epoch,
+        .warmup = WarmupSteps(spec.schedule(), resolved.steps_per_epoch, resolved.total_steps),
+        .total = resolved.total_steps};
+    const Examples examples =
+        MakeExamples(spec, steps, normalize(batch.images.data(), readable, batch.image_size),
+                     at::tensor(batch.labels), batch.slots, batch.size, step);
+    std::vector<ContactTile> tiles;
+    for (int64_t i = 0; i < std::min<int64_t>(count, readable); ++i) {
+      tiles.push_back({.image = ToImage(examples.images[i], spec.data()),
+                       .caption = Caption(examples.targets, i, resolved.data->class_names())});
+    }
+    return DrawContactSheet(tiles, columns);
+  });
+}
+
+}  // namespace vit

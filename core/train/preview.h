@@ -1,0 +1,22 @@
+// What training sees, as a picture for people.
+#ifndef VIT_CORE_TRAIN_PREVIEW_H_
+#define VIT_CORE_TRAIN_PREVIEW_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/train/resolve_spec.h"
+
+namespace vit {
+
+// A PNG with the first `count` pictures of update `step` (from 0) exactly as the model would see
+// them, augmented, erased and mixed, with their labels and the labels' parts; in rows of `columns`.
+// `count` is at most the batch size. INVALID_ARGUMENT where none of them can be read. Computes: for
+// a thread of ComputeBudget::StartThread.
+absl::StatusOr<std::string> PreviewTraining(const ResolvedSpec& resolved, int64_t step, int count,
+                                            int columns);
+
+}  // namespace vit
+
+#endif  // VIT_CORE_TRAIN_PREVIEW_H_
