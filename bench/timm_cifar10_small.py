@@ -59,7 +59,7 @@ def main():
     train = DataLoader(Pictures(folder / "train", True), BATCH, shuffle=True, drop_last=True, num_workers=1)
     test = DataLoader(Pictures(folder / "test", False), BATCH, num_workers=1)
     model = timm.models.VisionTransformer(
-        img_size=32, patch_size=4, embed_dim=96, depth=4, num_heads=3, num_classes=10
+        img_size=32, patch_size=4, embed_dim=96, depth=4, num_heads=3, num_classes=10, class_token=False, global_pool="avg"
     )
     matrices = [p for n, p in model.named_parameters() if p.dim() > 1 and not n.endswith(("_token", "pos_embed"))]
     chosen = {id(p) for p in matrices}

@@ -162,16 +162,16 @@ TEST_F(ModelRepositoryTest, ImportsTellWhatWasAssumedAndRefuseWhatContradicts) {
   request.set_name("pets");
   request.mutable_model()->set_num_heads(4);
   request.mutable_model()->set_depth(3);
-  EXPECT_THAT(std::string(repository_->Import(request, kParity / "torchvision/model.pth")
-                              .status()
-                              .message()),
-              HasSubstr("model.depth is given as 3, but the weights have 2"));
+  EXPECT_THAT(
+      std::string(
+          repository_->Import(request, kParity / "torchvision/model.pth").status().message()),
+      HasSubstr("model.depth is given as 3, but the weights have 2"));
   request.mutable_model()->clear_depth();
   request.add_labels("only one");
-  EXPECT_THAT(std::string(repository_->Import(request, kParity / "torchvision/model.pth")
-                              .status()
-                              .message()),
-              HasSubstr("1 labels for the head's 10 classes"));
+  EXPECT_THAT(
+      std::string(
+          repository_->Import(request, kParity / "torchvision/model.pth").status().message()),
+      HasSubstr("1 labels for the head's 10 classes"));
   EXPECT_EQ(repository_->Find("pets")->about.version(), 1);
 }
 
