@@ -108,27 +108,23 @@ void WeightAverages::Point(const Flat& weights) {
   }
 }
 
-WeightAverages::InUse::InUse(WeightAverages* averages, int64_t steps_done)
-    : averages_(averages),
-      swapped_(!averages->ema_average_.empty() ||
-               (averages->swa_ && SwaCount(*averages->swa_, steps_done) > 0)) {
-  if (!swapped_) return;
-  const bool swa = averages->swa_ && SwaCount(*averages->swa_, steps_done) > 0;
-  averages_->Point(swa ? averages_->swa_average_ : averages_->ema_average_);
+const WeightAverages::Flat& WeightAverages::Counting(int64_t steps_done) const {
+  return swa_.has_value() && SwaCount(*swa_, steps_done) > 0 ? swa_average_ : ema_average_;
+}
+
+WeightAverages::InUse::InUse(WeightAverages* averages, int64_t steps_done) : averages_(averages) {
+  const Flat& average = averages_->Counting(steps_done);
+  swapped_ = !average.empty();
+  if (swapped_) averages_->Point(average);
 }
 
 WeightAverages::InUse::~InUse() {
   if (swapped_) averages_->Point(averages_->Live());
 }
 
-void WeightAverages::AppendViews(const std::string& prefix, const Flat& flat,
-                                 NamedTensors* out) const {
-  for (size_t g = 0; g < groups_.size(); ++g) {
-    for (const auto& member : groups_[g].members) {
-      out->emplace_back(absl::StrCat(prefix, ".", member.name),
-                        ParameterGroup::View(flat[g], member));
-    }
-  }
+void WeightAverages::AppendAll(const std::string& prefix, const Flat& flat,
+                               NamedTensors* out) const {
+  AppendViews(prefix, groups_, flat, out);
   for (size_t i = 0; i < buffers_.size(); ++i) {
     out->emplace_back(absl::StrCat(prefix, ".", buffers_[i].first), flat[groups_.size() + i]);
   }
@@ -137,9 +133,9 @@ void WeightAverages::AppendViews(const std::string& prefix, const Flat& flat,
 NamedTensors WeightAverages::State() const {
   NamedTensors state;
   if (ema_average_.empty() && swa_average_.empty()) return state;
-  AppendViews("weights", Live(), &state);
-  if (!ema_average_.empty()) AppendViews("ema", ema_average_, &state);
-  if (!swa_average_.empty()) AppendViews("swa", swa_average_, &state);
+  AppendAll("weights", Live(), &state);
+  if (!ema_average_.empty()) AppendAll("ema", ema_average_, &state);
+  if (!swa_average_.empty()) AppendAll("swa", swa_average_, &state);
   return state;
 }
 

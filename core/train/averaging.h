@@ -56,7 +56,7 @@ class WeightAverages {
 
    private:
     WeightAverages* const averages_;
-    const bool swapped_;
+    bool swapped_;
   };
 
   // What a checkpoint keeps besides the weights that are InUse: views of live state, in a fixed
@@ -70,7 +70,9 @@ class WeightAverages {
   using Flat = std::vector<at::Tensor>;
   Flat Live() const;
   void Point(const Flat& weights);
-  void AppendViews(const std::string& prefix, const Flat& flat, NamedTensors* out) const;
+  // The average that counts after `steps_done` updates; empty where none does.
+  const Flat& Counting(int64_t steps_done) const;
+  void AppendAll(const std::string& prefix, const Flat& flat, NamedTensors* out) const;
 
   const vit::v1::AveragingConfig config_;
   const std::optional<SwaSteps> swa_;

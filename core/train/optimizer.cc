@@ -45,17 +45,6 @@ std::vector<at::Tensor> Views(const ParameterGroup& group, const at::Tensor& fla
   return views;
 }
 
-// Views of each group's `state` tensor under "prefix.<parameter>".
-void AppendViews(const std::string& prefix, const std::vector<ParameterGroup>& groups,
-                 const std::vector<at::Tensor>& state, NamedTensors* out) {
-  for (size_t g = 0; g < groups.size(); ++g) {
-    for (const auto& member : groups[g].members) {
-      out->emplace_back(absl::StrCat(prefix, ".", member.name),
-                        ParameterGroup::View(state[g], member));
-    }
-  }
-}
-
 std::vector<at::Tensor> ZerosLike(const std::vector<ParameterGroup>& groups) {
   std::vector<at::Tensor> state;
   for (const ParameterGroup& group : groups) state.push_back(at::zeros_like(group.values));
@@ -80,15 +69,34 @@ struct Gate {
   const at::Tensor scale;
 };
 
-// Adam, with weight decay decoupled (AdamW) or in the gradient.
-class Adam : public Optimizer {
+// What Adam and its kin keep: the gradient's mean, its square's, and how many updates there were.
+class MomentOptimizer : public Optimizer {
  public:
-  Adam(const OptimizerConfig& config, std::vector<ParameterGroup>* groups)
+  MomentOptimizer(const OptimizerConfig& config, std::vector<ParameterGroup>* groups)
       : config_(config),
         groups_(*groups),
         exp_avg_(ZerosLike(*groups)),
         exp_avg_sq_(ZerosLike(*groups)),
         step_(at::zeros({}, groups->front().values.options())) {}
+
+  NamedTensors State() const override {
+    NamedTensors state{{"step", step_}};
+    AppendViews("exp_avg", groups_, exp_avg_, &state);
+    AppendViews("exp_avg_sq", groups_, exp_avg_sq_, &state);
+    return state;
+  }
+
+ protected:
+  const OptimizerConfig config_;
+  std::vector<ParameterGroup>& groups_;
+  std::vector<at::Tensor> exp_avg_, exp_avg_sq_;
+  at::Tensor step_;  // updates done
+};
+
+// Adam, with weight decay decoupled (AdamW) or in the gradient.
+class Adam : public MomentOptimizer {
+ public:
+  using MomentOptimizer::MomentOptimizer;
 
   void Step(double learning_rate, const at::Tensor& grad_scale,
             const at::Tensor& found_inf) override {
@@ -109,19 +117,6 @@ class Adam : public Optimizer {
       }
     }
   }
-
-  NamedTensors State() const override {
-    NamedTensors state{{"step", step_}};
-    AppendViews("exp_avg", groups_, exp_avg_, &state);
-    AppendViews("exp_avg_sq", groups_, exp_avg_sq_, &state);
-    return state;
-  }
-
- private:
-  const OptimizerConfig config_;
-  std::vector<ParameterGroup>& groups_;
-  std::vector<at::Tensor> exp_avg_, exp_avg_sq_;
-  at::Tensor step_;  // updates done
 };
 
 class Sgd : public Optimizer {
@@ -162,14 +157,9 @@ class Sgd : public Optimizer {
 // With m and v as Adam's: u = m^ / (sqrt(v^) + eps) + weight_decay p; p -= lr (|p| / |u|) u, the
 // norms over each parameter, their quotient 1 where either is 0, and 1 without weight decay unless
 // always_adapt. (You et al., 2020, algorithm 2, with the identity for phi; as timm's Lamb.)
-class Lamb : public Optimizer {
+class Lamb : public MomentOptimizer {
  public:
-  Lamb(const OptimizerConfig& config, std::vector<ParameterGroup>* groups)
-      : config_(config),
-        groups_(*groups),
-        exp_avg_(ZerosLike(*groups)),
-        exp_avg_sq_(ZerosLike(*groups)),
-        step_(at::zeros({}, groups->front().values.options())) {}
+  using MomentOptimizer::MomentOptimizer;
 
   void Step(double learning_rate, const at::Tensor& grad_scale,
             const at::Tensor& found_inf) override {
@@ -197,13 +187,6 @@ class Lamb : public Optimizer {
     }
   }
 
-  NamedTensors State() const override {
-    NamedTensors state{{"step", step_}};
-    AppendViews("exp_avg", groups_, exp_avg_, &state);
-    AppendViews("exp_avg_sq", groups_, exp_avg_sq_, &state);
-    return state;
-  }
-
  private:
   // values += rate * trust ratio * u, parameter by parameter.
   static void AddAdapted(const ParameterGroup& group, const at::Tensor& u, const at::Tensor& rate) {
@@ -215,11 +198,6 @@ class Lamb : public Optimizer {
     const std::vector<at::Tensor> factors = (ratios * rate).unbind();
     for (size_t i = 0; i < values.size(); ++i) values[i].addcmul_(updates[i], factors[i]);
   }
-
-  const OptimizerConfig config_;
-  std::vector<ParameterGroup>& groups_;
-  std::vector<at::Tensor> exp_avg_, exp_avg_sq_;
-  at::Tensor step_;  // updates done
 };
 
 // p -= lr (sign(beta1 m + (1 - beta1) g) + weight_decay p); m = beta2 m + (1 - beta2) g. (Chen et
@@ -298,6 +276,16 @@ std::unique_ptr<Optimizer> Optimizer::Create(const OptimizerConfig& config,
       return std::make_unique<Lion>(config, groups);
     default:
       return std::make_unique<Adam>(config, groups);
+  }
+}
+
+void AppendViews(const std::string& prefix, const std::vector<ParameterGroup>& groups,
+                 const std::vector<at::Tensor>& state, NamedTensors* out) {
+  for (size_t g = 0; g < groups.size(); ++g) {
+    for (const auto& member : groups[g].members) {
+      out->emplace_back(absl::StrCat(prefix, ".", member.name),
+                        ParameterGroup::View(state[g], member));
+    }
   }
 }
 

@@ -41,6 +41,10 @@ struct ParameterGroup {
   static at::Tensor View(const at::Tensor& flat, const Member& member);
 };
 
+// Appends views of each group's part of `flat` (shaped as its values), under "prefix.<parameter>".
+void AppendViews(const std::string& prefix, const std::vector<ParameterGroup>& groups,
+                 const std::vector<at::Tensor>& flat, NamedTensors* out);
+
 // Moves the trained parameters of `module`, which must be on their device already, into as few
 // groups as their treatment allows (see PlanParameters): those with weight decay (see
 // HasWeightDecay) first, then those without. Frozen ones stay where they are and no longer ask for

@@ -68,10 +68,8 @@ absl::StatusOr<std::string> PreviewTraining(const ResolvedSpec& resolved, int64_
     const auto readable = static_cast<int64_t>(batch.labels.size());
     if (readable == 0) return Annotate(first_bad, "none of the step's pictures can be read");
     const Normalizer normalize(spec.data(), at::kCPU);
-    const StepCounts steps{
-        .per_epoch = resolved.steps_per_epoch,
-        .warmup = WarmupSteps(spec.schedule(), resolved.steps_per_epoch, resolved.total_steps),
-        .total = resolved.total_steps};
+    const StepCounts steps =
+        CountSteps(spec.schedule(), resolved.steps_per_epoch, resolved.total_steps);
     const Examples examples =
         MakeExamples(spec, steps, normalize(batch.images.data(), readable, batch.image_size),
                      at::tensor(batch.labels), batch.slots, batch.size, step);

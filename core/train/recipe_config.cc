@@ -1,6 +1,8 @@
 #include "core/train/recipe_config.h"
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -59,8 +61,6 @@ absl::Status FillClassWeights(const DataSet& data, LossConfig* loss) {
   return absl::OkStatus();
 }
 
-bool NeedsOneLabel(const LossConfig& loss) { return loss.hardest_fraction() < 1; }
-
 absl::Status ValidateLoss(const LossConfig& loss, const DataSet& data) {
   const auto classes = static_cast<int>(data.class_names().size());
   const bool focal = loss.type() == vit::v1::LOSS_TYPE_FOCAL;
@@ -112,7 +112,7 @@ absl::Status ValidateMixing(const TrainingSpec& spec, int classes) {
         "mixing mixes the pictures of a batch, and batch_size is 1; raise it, or set "
         "mixing.mixup_alpha and mixing.cutmix_alpha to 0");
   }
-  if (NeedsOneLabel(spec.loss())) {
+  if (spec.loss().hardest_fraction() < 1) {
     return absl::InvalidArgumentError(
         "loss.hardest_fraction picks the pictures that are classified worst, which mixed ones "
         "cannot tell; set it to 1, or mixing.mixup_alpha and mixing.cutmix_alpha to 0");

@@ -67,6 +67,13 @@ int64_t WarmupSteps(const ScheduleConfig& schedule, int64_t steps_per_epoch, int
   return std::llround(schedule.warmup_fraction() * static_cast<double>(total_steps));
 }
 
+StepCounts CountSteps(const ScheduleConfig& schedule, int64_t steps_per_epoch,
+                      int64_t total_steps) {
+  return {.per_epoch = steps_per_epoch,
+          .warmup = WarmupSteps(schedule, steps_per_epoch, total_steps),
+          .total = total_steps};
+}
+
 int64_t DecaySteps(const ScheduleConfig& schedule, int64_t steps_per_epoch, int64_t total_steps) {
   if (schedule.has_decay_steps()) return schedule.decay_steps();
   if (schedule.has_decay_epochs()) return StepsOf(schedule.decay_epochs(), steps_per_epoch);

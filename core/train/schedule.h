@@ -20,6 +20,9 @@ struct StepCounts {
 int64_t WarmupSteps(const vit::v1::ScheduleConfig& schedule, int64_t steps_per_epoch,
                     int64_t total_steps);
 
+StepCounts CountSteps(const vit::v1::ScheduleConfig& schedule, int64_t steps_per_epoch,
+                      int64_t total_steps);
+
 // Updates of the fall at the end of a warmup-stable-decay schedule, likewise.
 int64_t DecaySteps(const vit::v1::ScheduleConfig& schedule, int64_t steps_per_epoch,
                    int64_t total_steps);

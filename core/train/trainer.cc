@@ -19,6 +19,7 @@
 #include "core/train/checkpoint.h"
 #include "core/train/checkpoint_writer.h"
 #include "core/train/evaluate.h"
+#include "core/train/evaluation_report.h"
 #include "core/train/initial_weights.h"
 #include "core/train/schedule.h"
 #include "core/train/training_step.h"
@@ -31,53 +32,6 @@ namespace {
 
 using ::vit::v1::MetricPoint;
 
-vit::v1::Evaluation MakeEvaluation(int64_t step, const ClassificationMetrics& metrics,
-                                   const std::vector<std::string>& class_names) {
-  vit::v1::Evaluation evaluation;
-  evaluation.set_step(step);
-  evaluation.set_loss(metrics.loss);
-  evaluation.set_accuracy(metrics.accuracy);
-  vit::v1::EvaluationMetrics* means = evaluation.mutable_metrics();
-  means->set_top_k_accuracy(metrics.top_k_accuracy);
-  means->set_precision(metrics.precision);
-  means->set_recall(metrics.recall);
-  means->set_f1(metrics.f1);
-  means->set_precision_weighted(metrics.precision_weighted);
-  means->set_f1_weighted(metrics.f1_weighted);
-  means->set_calibration_error(metrics.calibration_error);
-  for (int label = 0; label < static_cast<int>(class_names.size()); ++label) {
-    vit::v1::ClassMetrics* one = evaluation.add_classes();
-    one->set_name(class_names[label]);
-    one->set_samples(metrics.actual[label]);
-    one->set_precision(Precision(metrics, label));
-    one->set_recall(Recall(metrics, label));
-    one->set_f1(F1(metrics, label));
-  }
-  evaluation.mutable_confusion()->Add(metrics.confusion.begin(), metrics.confusion.end());
-  return evaluation;
-}
-
-double BestValue(const ClassificationMetrics& metrics, vit::v1::BestMetric best) {
-  switch (best) {
-    case vit::v1::BEST_METRIC_LOSS:
-      return metrics.loss;
-    case vit::v1::BEST_METRIC_TOP_K_ACCURACY:
-      return metrics.top_k_accuracy;
-    case vit::v1::BEST_METRIC_RECALL:
-      return metrics.recall;
-    case vit::v1::BEST_METRIC_F1:
-      return metrics.f1;
-    case vit::v1::BEST_METRIC_CALIBRATION_ERROR:
-      return metrics.calibration_error;
-    default:
-      return metrics.accuracy;
-  }
-}
-
-bool LowerIsBetter(vit::v1::BestMetric best) {
-  return best == vit::v1::BEST_METRIC_LOSS || best == vit::v1::BEST_METRIC_CALIBRATION_ERROR;
-}
-
 // One run, from its last checkpoint to its end. Lives on the training thread.
 class TrainingRun {
  public:
@@ -87,9 +41,8 @@ class TrainingRun {
         stop_(std::move(stop)),
         device_(TorchDevice(options.environment.device)),
         bfloat16_(spec_.precision() == vit::v1::PRECISION_BFLOAT16),
-        total_steps_(options.resolved.total_steps),
-        steps_per_epoch_(options.resolved.steps_per_epoch),
-        warmup_steps_(WarmupSteps(spec_.schedule(), steps_per_epoch_, total_steps_)),
+        steps_(CountSteps(spec_.schedule(), options.resolved.steps_per_epoch,
+                          options.resolved.total_steps)),
         normalize_(spec_.data(), device_),
         reader_(options.resolved.data, spec_.data(), spec_.model().image_size(),
                 [this](const std::string& name, const absl::Status& why) {
@@ -119,7 +72,7 @@ class TrainingRun {
           status, absl::StrCat("the checkpoint of step ", state_.step, " could not be written"));
     }
     if (state_.evaluation_due) return TrainOutcome::kStopped;
-    if (state_.step == total_steps_) return TrainOutcome::kFinished;
+    if (state_.step == steps_.total) return TrainOutcome::kFinished;
     return NoLongerImproves() ? TrainOutcome::kStoppedEarly : TrainOutcome::kStopped;
   }
 
@@ -144,10 +97,7 @@ class TrainingRun {
     model_->train();
     VIT_ASSIGN_OR_RETURN(teacher_,
                          Teacher::Load(spec_, options_.environment, options_.directory, device_));
-    training_step_.emplace(
-        spec_, model_.get(),
-        StepCounts{.per_epoch = steps_per_epoch_, .warmup = warmup_steps_, .total = total_steps_},
-        teacher_.get());
+    training_step_.emplace(spec_, model_.get(), steps_, teacher_.get());
     if (checkpoint.has_value()) VIT_RETURN_IF_ERROR(Restore(*checkpoint, &notes));
     options_.observer->OnStart(state_.step, absl::StrJoin(notes, "; "));
     return absl::OkStatus();
@@ -203,14 +153,14 @@ class TrainingRun {
   }
 
   absl::Status TrainSteps() {
-    if (state_.step >= total_steps_) return absl::OkStatus();
+    if (state_.step >= steps_.total) return absl::OkStatus();
     TrainLoader loader(&reader_, {.seed = spec_.seed(),
                                   .batch_size = spec_.batch_size(),
                                   .first_step = state_.step,
                                   .threads = spec_.data().loader_threads(),
                                   .prefetch_batches = spec_.data().prefetch_batches()});
     last_point_time_ = options_.clock->Now();
-    while (state_.step < total_steps_ && !stop_.stop_requested() && !NoLongerImproves()) {
+    while (state_.step < steps_.total && !stop_.stop_requested() && !NoLongerImproves()) {
       TrainObserver::Step report;
       const absl::Time start = options_.clock->Now();
       absl::StatusOr<Batch> batch = loader.Next(stop_);
@@ -245,9 +195,9 @@ class TrainingRun {
   // History, evaluation and checkpoint where this step is due for them, in this order.
   absl::Status EndOfStep() {
     const auto due = [&](int64_t every) { return every > 0 && state_.step % every == 0; };
-    const bool last = state_.step == total_steps_;
+    const bool last = state_.step == steps_.total;
     const bool evaluate =
-        last || state_.step % steps_per_epoch_ == 0 || due(spec_.evaluation().every_steps());
+        last || state_.step % steps_.per_epoch == 0 || due(spec_.evaluation().every_steps());
     if (evaluate || due(spec_.log_every_steps())) VIT_RETURN_IF_ERROR(TellTrainingPoint());
     if (evaluate) {
       VIT_RETURN_IF_ERROR(EvaluateStep());
@@ -277,7 +227,7 @@ class TrainingRun {
   }
 
   double Epoch() const {
-    return static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_);
+    return static_cast<double>(state_.step) / static_cast<double>(steps_.per_epoch);
   }
 
   MetricPoint NewPoint(vit::v1::Split split) const {
@@ -421,7 +371,7 @@ class TrainingRun {
   const std::stop_token stop_;
   const c10::Device device_;
   const bool bfloat16_;
-  const int64_t total_steps_, steps_per_epoch_, warmup_steps_;
+  const StepCounts steps_;
   const Normalizer normalize_;
   SampleReader reader_;
   VisionTransformer model_;

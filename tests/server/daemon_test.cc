@@ -22,6 +22,7 @@
 #include "absl/time/clock.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "tests/core/data/testing.h"
+#include "tests/server/loopback_config.h"
 #include "tests/server/testing.h"
 
 namespace vit {
@@ -34,14 +35,6 @@ using ::testing::Not;
 
 class DaemonTest : public testing::Test {
  protected:
-  DaemonTest() {
-    config_.state_dir = (folder_.path() / "state").string();
-    config_.listen = "127.0.0.1:0";
-    config_.metrics_listen = "127.0.0.1:0";
-    config_.device = "cpu";
-    config_.threads = 1;
-  }
-
   void StartDaemon() {
     auto daemon = Daemon::Create(config_, &logger_);
     ASSERT_TRUE(daemon.ok()) << daemon.status();
@@ -63,7 +56,7 @@ class DaemonTest : public testing::Test {
   }
 
   TemporaryFolder folder_;
-  ServerConfig config_;
+  ServerConfig config_ = LoopbackConfig(folder_.path());
   Logger logger_{LogFormat::kText, LogLevel::kError};
   std::unique_ptr<Daemon> daemon_;
   std::unique_ptr<Client> client_;

@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "server/daemon.h"
 #include "tests/core/data/testing.h"
+#include "tests/server/loopback_config.h"
 #include "tests/server/testing.h"
 #include "vit/v1/datasets.grpc.pb.h"
 
@@ -22,11 +23,6 @@ using ::testing::HasSubstr;
 class DataServiceTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    config_.state_dir = (folder_.path() / "state").string();
-    config_.listen = "127.0.0.1:0";
-    config_.metrics_listen = "127.0.0.1:0";
-    config_.device = "cpu";
-    config_.threads = 1;
     fs::create_directories(folder_.path() / "data");
     config_.data_roots = {Path("data")};
     auto daemon = Daemon::Create(config_, &logger_);
@@ -53,7 +49,7 @@ class DataServiceTest : public ::testing::Test {
   }
 
   TemporaryFolder folder_;
-  ServerConfig config_;
+  ServerConfig config_ = LoopbackConfig(folder_.path());
   Logger logger_{LogFormat::kText, LogLevel::kError};
   std::unique_ptr<Daemon> daemon_;
   std::unique_ptr<vit::v1::DataService::Stub> stub_;

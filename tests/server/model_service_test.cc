@@ -14,6 +14,7 @@
 #include "core/base/file.h"
 #include "server/daemon.h"
 #include "tests/core/data/testing.h"
+#include "tests/server/loopback_config.h"
 #include "tests/server/testing.h"
 
 namespace vit {
@@ -25,11 +26,6 @@ using ::testing::HasSubstr;
 class ModelServiceTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    config_.state_dir = (folder_.path() / "state").string();
-    config_.listen = "127.0.0.1:0";
-    config_.metrics_listen = "127.0.0.1:0";
-    config_.device = "cpu";
-    config_.threads = 1;
     fs::create_directories(folder_.path() / "weights");
     config_.data_roots = {(folder_.path() / "weights").string()};
     Start();
@@ -97,7 +93,7 @@ class ModelServiceTest : public ::testing::Test {
   }
 
   TemporaryFolder folder_;
-  ServerConfig config_;
+  ServerConfig config_ = LoopbackConfig(folder_.path());
   Logger logger_{LogFormat::kText, LogLevel::kError};
   std::unique_ptr<Daemon> daemon_;
   std::unique_ptr<Client> client_;
