@@ -15,7 +15,9 @@ PlainVitImpl::PlainVitImpl(const vit::v1::ModelConfig& config) : heads_(config.n
   patch_embed_ = register_module(
       "patch_embed",
       nn::Conv2d(nn::Conv2dOptions(3, dim, config.patch_size()).stride(config.patch_size())));
-  cls_token_ = register_parameter("cls_token", at::zeros({1, 1, dim}));
+  if (config.class_token()) {
+    cls_token_ = register_parameter("cls_token", at::zeros({1, 1, dim}));
+  }
   pos_embed_ = register_parameter("pos_embed", at::randn({1, TokenCount(config), dim}) * 0.02);
   for (int i = 0; i < config.depth(); ++i) {
     blocks_.push_back({norm(), norm(), nn::Linear(dim, 3 * dim), nn::Linear(dim, dim),
@@ -34,7 +36,8 @@ PlainVitImpl::PlainVitImpl(const vit::v1::ModelConfig& config) : heads_(config.n
 
 at::Tensor PlainVitImpl::forward(const at::Tensor& images) {
   at::Tensor x = patch_embed_->forward(images).flatten(2).transpose(1, 2);
-  x = at::cat({cls_token_.expand({x.size(0), -1, -1}), x}, 1) + pos_embed_;
+  if (cls_token_.defined()) x = at::cat({cls_token_.expand({x.size(0), -1, -1}), x}, 1);
+  x = x + pos_embed_;
   const int64_t batch = x.size(0), tokens = x.size(1), dim = x.size(2);
   for (BlockLayers& block : blocks_) {
     const auto qkv = block.qkv->forward(block.norm1->forward(x))
@@ -45,7 +48,8 @@ at::Tensor PlainVitImpl::forward(const at::Tensor& images) {
     x = x + block.proj->forward(heads.transpose(1, 2).reshape({batch, tokens, dim}));
     x = x + block.fc2->forward(at::gelu(block.fc1->forward(block.norm2->forward(x))));
   }
-  return head_->forward(norm_->forward(x).select(1, 0));
+  x = cls_token_.defined() ? norm_->forward(x).select(1, 0) : norm_->forward(x.mean(1));
+  return head_->forward(x);
 }
 
 PlainLoop::PlainLoop(const vit::v1::TrainingSpec& spec) : spec_(spec), model_(spec.model()) {

@@ -10,7 +10,8 @@
 
 namespace vit::bench {
 
-// The same architecture as VisionTransformer with a class token, from torch::nn modules.
+// The same architecture as VisionTransformer from torch::nn modules: with a class token, or average
+// pooled without one.
 class PlainVitImpl : public torch::nn::Module {
  public:
   explicit PlainVitImpl(const vit::v1::ModelConfig& config);
