@@ -34,7 +34,9 @@ test: all ## Build and run every test
 	@cd build/release && $(CTEST)
 
 bench: all ## Measure training, serving and their parts
-	@set -e; for program in build/release/bin/$(BENCH)_bench; do echo "== $$(basename $$program)"; $$program; done
+	@set -e; for program in build/release/bin/$(BENCH)_bench bench/$(BENCH)_bench.py; do \
+	  [ ! -e "$$program" ] || { echo "== $$(basename $$program)"; $$program; }; \
+	done
 
 test-asan: bootstrap build/asan/build.ninja ## Every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build build/asan -j $(JOBS)

@@ -60,11 +60,11 @@ void PrintTable(const Session& session, const vit::v1::GetEvaluationResponse& re
   session.out() << absl::StrCat(
                        "run ", RunTitle(response.run()), ", step ", FormatCount(evaluation.step()),
                        ": loss ", FormatLoss(evaluation.loss()), "  accuracy ",
-                       FormatPercent(evaluation.accuracy()), "\n", "means: recall ",
+                       FormatPercent(evaluation.accuracy()), "\n", "top-k ",
+                       FormatPercent(means.top_k_accuracy()), "  calibration error ",
+                       FormatPercent(means.calibration_error()), "\n", "means: recall ",
                        FormatPercent(means.recall()), "  precision ",
-                       FormatPercent(means.precision()), "  F1 ", FormatPercent(means.f1()),
-                       "  top-k ", FormatPercent(means.top_k_accuracy()), "  calibration error ",
-                       FormatPercent(means.calibration_error()), "\n\n")
+                       FormatPercent(means.precision()), "  F1 ", FormatPercent(means.f1()), "\n\n")
                 << table.Render(terminal.columns(), terminal.color, terminal.utf8);
 }
 

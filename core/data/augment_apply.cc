@@ -4,9 +4,9 @@
 #include <cstring>
 #include <vector>
 
+#include "core/base/simd_clones.h"
 #include "core/data/augment.h"
 #include "core/data/augment_blur.h"
-#include "core/data/simd_clones.h"
 
 namespace vit::augment {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "core/data/simd_clones.h"
+#include "core/base/simd_clones.h"
 
 namespace vit::augment {
 namespace {

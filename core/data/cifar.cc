@@ -157,7 +157,8 @@ class Cifar : public DataSet {
     const Place place = Find(split, index);
     return absl::StrCat(place.file->name(), ":", place.record);
   }
-  absl::StatusOr<Image> Load(DataSplit split, int64_t index, int) const override {
+  absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
+                                     const PixelRequest& request) const override {
     const Place place = Find(split, index);
     std::array<uint8_t, kPixels> planes;
     VIT_RETURN_IF_ERROR(
@@ -167,7 +168,7 @@ class Cifar : public DataSet {
     for (int i = 0; i < kPlane; ++i) {
       for (int c = 0; c < 3; ++c) image.rgb[3 * i + c] = planes[c * kPlane + i];
     }
-    return image;
+    return WholePart(std::move(image), request);
   }
 
  private:

@@ -93,6 +93,11 @@ absl::StatusOr<std::shared_ptr<const DataSet>> DataSet::OpenWhole(const vit::v1:
   return opened;
 }
 
+absl::StatusOr<Image> DataSet::Load(DataSplit split, int64_t index, int min_short_side) const {
+  VIT_ASSIGN_OR_RETURN(ImagePart whole, LoadPart(split, index, {.min_short_side = min_short_side}));
+  return std::move(whole.image);
+}
+
 absl::StatusOr<std::string> DataSet::ReadEncoded(DataSplit split, int64_t index) const {
   return absl::UnimplementedError(
       absl::StrCat(name(split, index), " is no encoded picture, but bare pixels"));

@@ -49,8 +49,11 @@ class DataSet {
   virtual int64_t label(DataSplit split, int64_t index) const = 0;
   // What a message calls sample `index`: its path, or "data_batch_1.bin:17".
   virtual std::string name(DataSplit split, int64_t index) const = 0;
-  // Reads and decodes sample `index`. `min_short_side` as in DecodeOptions.
-  virtual absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side) const = 0;
+  // Reads what is wanted of sample `index`.
+  virtual absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
+                                             const PixelRequest& request) const = 0;
+  // Reads the whole of it; `min_short_side` as in PixelRequest.
+  absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side = 0) const;
   // The picture of sample `index` as the source has it, encoded. UNIMPLEMENTED for a source of bare
   // pixels.
   virtual absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const;

@@ -23,10 +23,10 @@ std::string FileListDataSet::name(DataSplit split, int64_t index) const {
   return IsPrintableUtf8(path) ? path : absl::CEscape(path);
 }
 
-absl::StatusOr<Image> FileListDataSet::Load(DataSplit split, int64_t index,
-                                            int min_short_side) const {
+absl::StatusOr<ImagePart> FileListDataSet::LoadPart(DataSplit split, int64_t index,
+                                                    const PixelRequest& request) const {
   VIT_ASSIGN_OR_RETURN(const std::string bytes, ReadEncoded(split, index));
-  return DecodeImage(bytes, {options_.limits, apply_orientation_, min_short_side});
+  return DecodePart(bytes, {options_.limits, apply_orientation_}, request);
 }
 
 absl::StatusOr<std::string> FileListDataSet::ReadEncoded(DataSplit split, int64_t index) const {

@@ -26,7 +26,8 @@ class FileListDataSet : public DataSet {
     return samples(split)[index].label;
   }
   std::string name(DataSplit split, int64_t index) const override;
-  absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side) const override;
+  absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
+                                     const PixelRequest& request) const override;
   absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const override;
   // Over class names, labels, file names and sizes, not the place of the folders.
   std::string FingerprintOf(const SampleSelection& train,

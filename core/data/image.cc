@@ -131,7 +131,6 @@ absl::StatusOr<Image> DecodeWithOpenCv(absl::string_view bytes, const ImageHeade
 // Turns a picture upright. EXIF names the place of the stored first row and column; 5 to 8 exchange
 // the axes.
 Image Orient(Image image, int orientation) {
-  if (orientation == 1) return image;
   const bool transpose = orientation >= 5;
   // Whether upright rows (columns) run against the stored axis that they come from.
   const bool reverse_y =
@@ -154,27 +153,38 @@ Image Orient(Image image, int orientation) {
   return out;
 }
 
-absl::StatusOr<Image> DecodeAsStored(absl::string_view bytes, const ImageHeader& header,
-                                     int min_short_side) {
+// As stored. PNG, WebP and BMP are always decoded whole.
+absl::StatusOr<ImagePart> DecodeAsStored(absl::string_view bytes, const ImageHeader& header,
+                                         const PixelRequest& request) {
+  const auto whole = [&](absl::StatusOr<Image> image) -> absl::StatusOr<ImagePart> {
+    VIT_RETURN_IF_ERROR(image.status());
+    return WholePart(*std::move(image), request);
+  };
   switch (header.format) {
     case ImageFormat::kJpeg:
-      return DecodeJpeg(bytes, header, min_short_side);
+      return DecodeJpeg(bytes, header, request);
     case ImageFormat::kPng:
       VIT_RETURN_IF_ERROR(CheckPngIsWhole(bytes));
-      return DecodeWithOpenCv(bytes, header, "PNG");
+      return whole(DecodeWithOpenCv(bytes, header, "PNG"));
     case ImageFormat::kWebp:
       VIT_RETURN_IF_ERROR(CheckWebpIsWhole(bytes));
-      return DecodeWithOpenCv(bytes, header, "WebP");
+      return whole(DecodeWithOpenCv(bytes, header, "WebP"));
     case ImageFormat::kBmp:
       VIT_RETURN_IF_ERROR(CheckBmpIsWhole(bytes, header));
-      return DecodeWithOpenCv(bytes, header, "BMP");
+      return whole(DecodeWithOpenCv(bytes, header, "BMP"));
   }
   return absl::InternalError("unknown image format");
 }
 
 }  // namespace
 
-absl::StatusOr<Image> DecodeImage(absl::string_view bytes, const DecodeOptions& options) {
+ImagePart WholePart(Image image, const PixelRequest& request) {
+  if (request.choose) request.choose(image.width, image.height);
+  return {.image = std::move(image)};
+}
+
+absl::StatusOr<ImagePart> DecodePart(absl::string_view bytes, const DecodeOptions& options,
+                                     const PixelRequest& request) {
   const int64_t max_bytes =
       std::min<int64_t>(options.limits.max_bytes, std::numeric_limits<int>::max());
   if (static_cast<int64_t>(bytes.size()) > max_bytes) {
@@ -188,11 +198,21 @@ absl::StatusOr<Image> DecodeImage(absl::string_view bytes, const DecodeOptions& 
         absl::StrCat("the image is ", header.width, "x", header.height, ", ", pixels,
                      " pixels, over the limit of ", options.limits.max_pixels));
   }
-  return CatchExceptions("decode", [&]() -> absl::StatusOr<Image> {
-    VIT_ASSIGN_OR_RETURN(Image image, DecodeAsStored(bytes, header, options.min_short_side));
-    return options.apply_orientation ? Orient(std::move(image), header.orientation)
-                                     : std::move(image);
+  return CatchExceptions("decode", [&]() -> absl::StatusOr<ImagePart> {
+    if (!options.apply_orientation || header.orientation == 1) {
+      return DecodeAsStored(bytes, header, request);
+    }
+    VIT_ASSIGN_OR_RETURN(ImagePart all,
+                         DecodeAsStored(bytes, header, {.min_short_side = request.min_short_side}));
+    return WholePart(Orient(std::move(all.image), header.orientation), request);
   });
+}
+
+absl::StatusOr<Image> DecodeImage(absl::string_view bytes, const DecodeOptions& options,
+                                  int min_short_side) {
+  VIT_ASSIGN_OR_RETURN(ImagePart whole,
+                       DecodePart(bytes, options, {.min_short_side = min_short_side}));
+  return std::move(whole.image);
 }
 
 }  // namespace vit

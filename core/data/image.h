@@ -3,6 +3,7 @@
 #define VIT_CORE_DATA_IMAGE_H_
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -36,19 +37,52 @@ struct Image {
   std::vector<uint8_t> rgb;
 };
 
-struct DecodeOptions {
-  ImageLimits limits;
-  bool apply_orientation = true;
+// A part of a picture, in whole pixels.
+struct Region {
+  int64_t left = 0;
+  int64_t top = 0;
+  int width = 0;
+  int height = 0;
+};
+
+// Which pixels of a picture are wanted.
+struct PixelRequest {
   // A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its short side keeps at least
   // so many pixels; 0 is full size. The result is then smaller than the header says.
   int min_short_side = 0;
+  // The part that is wanted, given the upright picture's size after such scaling; called once. Not
+  // set: everything.
+  std::function<Region(int width, int height)> choose;
+  // The same bytes were decoded before, without an error: what follows the wanted part need not be
+  // looked at.
+  bool known_whole = false;
+};
+
+// At least what was wanted of a picture; the same pixels as the whole picture has there.
+struct ImagePart {
+  Image image;
+  int64_t left = 0;  // of `image` in the whole picture
+  int64_t top = 0;
+};
+
+// The answer to `request` where the whole picture is there.
+ImagePart WholePart(Image image, const PixelRequest& request);
+
+struct DecodeOptions {
+  ImageLimits limits;
+  bool apply_orientation = true;
 };
 
 // Greyscale becomes three equal channels, a palette its colours, alpha is dropped (as Pillow's
 // convert("RGB")), 16-bit samples lose their low byte. INVALID_ARGUMENT for empty, unknown,
 // truncated or damaged bytes; RESOURCE_EXHAUSTED for a picture over the limits, before anything is
-// decoded. Thread-safe.
-absl::StatusOr<Image> DecodeImage(absl::string_view bytes, const DecodeOptions& options);
+// decoded. Damage is found wherever it is, unless the bytes are known to be whole. Thread-safe.
+absl::StatusOr<ImagePart> DecodePart(absl::string_view bytes, const DecodeOptions& options,
+                                     const PixelRequest& request);
+
+// The whole picture; `min_short_side` as in PixelRequest.
+absl::StatusOr<Image> DecodeImage(absl::string_view bytes, const DecodeOptions& options,
+                                  int min_short_side = 0);
 
 }  // namespace vit
 

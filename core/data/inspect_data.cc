@@ -66,7 +66,7 @@ uint64_t ContentHash(absl::string_view bytes) {
 }
 
 absl::Status LookAt(const DataSet& data, DataSplit split, int64_t index, Look* look) {
-  VIT_ASSIGN_OR_RETURN(const Image image, data.Load(split, index, /*min_short_side=*/0));
+  VIT_ASSIGN_OR_RETURN(const Image image, data.Load(split, index));
   const absl::StatusOr<std::string> encoded = data.ReadEncoded(split, index);
   look->content =
       ContentHash(encoded.ok() ? absl::string_view(*encoded)

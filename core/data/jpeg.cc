@@ -95,31 +95,64 @@ void CmykRowToRgb(const uint8_t* cmyk, int width, uint8_t* rgb) {
   }
 }
 
-// Decodes all rows into `rgb`; `row` has room for one row of four channels.
-bool ReadRows(Decoder* decoder, uint8_t* rgb, uint8_t* row) {
+// Decodes only so much of each row from now on that columns left .. left + width - 1 are exact;
+// what is decoded starts at `*first` and is output_width wide.
+bool CropColumns(Decoder* decoder, int64_t left, int width, int64_t* first) {
+  // Chroma is interpolated as if the crop ended at the picture's edge, which the outermost pixels
+  // show.
+  constexpr int kMargin = 2;
+  jpeg_decompress_struct* info = &decoder->info;
+  if (setjmp(decoder->on_error)) return false;
+  const int64_t begin = std::max<int64_t>(left - kMargin, 0);
+  const int64_t end = std::min<int64_t>(left + width + kMargin, info->output_width);
+  auto from = static_cast<JDIMENSION>(begin);
+  auto count = static_cast<JDIMENSION>(end - begin);
+  jpeg_crop_scanline(info, &from, &count);
+  *first = from;
+  return true;
+}
+
+// Decodes rows top .. top + height - 1 into `rgb`; `row` has room for one row of four channels.
+// With `to_the_end` the rest is read too and its damage found.
+bool ReadRows(Decoder* decoder, int64_t top, int height, bool to_the_end, uint8_t* rgb,
+              uint8_t* row) {
   jpeg_decompress_struct* info = &decoder->info;
   if (setjmp(decoder->on_error)) return false;
   const size_t stride = size_t{3} * info->output_width;
   const bool cmyk = info->out_color_space == JCS_CMYK;
-  while (info->output_scanline < info->output_height) {
-    uint8_t* out = rgb + info->output_scanline * stride;
+  if (top > 0) jpeg_skip_scanlines(info, static_cast<JDIMENSION>(top));
+  for (int y = 0; y < height; ++y) {
+    uint8_t* out = rgb + y * stride;
     uint8_t* target = cmyk ? row : out;
     jpeg_read_scanlines(info, &target, 1);
     if (cmyk) CmykRowToRgb(row, static_cast<int>(info->output_width), out);
+  }
+  if (!to_the_end) return true;
+  // A skip up to the last row looks at all the data before it; one past it would look at none.
+  const JDIMENSION left = info->output_height - info->output_scanline;
+  if (left > 1) jpeg_skip_scanlines(info, left - 1);
+  if (left > 0) {
+    uint8_t* target = row;
+    jpeg_read_scanlines(info, &target, 1);
   }
   jpeg_finish_decompress(info);
   return true;
 }
 
-}  // namespace
-
-absl::StatusOr<Image> DecodeJpeg(absl::string_view bytes, const ImageHeader& header,
-                                 int min_short_side) {
+// The denominator by which a picture may shrink, see PixelRequest.
+int ScaleFor(const ImageHeader& header, int min_short_side) {
   int scale = 1;
   if (min_short_side > 0) {
     const int short_side = std::min(header.width, header.height);
     while (scale < 8 && short_side / (2 * scale) >= min_short_side) scale *= 2;
   }
+  return scale;
+}
+
+}  // namespace
+
+absl::StatusOr<ImagePart> DecodeJpeg(absl::string_view bytes, const ImageHeader& header,
+                                     const PixelRequest& request) {
   auto decoder = std::make_unique<Decoder>();
   // jpeg_destroy works on a decoder that was never created as long as it is zero.
   *decoder = {};
@@ -131,7 +164,7 @@ absl::StatusOr<Image> DecodeJpeg(absl::string_view bytes, const ImageHeader& hea
     return absl::InvalidArgumentError(absl::StrCat("JPEG: ", decoder->message));
   };
   if (!Start(decoder.get(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-             scale)) {
+             ScaleFor(header, request.min_short_side))) {
     return failed();
   }
   const jpeg_decompress_struct& info = decoder->info;
@@ -140,13 +173,27 @@ absl::StatusOr<Image> DecodeJpeg(absl::string_view bytes, const ImageHeader& hea
       info.image_height != static_cast<unsigned>(header.height)) {
     return absl::InvalidArgumentError("JPEG: two frame headers contradict each other");
   }
-  Image image;
-  image.width = static_cast<int>(info.output_width);
-  image.height = static_cast<int>(info.output_height);
-  image.rgb.resize(size_t{3} * image.width * image.height);
-  std::vector<uint8_t> row(info.out_color_space == JCS_CMYK ? size_t{4} * image.width : 0);
-  if (!ReadRows(decoder.get(), image.rgb.data(), row.data())) return failed();
-  return image;
+  const auto width = static_cast<int>(info.output_width);
+  const auto height = static_cast<int>(info.output_height);
+  Region region{0, 0, width, height};
+  if (request.choose) region = request.choose(width, height);
+  ImagePart part;
+  // A progressive picture is decoded as a whole: where it lacks scans, libjpeg smooths its blocks,
+  // and would do so in another way at the edge of a crop.
+  if (info.progressive_mode) region = {0, 0, width, height};
+  if (region.width < width && !CropColumns(decoder.get(), region.left, region.width, &part.left)) {
+    return failed();
+  }
+  part.top = region.top;
+  part.image.width = static_cast<int>(info.output_width);
+  part.image.height = region.height;
+  part.image.rgb.resize(size_t{3} * part.image.width * part.image.height);
+  std::vector<uint8_t> row(size_t{4} * part.image.width);
+  if (!ReadRows(decoder.get(), region.top, region.height, !request.known_whole,
+                part.image.rgb.data(), row.data())) {
+    return failed();
+  }
+  return part;
 }
 
 }  // namespace vit

@@ -8,11 +8,11 @@
 
 namespace vit {
 
-// Decodes a JPEG as stored, whatever its EXIF orientation. `header` is the file's; `min_short_side`
-// as in DecodeOptions. INVALID_ARGUMENT where the data is damaged or ends early, even where libjpeg
-// would make up the rest.
-absl::StatusOr<Image> DecodeJpeg(absl::string_view bytes, const ImageHeader& header,
-                                 int min_short_side);
+// Decodes what is wanted of a JPEG as stored, whatever its EXIF orientation. `header` is the
+// file's. INVALID_ARGUMENT where the data is damaged or ends early, even where libjpeg would make
+// up the rest, and outside the wanted part too unless the bytes are known to be whole.
+absl::StatusOr<ImagePart> DecodeJpeg(absl::string_view bytes, const ImageHeader& header,
+                                     const PixelRequest& request);
 
 }  // namespace vit
 

@@ -123,8 +123,8 @@ absl::StatusOr<std::string> Shrink(std::string encoded, const PackOptions& optio
   // Decoded at twice the wanted size at least, where the format can.
   VIT_ASSIGN_OR_RETURN(
       const Image image,
-      DecodeImage(encoded, {.limits = options.limits,
-                            .min_short_side = 2 * scaled(std::min(header.width, header.height))}));
+      DecodeImage(encoded, {.limits = options.limits},
+                  /*min_short_side=*/2 * scaled(std::min(header.width, header.height))));
   const bool wide = image.width >= image.height;
   const int other = std::max(1, static_cast<int>(std::lround(static_cast<double>(options.max_side) *
                                                              std::min(image.width, image.height) /
@@ -226,7 +226,7 @@ void Packer::TakeEntries(absl::string_view log, int64_t pictures_bytes) {
 absl::StatusOr<Stored> Packer::Read(DataSplit split, int64_t index) {
   absl::StatusOr<std::string> encoded = data_.ReadEncoded(split, index);
   if (absl::IsUnimplemented(encoded.status())) {
-    VIT_ASSIGN_OR_RETURN(const Image image, data_.Load(split, index, /*min_short_side=*/0));
+    VIT_ASSIGN_OR_RETURN(const Image image, data_.Load(split, index));
     return FromPixels(image);
   }
   if (!encoded.ok()) return encoded.status();

@@ -35,7 +35,8 @@ class PackedData : public DataSet {
     return entries_[Place(split, index)].label;
   }
   std::string name(DataSplit split, int64_t index) const override;
-  absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side) const override;
+  absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
+                                     const PixelRequest& request) const override;
   absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const override;
 
  private:
@@ -169,14 +170,15 @@ absl::StatusOr<absl::string_view> PackedData::Bytes(int64_t place) const {
   return bytes;
 }
 
-absl::StatusOr<Image> PackedData::Load(DataSplit split, int64_t index, int min_short_side) const {
+absl::StatusOr<ImagePart> PackedData::LoadPart(DataSplit split, int64_t index,
+                                               const PixelRequest& request) const {
   const int64_t place = Place(split, index);
   VIT_ASSIGN_OR_RETURN(const absl::string_view bytes, Bytes(place));
   const PackEntry& entry = entries_[place];
   if (entry.width == 0) {
-    return DecodeImage(bytes, {options_.limits, apply_orientation_, min_short_side});
+    return DecodePart(bytes, {options_.limits, apply_orientation_}, request);
   }
-  return Image{entry.width, entry.height, {bytes.begin(), bytes.end()}};
+  return WholePart(Image{entry.width, entry.height, {bytes.begin(), bytes.end()}}, request);
 }
 
 absl::StatusOr<std::string> PackedData::ReadEncoded(DataSplit split, int64_t index) const {

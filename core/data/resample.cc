@@ -8,7 +8,7 @@
 #include <cstring>
 #include <vector>
 
-#include "core/data/simd_clones.h"
+#include "core/base/simd_clones.h"
 
 namespace vit {
 namespace {

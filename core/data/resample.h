@@ -28,14 +28,6 @@ inline ImageView SubView(const ImageView& view, int left, int top, int width, in
   return {view.rgb + top * view.stride + size_t{3} * left, width, height, view.stride};
 }
 
-// Whole pixels, in the coordinates of a picture.
-struct Region {
-  int64_t left = 0;
-  int64_t top = 0;
-  int width = 0;
-  int height = 0;
-};
-
 // What Pillow's `image.resize((width, height), interpolation, box)` has in `region`; only that part
 // is computed. `out` is [region.height, region.width, 3]. `region` lies in the resized picture,
 // `box` in the source.

@@ -24,6 +24,11 @@ constexpr int kTrainDetail = 2;
 
 constexpr size_t kNamesKept = 10;
 
+// What a picture takes in the cache.
+int64_t BytesKept(int width, int height) {
+  return int64_t{3} * width * height + static_cast<int64_t>(sizeof(Image));
+}
+
 absl::Span<uint8_t> Planes(uint8_t* out, int image_size) {
   return {out, size_t{3} * image_size * image_size};
 }
@@ -52,18 +57,27 @@ class SampleReader::Impl {
   int eval_image_size() const { return eval_image_size_; }
 
  private:
-  // What is known of one picture: nothing, that it is unreadable (&kBad), or its pixels.
+  // What is known of one picture: nothing, that it is unreadable (&kBad), that it was decoded
+  // without an error (&kWhole), or its pixels.
   using Slot = std::atomic<const Image*>;
 
   std::vector<Slot>& slots(DataSplit split) { return slots_[split == DataSplit::kTrain ? 0 : 1]; }
 
+  static bool HasPixels(const Image* known) {
+    return known != nullptr && known != &kBad && known != &kWhole;
+  }
+
   // The decoded picture, from the cache or put into `scratch`; null where it cannot be read.
   const Image* Get(DataSplit split, int64_t index, Image* scratch);
-  // Takes a place in the cache for `image`, if there is room; else leaves it alone.
-  const Image* Keep(Slot* slot, Image* image);
-  void ReportBad(DataSplit split, int64_t index, const absl::Status& why);
+  // Whether the cache has room for a picture of this size, which it then takes.
+  bool TakeRoom(int width, int height);
+  void GiveRoomBack(int width, int height);
+  // Puts `image`, for which room was taken, into the cache and returns the one that is there then.
+  const Image* Keep(Slot* slot, Image image);
+  void MarkBad(DataSplit split, int64_t index, const absl::Status& why);
 
   static const Image kBad;
+  static const Image kWhole;
 
   const std::shared_ptr<const DataSet> data_;
   const vit::v1::DataConfig config_;
@@ -80,6 +94,7 @@ class SampleReader::Impl {
 };
 
 const Image SampleReader::Impl::kBad;
+const Image SampleReader::Impl::kWhole;
 
 SampleReader::Impl::Impl(std::shared_ptr<const DataSet> data, const vit::v1::DataConfig& config,
                          int image_size, BadImageCallback on_bad_image)
@@ -96,45 +111,59 @@ SampleReader::Impl::Impl(std::shared_ptr<const DataSet> data, const vit::v1::Dat
 SampleReader::Impl::~Impl() {
   for (const std::vector<Slot>& slots : slots_) {
     for (const Slot& slot : slots) {
-      const Image* image = slot.load();
-      if (image != &kBad) delete image;
+      const Image* known = slot.load();
+      if (HasPixels(known)) delete known;
     }
   }
 }
 
 const Image* SampleReader::Impl::Get(DataSplit split, int64_t index, Image* scratch) {
   Slot& slot = slots(split)[index];
-  const Image* known = slot.load(std::memory_order_acquire);
+  const Image* const known = slot.load(std::memory_order_acquire);
   if (known == &kBad) return nullptr;
-  if (known != nullptr) return known;
+  if (HasPixels(known)) return known;
   absl::StatusOr<Image> loaded = CatchExceptions(
       "read", [&] { return data_->Load(split, index, MinShortSide(split, image_size_)); });
   if (!loaded.ok()) {
-    const Image* expected = nullptr;
-    if (slot.compare_exchange_strong(expected, &kBad)) ReportBad(split, index, loaded.status());
+    MarkBad(split, index, loaded.status());
     return nullptr;
   }
+  if (TakeRoom(loaded->width, loaded->height)) return Keep(&slot, *std::move(loaded));
   *scratch = *std::move(loaded);
-  return cache_ ? Keep(&slot, scratch) : scratch;
+  return scratch;
 }
 
-const Image* SampleReader::Impl::Keep(Slot* slot, Image* image) {
-  const int64_t bytes = static_cast<int64_t>(image->rgb.size() + sizeof(Image));
-  if (cached_bytes_.fetch_add(bytes) + bytes > config_.max_cache_bytes()) {
-    cached_bytes_.fetch_sub(bytes);
-    return image;
-  }
-  auto kept = std::make_unique<const Image>(std::move(*image));
-  const Image* expected = nullptr;
-  if (slot->compare_exchange_strong(expected, kept.get(), std::memory_order_acq_rel)) {
-    return kept.release();
+bool SampleReader::Impl::TakeRoom(int width, int height) {
+  if (!cache_) return false;
+  const int64_t bytes = BytesKept(width, height);
+  if (cached_bytes_.fetch_add(bytes) + bytes <= config_.max_cache_bytes()) return true;
+  cached_bytes_.fetch_sub(bytes);
+  return false;
+}
+
+void SampleReader::Impl::GiveRoomBack(int width, int height) {
+  cached_bytes_.fetch_sub(BytesKept(width, height));
+}
+
+const Image* SampleReader::Impl::Keep(Slot* slot, Image image) {
+  auto kept = std::make_unique<const Image>(std::move(image));
+  const Image* known = slot->load(std::memory_order_acquire);
+  while (!HasPixels(known)) {
+    if (slot->compare_exchange_weak(known, kept.get(), std::memory_order_acq_rel)) {
+      return kept.release();
+    }
   }
   // Another thread was first with the same picture.
-  cached_bytes_.fetch_sub(bytes);
-  return expected;
+  GiveRoomBack(kept->width, kept->height);
+  return known;
 }
 
-void SampleReader::Impl::ReportBad(DataSplit split, int64_t index, const absl::Status& why) {
+void SampleReader::Impl::MarkBad(DataSplit split, int64_t index, const absl::Status& why) {
+  Slot& slot = slots(split)[index];
+  const Image* known = slot.load();
+  do {
+    if (known == &kBad || HasPixels(known)) return;  // another thread was first
+  } while (!slot.compare_exchange_weak(known, &kBad));
   const std::string name = data_->name(split, index);
   {
     MutexLock lock(&mu_);
@@ -150,12 +179,43 @@ void SampleReader::Impl::ReportBad(DataSplit split, int64_t index, const absl::S
 
 bool SampleReader::Impl::ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw,
                                    uint8_t* out) {
-  Image scratch;
-  const Image* image = Get(DataSplit::kTrain, draw.index, &scratch);
-  if (image == nullptr) return false;
   const int64_t stream = draw.index + draw.copy * data_->size(DataSplit::kTrain);
   CounterRandom random(seed, RandomPurpose::kAugment, epoch, stream);
-  TrainTransformImage(*image, image_size_, config_, augmenter_, &random, Planes(out, image_size_));
+  const absl::Span<uint8_t> planes = Planes(out, image_size_);
+  Slot& slot = slots(DataSplit::kTrain)[draw.index];
+  const Image* const known = slot.load(std::memory_order_acquire);
+  if (known == &kBad) return false;
+  if (HasPixels(known)) {
+    TrainTransformImage(*known, image_size_, config_, augmenter_, &random, planes);
+    return true;
+  }
+  TrainDraw transform;
+  Region whole;
+  bool keep = false;
+  PixelRequest request{.min_short_side = MinShortSide(DataSplit::kTrain, image_size_),
+                       .known_whole = known == &kWhole};
+  request.choose = [&](int width, int height) {
+    transform = DrawTrainTransform(width, height, image_size_, config_, &random);
+    whole = {0, 0, width, height};
+    keep = TakeRoom(width, height);
+    return keep ? whole : transform.source;
+  };
+  absl::StatusOr<ImagePart> part = CatchExceptions(
+      "read", [&] { return data_->LoadPart(DataSplit::kTrain, draw.index, request); });
+  if (!part.ok()) {
+    if (keep) GiveRoomBack(whole.width, whole.height);
+    MarkBad(DataSplit::kTrain, draw.index, part.status());
+    return false;
+  }
+  transform.source.left -= part->left;
+  transform.source.top -= part->top;
+  TrainTransformPart(part->image, transform, image_size_, config_, augmenter_, &random, planes);
+  if (keep) {
+    Keep(&slot, std::move(part->image));
+  } else {
+    const Image* expected = nullptr;
+    slot.compare_exchange_strong(expected, &kWhole);
+  }
   return true;
 }
 

@@ -36,8 +36,9 @@ class SelectedDataSet : public DataSet {
   std::string name(DataSplit split, int64_t index) const override {
     return all_->name(of(split).from, of(split).indices[index]);
   }
-  absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side) const override {
-    return all_->Load(of(split).from, of(split).indices[index], min_short_side);
+  absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
+                                     const PixelRequest& request) const override {
+    return all_->LoadPart(of(split).from, of(split).indices[index], request);
   }
   absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const override {
     return all_->ReadEncoded(of(split).from, of(split).indices[index]);

@@ -231,10 +231,13 @@ class Shapes : public DataSet {
     return absl::StrCat(hard_ ? "shapes:hard" : "shapes:",
                         split == DataSplit::kTrain ? "train" : "val", ":", index);
   }
-  absl::StatusOr<Image> Load(DataSplit split, int64_t index, int) const override {
+  absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
+                                     const PixelRequest& request) const override {
     const uint64_t stream = (hard_ ? 2 : 0) + (split == DataSplit::kTrain ? 0 : 1);
     CounterRandom random(seed_, RandomPurpose::kShapes, stream, index);
-    return Draw(static_cast<int>(label(split, index)), RandomScene(hard_, &random), native_size_);
+    return WholePart(
+        Draw(static_cast<int>(label(split, index)), RandomScene(hard_, &random), native_size_),
+        request);
   }
 
  private:

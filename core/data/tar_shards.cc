@@ -225,9 +225,10 @@ class TarShards : public DataSet {
     const Sample& sample = samples(split)[index];
     return Shown(absl::StrCat(shards_[sample.shard].path.string(), ":", sample.key));
   }
-  absl::StatusOr<Image> Load(DataSplit split, int64_t index, int min_short_side) const override {
+  absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
+                                     const PixelRequest& request) const override {
     VIT_ASSIGN_OR_RETURN(const std::string bytes, ReadEncoded(split, index));
-    return DecodeImage(bytes, {options_.limits, apply_orientation_, min_short_side});
+    return DecodePart(bytes, {options_.limits, apply_orientation_}, request);
   }
   absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const override {
     const Sample& sample = samples(split)[index];

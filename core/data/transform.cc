@@ -45,9 +45,9 @@ struct Size {
   int64_t width;
   int64_t height;
 };
-Size ShortSideTo(const ImageView& image, int64_t side) {
-  if (image.width <= image.height) return {side, side * image.height / image.width};
-  return {side * image.width / image.height, side};
+Size ShortSideTo(int width, int height, int64_t side) {
+  if (width <= height) return {side, side * height / width};
+  return {side * width / height, side};
 }
 
 // The part `region` of `image` resized to `size`, as [region.height, region.width, 3].
@@ -61,8 +61,9 @@ void ResizeRegion(const ImageView& image, const Size& size, Interpolation interp
 void CenterCrop(const ImageView& image, int image_size, const EvalTransform& transform,
                 Interpolation interpolation, bool flip, uint8_t* out) {
   const auto side = static_cast<int64_t>(std::floor(image_size / transform.crop_pct()));
-  const Size size = transform.crop_mode() == vit::v1::CROP_MODE_SQUASH ? Size{side, side}
-                                                                       : ShortSideTo(image, side);
+  const Size size = transform.crop_mode() == vit::v1::CROP_MODE_SQUASH
+                        ? Size{side, side}
+                        : ShortSideTo(image.width, image.height, side);
   // torchvision rounds halves to even, as Python does.
   const auto offset = [&](int64_t length) {
     return static_cast<int64_t>(std::nearbyint(static_cast<double>(length - image_size) / 2));
@@ -79,23 +80,17 @@ void CenterCrop(const ImageView& image, int image_size, const EvalTransform& tra
   WritePlanes(resized.data(), size_t{3} * image_size, image_size, flip, out);
 }
 
-// A random place of the picture, its short side resized to `image_size` and `padding` black pixels
-// around it.
-void RandomCrop(const ImageView& image, int image_size, int padding, Interpolation interpolation,
-                CounterRandom* random, bool flip, uint8_t* out) {
-  const Size size = ShortSideTo(image, image_size);
-  const auto offset = [&](int64_t length) {
-    return static_cast<int64_t>(random->UniformInt(length + 2 * padding - image_size + 1)) -
-           padding;
-  };
-  const int64_t top = offset(size.height);
-  const int64_t left = offset(size.width);
+// The place that `draw` says of the picture, its short side resized to `image_size` and black
+// pixels around it.
+void RandomCrop(const ImageView& image, int image_size, const TrainDraw& draw, uint8_t* out) {
+  const Size size = ShortSideTo(image.width, image.height, image_size);
   // The part of the crop that is picture; the rest is padding.
-  const int64_t first_row = std::max<int64_t>(top, 0);
-  const int64_t first_column = std::max<int64_t>(left, 0);
-  const int rows = static_cast<int>(std::min<int64_t>(top + image_size, size.height) - first_row);
+  const int64_t first_row = std::max<int64_t>(draw.top, 0);
+  const int64_t first_column = std::max<int64_t>(draw.left, 0);
+  const int rows =
+      static_cast<int>(std::min<int64_t>(draw.top + image_size, size.height) - first_row);
   const int columns =
-      static_cast<int>(std::min<int64_t>(left + image_size, size.width) - first_column);
+      static_cast<int>(std::min<int64_t>(draw.left + image_size, size.width) - first_column);
   const size_t stride = size_t{3} * image_size;
   std::vector<uint8_t> cut(stride * image_size);
   if (rows > 0 && columns > 0) {
@@ -107,22 +102,22 @@ void RandomCrop(const ImageView& image, int image_size, int padding, Interpolati
                      rows);
     } else {
       resized.resize(size_t{3} * columns * rows);
-      ResizeRegion(image, size, interpolation, region, resized.data());
+      ResizeRegion(image, size, draw.interpolation, region, resized.data());
       part = {resized.data(), columns, rows, size_t{3} * columns};
     }
-    uint8_t* to = &cut[(first_row - top) * stride + 3 * (first_column - left)];
+    uint8_t* to = &cut[(first_row - draw.top) * stride + 3 * (first_column - draw.left)];
     for (int y = 0; y < rows; ++y) {
       memcpy(to + y * stride, part.rgb + y * part.stride, size_t{3} * columns);
     }
   }
-  WritePlanes(cut.data(), stride, image_size, flip, out);
+  WritePlanes(cut.data(), stride, image_size, draw.flip, out);
 }
 
 // The cut of torchvision's RandomResizedCrop: ten tries, then the largest centred one within the
 // ratios.
-Region RandomResizedRegion(const ImageView& image, const TrainTransform& train,
+Region RandomResizedRegion(int whole_width, int whole_height, const TrainTransform& train,
                            CounterRandom* random) {
-  const double area = static_cast<double>(image.width) * image.height;
+  const double area = static_cast<double>(whole_width) * whole_height;
   const double log_ratio_min = std::log(train.ratio_min());
   const double log_ratio_max = std::log(train.ratio_max());
   for (int attempt = 0; attempt < 10; ++attempt) {
@@ -130,39 +125,37 @@ Region RandomResizedRegion(const ImageView& image, const TrainTransform& train,
     const double ratio = std::exp(random->Uniform(log_ratio_min, log_ratio_max));
     const double width = std::nearbyint(std::sqrt(target * ratio));
     const double height = std::nearbyint(std::sqrt(target / ratio));
-    if (width >= 1 && width <= image.width && height >= 1 && height <= image.height) {
+    if (width >= 1 && width <= whole_width && height >= 1 && height <= whole_height) {
       Region region{0, 0, static_cast<int>(width), static_cast<int>(height)};
-      region.top = static_cast<int64_t>(random->UniformInt(image.height - region.height + 1));
-      region.left = static_cast<int64_t>(random->UniformInt(image.width - region.width + 1));
+      region.top = static_cast<int64_t>(random->UniformInt(whole_height - region.height + 1));
+      region.left = static_cast<int64_t>(random->UniformInt(whole_width - region.width + 1));
       return region;
     }
   }
-  Region region{0, 0, image.width, image.height};
-  const double ratio = static_cast<double>(image.width) / image.height;
+  Region region{0, 0, whole_width, whole_height};
+  const double ratio = static_cast<double>(whole_width) / whole_height;
   if (ratio < train.ratio_min()) {
-    region.height = static_cast<int>(std::nearbyint(image.width / train.ratio_min()));
+    region.height = static_cast<int>(std::nearbyint(whole_width / train.ratio_min()));
   } else if (ratio > train.ratio_max()) {
-    region.width = static_cast<int>(std::nearbyint(image.height * train.ratio_max()));
+    region.width = static_cast<int>(std::nearbyint(whole_height * train.ratio_max()));
   }
-  region.height = std::clamp(region.height, 1, image.height);
-  region.width = std::clamp(region.width, 1, image.width);
-  region.top = (image.height - region.height) / 2;
-  region.left = (image.width - region.width) / 2;
+  region.height = std::clamp(region.height, 1, whole_height);
+  region.width = std::clamp(region.width, 1, whole_width);
+  region.top = (whole_height - region.height) / 2;
+  region.left = (whole_width - region.width) / 2;
   return region;
 }
 
-void RandomResizedCrop(const ImageView& image, int image_size, Interpolation interpolation,
-                       const Region& region, bool flip, uint8_t* out) {
-  const ImageView part = SubView(image, static_cast<int>(region.left), static_cast<int>(region.top),
-                                 region.width, region.height);
-  if (part.width == image_size && part.height == image_size) {
-    WritePlanes(part.rgb, part.stride, image_size, flip, out);
+// The whole of `cut`, resized.
+void RandomResizedCrop(const ImageView& cut, int image_size, const TrainDraw& draw, uint8_t* out) {
+  if (cut.width == image_size && cut.height == image_size) {
+    WritePlanes(cut.rgb, cut.stride, image_size, draw.flip, out);
     return;
   }
   std::vector<uint8_t> resized(size_t{3} * image_size * image_size);
-  ResizeRegion(part, {image_size, image_size}, interpolation, {0, 0, image_size, image_size},
+  ResizeRegion(cut, {image_size, image_size}, draw.interpolation, {0, 0, image_size, image_size},
                resized.data());
-  WritePlanes(resized.data(), size_t{3} * image_size, image_size, flip, out);
+  WritePlanes(resized.data(), size_t{3} * image_size, image_size, draw.flip, out);
 }
 
 // Of this picture's crop. Specifications from before the field have only the data's.
@@ -198,29 +191,56 @@ void EvalTransformImage(const Image& image, int image_size, const EvalTransform&
   CenterCrop(ViewOf(image), image_size, transform, interpolation, /*flip=*/false, out.data());
 }
 
+TrainDraw DrawTrainTransform(int width, int height, int image_size,
+                             const vit::v1::DataConfig& config, CounterRandom* random) {
+  const TrainTransform& train = config.train();
+  TrainDraw draw;
+  // Drawn first, so that it does not depend on how many numbers the crop takes.
+  draw.flip = random->Bernoulli(train.horizontal_flip());
+  draw.flip_down = train.vertical_flip() > 0 && random->Bernoulli(train.vertical_flip());
+  draw.interpolation = TrainInterpolation(config, random);
+  draw.source = {0, 0, width, height};
+  if (train.crop() == vit::v1::TRAIN_CROP_RANDOM_RESIZED) {
+    draw.source = RandomResizedRegion(width, height, train, random);
+  } else if (train.crop() == vit::v1::TRAIN_CROP_RANDOM) {
+    const Size size = ShortSideTo(width, height, image_size);
+    const int64_t padding = train.padding();
+    const auto offset = [&](int64_t length) {
+      return static_cast<int64_t>(random->UniformInt(length + 2 * padding - image_size + 1)) -
+             padding;
+    };
+    draw.top = offset(size.height);
+    draw.left = offset(size.width);
+  }
+  return draw;
+}
+
+void TrainTransformPart(const Image& part, const TrainDraw& draw, int image_size,
+                        const vit::v1::DataConfig& config, const Augmenter& augmenter,
+                        CounterRandom* random, absl::Span<uint8_t> out) {
+  const ImageView view =
+      SubView(ViewOf(part), static_cast<int>(draw.source.left), static_cast<int>(draw.source.top),
+              draw.source.width, draw.source.height);
+  switch (config.train().crop()) {
+    case vit::v1::TRAIN_CROP_RANDOM:
+      RandomCrop(view, image_size, draw, out.data());
+      break;
+    case vit::v1::TRAIN_CROP_RANDOM_RESIZED:
+      RandomResizedCrop(view, image_size, draw, out.data());
+      break;
+    default:
+      CenterCrop(view, image_size, config.eval(), draw.interpolation, draw.flip, out.data());
+  }
+  const augment::Planes planes = {out.data(), image_size, image_size};
+  if (draw.flip_down) augment::FlipDown(planes);
+  augmenter.Apply(random, planes);
+}
+
 void TrainTransformImage(const Image& image, int image_size, const vit::v1::DataConfig& config,
                          const Augmenter& augmenter, CounterRandom* random,
                          absl::Span<uint8_t> out) {
-  const ImageView view = ViewOf(image);
-  const TrainTransform& train = config.train();
-  // Drawn first, so that it does not depend on how many numbers the crop takes.
-  const bool flip = random->Bernoulli(train.horizontal_flip());
-  const bool flip_down = train.vertical_flip() > 0 && random->Bernoulli(train.vertical_flip());
-  const Interpolation interpolation = TrainInterpolation(config, random);
-  switch (train.crop()) {
-    case vit::v1::TRAIN_CROP_RANDOM:
-      RandomCrop(view, image_size, train.padding(), interpolation, random, flip, out.data());
-      break;
-    case vit::v1::TRAIN_CROP_RANDOM_RESIZED:
-      RandomResizedCrop(view, image_size, interpolation, RandomResizedRegion(view, train, random),
-                        flip, out.data());
-      break;
-    default:
-      CenterCrop(view, image_size, config.eval(), interpolation, flip, out.data());
-  }
-  const augment::Planes planes = {out.data(), image_size, image_size};
-  if (flip_down) augment::FlipDown(planes);
-  augmenter.Apply(random, planes);
+  const TrainDraw draw = DrawTrainTransform(image.width, image.height, image_size, config, random);
+  TrainTransformPart(image, draw, image_size, config, augmenter, random, out);
 }
 
 }  // namespace vit

@@ -34,8 +34,30 @@ Image Resize(const Image& image, int width, int height, vit::v1::Interpolation i
 void EvalTransformImage(const Image& image, int image_size, const vit::v1::EvalTransform& transform,
                         vit::v1::Interpolation interpolation, absl::Span<uint8_t> out);
 
-// The training transform of an effective DataConfig (every field set): crop and flips, then
-// `augmenter`, which was made from the same configuration. Every random choice comes from `random`.
+// What training's crop and flips do to one picture.
+struct TrainDraw {
+  bool flip = false;
+  bool flip_down = false;
+  vit::v1::Interpolation interpolation = vit::v1::INTERPOLATION_UNSPECIFIED;
+  Region source;  // the pixels of the picture that are used
+  // TRAIN_CROP_RANDOM: the crop's upper left corner in the resized picture; negative in the
+  // padding.
+  int64_t left = 0;
+  int64_t top = 0;
+};
+
+// Draws for a picture of `width` x `height` pixels. `config`: effective (every field set).
+TrainDraw DrawTrainTransform(int width, int height, int image_size,
+                             const vit::v1::DataConfig& config, CounterRandom* random);
+
+// The training transform: crop and flips as drawn, then `augmenter`, which was made from the same
+// configuration and takes further random choices from `random`. `draw.source` is where `part` has
+// those pixels.
+void TrainTransformPart(const Image& part, const TrainDraw& draw, int image_size,
+                        const vit::v1::DataConfig& config, const Augmenter& augmenter,
+                        CounterRandom* random, absl::Span<uint8_t> out);
+
+// Draws, then transforms, for a whole picture.
 void TrainTransformImage(const Image& image, int image_size, const vit::v1::DataConfig& config,
                          const Augmenter& augmenter, CounterRandom* random,
                          absl::Span<uint8_t> out);

@@ -7,15 +7,10 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/base/simd_clones.h"
+
 namespace vit {
 namespace {
-
-// One version for each kind of processor, chosen when the program is loaded.
-#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define VIT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define VIT_CLONES
-#endif
 
 // exp(y) for y <= 0, within 2 units of the last place: 2^n * exp(r) with r in +-ln(2) / 2.
 inline float ExpOfNegative(float y) {
@@ -51,11 +46,12 @@ inline Normal StandardNormal(float x) {
   return {x < 0 ? tail : 1.0f - tail, e};
 }
 
-VIT_CLONES void Forward(const float* x, float* y, int64_t count) {
+VIT_SIMD_CLONES void Forward(const float* x, float* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) y[i] = x[i] * StandardNormal(x[i]).cumulative;
 }
 
-VIT_CLONES void ForwardWithDerivative(const float* x, float* y, float* derivative, int64_t count) {
+VIT_SIMD_CLONES void ForwardWithDerivative(const float* x, float* y, float* derivative,
+                                           int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     const Normal normal = StandardNormal(x[i]);
     y[i] = x[i] * normal.cumulative;

@@ -21,56 +21,16 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
+from reference_environment import enter_environment, import_torchvision  # noqa: E402
+
 SKIPPED = 77  # SKIP_RETURN_CODE of CMakeLists.txt
-TORCH = "torch==2.13.0"
 PACKAGES = [
     "numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.31.1", "pillow==13.0.0", "safetensors==0.8.0",
     "tensorboard==2.21.0", "timm==1.0.31", "torchvision==0.28.0", "transformers==5.23.0",
 ]  # fmt: skip
 TOLERANCE = 1e-4  # max|a-b| / max|b|
-
-
-def make_environment(source, venv):
-    """Makes `venv`, which takes torch from the project's own .venv where that has it. Whether it is there."""
-    wanted = " ".join([TORCH, *PACKAGES])
-    done = venv / "installed"
-    if done.exists() and done.read_text() == wanted:
-        return True
-    print(f"installing {wanted} into {venv}", flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-    packages = list(PACKAGES)
-    own = sorted(source.glob(".venv/lib/python3*/site-packages/torch"))
-    if own:
-        (site,) = venv.glob("lib/python3*/site-packages")
-        (site / "torch.pth").write_text(f"{own[0].parent}\n")
-    else:
-        packages.append(TORCH)
-    pip = [venv / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    if subprocess.run([*pip, *packages]).returncode != 0:
-        print("skipped: the programs to compare with could not be installed (pip's reason is above)")
-        return False
-    done.write_text(wanted)
-    return True
-
-
-def import_torchvision():
-    """Its wheel on PyPI belongs to CUDA's torch: beside another one its operators are missing, which only have to have
-    names for its models and transforms to work."""
-    import torch
-
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    while True:
-        try:
-            import torchvision
-
-            return torchvision, library
-        except RuntimeError as error:
-            words = str(error).split()  # operator torchvision::nms does not exist
-            if not (len(words) > 1 and words[1].startswith("torchvision::")):
-                raise
-            library.define(f"{words[1].removeprefix('torchvision::')}(Tensor a) -> Tensor")
-            for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-                del sys.modules[name]
 
 
 class Daemon:
@@ -350,10 +310,9 @@ def check_events(check, daemon, run):
 
 def main():
     source, bin_dir, venv = (pathlib.Path(argument).absolute() for argument in sys.argv[1:4])
-    if pathlib.Path(sys.prefix) != venv:
-        if not make_environment(source, venv):
-            return SKIPPED
-        os.execv(venv / "bin/python", [venv / "bin/python", *sys.argv])
+    if not enter_environment(source, venv, PACKAGES):
+        print("skipped: the programs to compare with could not be installed (pip's reason is above)")
+        return SKIPPED
     os.environ.update(HF_HUB_OFFLINE="1", TQDM_DISABLE="1")
     import_torchvision()  # before timm and transformers, which import it
     check = Check()

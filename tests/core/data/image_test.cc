@@ -3,10 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <opencv2/imgcodecs.hpp>
 #include <string>
+#include <utility>
+#include <vector>
+// After cstdio, which it needs and does not include.
+#include <jpeglib.h>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/random.h"
 #include "tests/core/data/testing.h"
 
 namespace vit {
@@ -394,12 +401,168 @@ TEST(DecodeImageTest, MinShortSideDecodesAJpegSmaller) {
                                      {80, 100},
                                      {40, 50},
                                      {1, 50}}) {
-    const auto decoded = DecodeImage(jpeg, {.min_short_side = least});
+    const auto decoded = DecodeImage(jpeg, {}, /*min_short_side=*/least);
     ASSERT_TRUE(decoded.ok()) << decoded.status();
     EXPECT_EQ(decoded->width, width) << least;
     EXPECT_LE(MaxDifference(*decoded, SmoothImage(width, width * 4 / 5)), 14) << least;
   }
-  EXPECT_EQ(DecodeImage(Encode(SmoothImage(400, 320), ".png"), {.min_short_side = 40})->width, 400);
+  EXPECT_EQ(DecodeImage(Encode(SmoothImage(400, 320), ".png"), {}, /*min_short_side=*/40)->width,
+            400);
+}
+
+// Fine detail everywhere, so that a pixel that is not exact shows.
+Image NoisyImage(int width, int height) {
+  Image image = SmoothImage(width, height);
+  CounterRandom random(3, RandomPurpose::kShapes, 0, 0);
+  for (uint8_t& byte : image.rgb) byte = static_cast<uint8_t>(byte / 2 + random.UniformInt(128));
+  return image;
+}
+
+struct JpegKind {
+  int across = 1;  // pixels to one of chroma
+  int down = 1;
+  bool progressive = false;
+  bool one_scan_per_channel = false;
+  int restart_interval = 0;
+  bool cmyk = false;
+};
+
+std::string EncodeJpeg(const Image& image, const JpegKind& kind) {
+  jpeg_compress_struct info;
+  jpeg_error_mgr errors;
+  info.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&info);
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;  // NOLINT(google-runtime-int): libjpeg's
+  jpeg_mem_dest(&info, &bytes, &size);
+  info.image_width = image.width;
+  info.image_height = image.height;
+  info.input_components = kind.cmyk ? 4 : 3;
+  info.in_color_space = kind.cmyk ? JCS_CMYK : JCS_RGB;
+  jpeg_set_defaults(&info);
+  info.comp_info[0].h_samp_factor = kind.across;
+  info.comp_info[0].v_samp_factor = kind.down;
+  info.restart_interval = kind.restart_interval;
+  if (kind.progressive) jpeg_simple_progression(&info);
+  const jpeg_scan_info scans[] = {
+      {1, {0}, 0, 63, 0, 0}, {1, {1}, 0, 63, 0, 0}, {1, {2}, 0, 63, 0, 0}};
+  if (kind.one_scan_per_channel) {
+    info.scan_info = scans;
+    info.num_scans = 3;
+  }
+  jpeg_start_compress(&info, TRUE);
+  std::vector<uint8_t> row(size_t{4} * image.width, 200);
+  for (int y = 0; y < image.height; ++y) {
+    const uint8_t* in = &image.rgb[size_t{3} * y * image.width];
+    for (int x = 0; x < image.width; ++x) {
+      for (int c = 0; c < 3; ++c) row[info.input_components * x + c] = in[3 * x + c];
+    }
+    uint8_t* line = row.data();
+    jpeg_write_scanlines(&info, &line, 1);
+  }
+  jpeg_finish_compress(&info);
+  jpeg_destroy_compress(&info);
+  std::string encoded(reinterpret_cast<char*>(bytes), size);
+  free(bytes);
+  return encoded;
+}
+
+// Every kind of picture that is decoded in a way of its own.
+std::vector<std::pair<std::string, std::string>> EncodingsOf(const Image& image) {
+  const auto jpeg = [&](const JpegKind& kind) { return EncodeJpeg(image, kind); };
+  return {{"4:4:4", jpeg({})},
+          {"4:2:2", jpeg({.across = 2})},
+          {"4:2:0", jpeg({.across = 2, .down = 2})},
+          {"4:4:0", jpeg({.down = 2})},
+          {"4:1:1", jpeg({.across = 4})},
+          {"progressive", jpeg({.across = 2, .down = 2, .progressive = true})},
+          {"three scans", jpeg({.across = 2, .down = 2, .one_scan_per_channel = true})},
+          {"restarts", jpeg({.across = 2, .down = 2, .restart_interval = 3})},
+          {"CMYK", jpeg({.cmyk = true})},
+          {"upside down", WithJpegOrientation(jpeg({.across = 2, .down = 2}), 3)},
+          {"on its side", WithJpegOrientation(jpeg({.across = 2, .down = 2}), 6)},
+          {"PNG", Encode(image, ".png")},
+          {"BMP", Encode(image, ".bmp")},
+          {"WebP", Encode(image, ".webp")}};
+}
+
+// What `part` has of `region`.
+Image Cut(const ImagePart& part, const Region& region) {
+  Image cut{region.width, region.height, {}};
+  for (int y = 0; y < region.height; ++y) {
+    const auto from = part.image.rgb.begin() + 3 * ((region.top - part.top + y) * part.image.width +
+                                                    region.left - part.left);
+    cut.rgb.insert(cut.rgb.end(), from, from + ptrdiff_t{3} * region.width);
+  }
+  return cut;
+}
+
+TEST(DecodePartTest, EqualsTheWholePictureThere) {
+  CounterRandom random(1, RandomPurpose::kShapes, 0, 0);
+  const auto below = [&](int64_t n) { return static_cast<int64_t>(random.UniformInt(n)); };
+  for (const auto& [width, height] : {std::pair{161, 90}, {64, 200}, {33, 17}, {5, 3}, {1, 1}}) {
+    for (const auto& [kind, bytes] : EncodingsOf(NoisyImage(width, height))) {
+      for (const int min_short_side : {0, 20}) {
+        const ImagePart whole{*DecodeImage(bytes, {}, min_short_side)};
+        for (int i = 0; i < 40; ++i) {
+          Region region;
+          PixelRequest request{.min_short_side = min_short_side, .known_whole = i % 2 == 0};
+          int calls = 0;
+          request.choose = [&](int w, int h) {
+            ++calls;
+            EXPECT_EQ(w, whole.image.width);
+            EXPECT_EQ(h, whole.image.height);
+            region.width = static_cast<int>(1 + below(w));
+            region.height = static_cast<int>(1 + below(h));
+            region.left = below(w - region.width + 1);
+            region.top = below(h - region.height + 1);
+            return region;
+          };
+          const auto part = DecodePart(bytes, {}, request);
+          ASSERT_TRUE(part.ok()) << part.status();
+          EXPECT_EQ(calls, 1);
+          ASSERT_EQ(MaxDifference(Cut(*part, region), Cut(whole, region)), 0)
+              << kind << " " << width << "x" << height << " over " << min_short_side << ": "
+              << region.width << "x" << region.height << " at " << region.left << "," << region.top;
+        }
+      }
+    }
+  }
+}
+
+TEST(DecodePartTest, DecodesNoMoreThanIsNeeded) {
+  PixelRequest request;
+  request.choose = [](int, int) { return Region{300, 200, 100, 50}; };
+  const auto part = DecodePart(Encode(SmoothImage(800, 600), ".jpg"), {}, request);
+  ASSERT_TRUE(part.ok()) << part.status();
+  EXPECT_LE(part->image.width, 150);
+  EXPECT_EQ(part->image.height, 50);
+}
+
+TEST(DecodePartTest, FindsDamageOutsideThePartUnlessKnownWhole) {
+  const std::string jpeg = EncodeJpeg(NoisyImage(160, 120), {.across = 2, .down = 2});
+  PixelRequest request;
+  request.choose = [](int, int) { return Region{8, 8, 40, 20}; };
+  ASSERT_TRUE(DecodePart(jpeg, {}, request).ok());
+  int differing = 0, damaged = 0;
+  for (size_t at = jpeg.size() / 2; at < jpeg.size(); at += 7) {
+    for (const bool cut_off : {false, true}) {
+      std::string bad = jpeg;
+      if (cut_off) {
+        bad.resize(at);
+      } else {
+        bad[at] = static_cast<char>(bad[at] ^ 0x5A);
+      }
+      const bool whole_fails = !DecodeImage(bad, {}).ok();
+      EXPECT_EQ(!DecodePart(bad, {}, request).ok(), whole_fails) << at;
+      damaged += whole_fails ? 1 : 0;
+      PixelRequest trusting = request;
+      trusting.known_whole = true;
+      differing += whole_fails && DecodePart(bad, {}, trusting).ok() ? 1 : 0;
+    }
+  }
+  EXPECT_GT(damaged, 50);
+  EXPECT_EQ(differing, damaged);  // what lies behind the part was not looked at
 }
 
 }  // namespace

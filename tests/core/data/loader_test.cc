@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/mutex.h"
 #include "core/base/random.h"
 #include "core/data/data_config.h"
@@ -170,6 +171,46 @@ TEST_F(LoaderTest, CacheChangesNoBatch) {
     const auto batches = ReadTrain({.batch_size = 8, .threads = 2}, 15);
     for (size_t i = 0; i < batches.size(); ++i) ExpectSame(batches[i], expected[i]);
   }
+}
+
+TEST_F(LoaderTest, DecodingOnlyTheCropChangesNoBatch) {
+  for (int i = 0; i < 12; ++i) {
+    const Image image = SmoothImage(70 + 10 * i, 150 - 5 * i, i);
+    folder_.Write(absl::StrCat("train/a/", i, ".jpg"), Encode(image, ".jpg"));
+    folder_.Write(absl::StrCat("train/b/", i, ".jpg"),
+                  WithJpegOrientation(Encode(image, ".jpg"), 1 + i % 8));
+  }
+  folder_.Write("val/a/0.jpg", Encode(SmoothImage(20, 20), ".jpg"));
+  folder_.Write("val/b/0.jpg", Encode(SmoothImage(20, 20), ".jpg"));
+  config_.mutable_train()->set_crop(vit::v1::TRAIN_CROP_RANDOM_RESIZED);
+  OpenFolder();
+  const auto kept = ReadTrain({.batch_size = 8, .threads = 2}, 9);
+  config_.set_cache(vit::v1::CACHE_MODE_OFF);
+  const auto parts = ReadTrain({.batch_size = 8, .threads = 2}, 9);
+  config_.set_cache(vit::v1::CACHE_MODE_AUTO);
+  config_.set_max_cache_bytes(300'000);  // for some of them
+  const auto some = ReadTrain({.batch_size = 8, .threads = 2}, 9);
+  ASSERT_EQ(parts.size(), kept.size());
+  for (size_t i = 0; i < kept.size(); ++i) {
+    ExpectSame(parts[i], kept[i]);
+    ExpectSame(some[i], kept[i]);
+  }
+}
+
+TEST_F(LoaderTest, AFileThatGoesBadLaterIsReportedOnce) {
+  WriteFolder(folder_);
+  config_.set_cache(vit::v1::CACHE_MODE_OFF);
+  OpenFolder();
+  const auto reader = MakeReader();
+  std::vector<uint8_t> out(3 * kSide * kSide);
+  ASSERT_TRUE(reader->ReadTrain(1, 0, {5}, out.data()));
+  const std::string path = data_->name(DataSplit::kTrain, 5);
+  std::filesystem::remove(path);
+  EXPECT_FALSE(reader->ReadTrain(1, 1, {5}, out.data()));
+  EXPECT_FALSE(reader->ReadTrain(1, 2, {5}, out.data()));
+  EXPECT_EQ(reader->bad_train_images(), 1);
+  MutexLock lock(&mu_);
+  EXPECT_EQ(reported_[path], 1);
 }
 
 TEST_F(LoaderTest, KeptPicturesAreDecodedOnce) {
@@ -365,7 +406,8 @@ class GatedData : public DataSet {
   int64_t size(DataSplit) const override { return size_; }
   int64_t label(DataSplit, int64_t) const override { return 0; }
   std::string name(DataSplit, int64_t index) const override { return std::to_string(index); }
-  absl::StatusOr<Image> Load(DataSplit, int64_t, int) const override {
+  absl::StatusOr<ImagePart> LoadPart(DataSplit, int64_t,
+                                     const PixelRequest& request) const override {
     MutexLock lock(&mu_);
     ++waiting_;
     changed_.NotifyAll();
@@ -373,7 +415,7 @@ class GatedData : public DataSet {
     if (!open_) --tickets_;
     --waiting_;
     ++loaded_;
-    return SmoothImage(kSide, kSide);
+    return WholePart(SmoothImage(kSide, kSide), request);
   }
   // Returns once `count` threads are inside Load.
   void AwaitWaiting(int count) const {

@@ -26,7 +26,7 @@ class Labels : public DataSet {
   int64_t size(DataSplit) const override { return static_cast<int64_t>(labels_.size()); }
   int64_t label(DataSplit, int64_t index) const override { return labels_[index]; }
   std::string name(DataSplit, int64_t index) const override { return std::to_string(index); }
-  absl::StatusOr<Image> Load(DataSplit, int64_t, int) const override {
+  absl::StatusOr<ImagePart> LoadPart(DataSplit, int64_t, const PixelRequest&) const override {
     return absl::UnimplementedError("has no pictures");
   }
 

@@ -35,7 +35,7 @@ class FakeDataSet : public DataSet {
   int64_t size(DataSplit split) const override { return split == DataSplit::kTrain ? 40 : 8; }
   int64_t label(DataSplit, int64_t) const override { return 0; }
   std::string name(DataSplit, int64_t index) const override { return absl::StrCat(index); }
-  absl::StatusOr<Image> Load(DataSplit, int64_t, int) const override {
+  absl::StatusOr<ImagePart> LoadPart(DataSplit, int64_t, const PixelRequest&) const override {
     return absl::UnimplementedError("has no pictures");
   }
 };

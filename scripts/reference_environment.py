@@ -1,0 +1,61 @@
+"""Python environments with the programs that vitd is compared with, from PyPI. Imported by tests and benchmarks."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+TORCH = "torch==2.13.0"
+
+
+def enter_environment(source, venv, packages):
+    """Starts the running program again in `venv`, which has `packages` and torch, taken from the project's own .venv
+    (`source`/.venv) where that has it. Makes `venv` where it is missing or has other packages. Returns where this process
+    runs in it already; False where it cannot be made (pip has said why)."""
+    venv = pathlib.Path(venv).absolute()
+    if pathlib.Path(sys.prefix) == venv:
+        return True
+    if not _make(pathlib.Path(source), venv, packages):
+        return False
+    os.execv(venv / "bin/python", [venv / "bin/python", *sys.argv])
+
+
+def _make(source, venv, packages):
+    wanted = " ".join([TORCH, *packages])
+    done = venv / "installed"
+    if done.exists() and done.read_text() == wanted:
+        return True
+    print(f"installing {wanted} into {venv}", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
+    packages = list(packages)
+    own = sorted(source.glob(".venv/lib/python3*/site-packages/torch"))
+    if own:
+        (site,) = venv.glob("lib/python3*/site-packages")
+        (site / "torch.pth").write_text(f"{own[0].parent}\n")
+    else:
+        packages.append(TORCH)
+    pip = [venv / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    if subprocess.run([*pip, *packages]).returncode != 0:
+        return False
+    done.write_text(wanted)
+    return True
+
+
+def import_torchvision():
+    """Its wheel on PyPI belongs to CUDA's torch: beside another one its operators are missing, which only have to have
+    names for its models and transforms to work. The names last as long as the library that is returned beside it."""
+    import torch
+
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    while True:
+        try:
+            import torchvision
+
+            return torchvision, library
+        except RuntimeError as error:
+            words = str(error).split()  # operator torchvision::nms does not exist
+            if not (len(words) > 1 and words[1].startswith("torchvision::")):
+                raise
+            library.define(f"{words[1].removeprefix('torchvision::')}(Tensor a) -> Tensor")
+            for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+                del sys.modules[name]
