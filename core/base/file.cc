@@ -55,8 +55,8 @@ absl::StatusOr<std::string> ReadFile(const fs::path& path, int64_t max_bytes) {
     return absl::InvalidArgumentError(absl::StrCat(path.string(), " is not a regular file"));
   }
   if (info.st_size > max_bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat(path.string(), " has ", info.st_size,
-                                                     " bytes; at most ", max_bytes, " are read"));
+    return OverLimitError(absl::StrCat(path.string(), " has ", info.st_size, " bytes; at most ",
+                                       max_bytes, " are read"));
   }
   std::string content(info.st_size, '\0');
   size_t done = 0;
@@ -74,7 +74,7 @@ absl::StatusOr<std::string> ReadFile(const fs::path& path, int64_t max_bytes) {
 absl::StatusOr<std::string> ReadFilePart(const fs::path& path, int64_t offset, int64_t count,
                                          int64_t max_bytes) {
   if (count > max_bytes) {
-    return absl::ResourceExhaustedError(
+    return OverLimitError(
         absl::StrCat(count, " bytes of ", path.string(), "; at most ", max_bytes, " are read"));
   }
   Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -205,6 +205,10 @@ absl::Status LinkOrCopy(const fs::path& from, const fs::path& to) {
   if (!code) return absl::OkStatus();
   fs::copy_file(from, to, code);
   if (code) return absl::ErrnoToStatus(code.value(), absl::StrCat("copy ", from.string()));
+  const Fd copy(open(to.c_str(), O_RDONLY | O_CLOEXEC));
+  if (copy.get() < 0 || fsync(copy.get()) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("copy ", from.string()));
+  }
   return SyncDirectory(to.parent_path());
 }
 

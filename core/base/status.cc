@@ -5,15 +5,33 @@
 #include <new>
 #include <string>
 
+#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace vit {
+namespace {
+
+constexpr absl::string_view kOverLimit = "vit/over-limit";
+
+}  // namespace
 
 absl::Status Annotate(const absl::Status& status, absl::string_view context) {
   if (status.ok()) return status;
-  return absl::Status(status.code(), absl::StrCat(context, ": ", status.message()));
+  absl::Status annotated(status.code(), absl::StrCat(context, ": ", status.message()));
+  status.ForEachPayload([&](absl::string_view type, const absl::Cord& payload) {
+    annotated.SetPayload(type, payload);
+  });
+  return annotated;
 }
+
+absl::Status OverLimitError(absl::string_view message) {
+  absl::Status status = absl::ResourceExhaustedError(message);
+  status.SetPayload(kOverLimit, absl::Cord());
+  return status;
+}
+
+bool IsOverLimit(const absl::Status& status) { return status.GetPayload(kOverLimit).has_value(); }
 
 absl::Status StatusFromException(const std::exception& e, absl::string_view what) {
   if (dynamic_cast<const std::bad_alloc*>(&e) != nullptr) {

@@ -12,8 +12,13 @@
 
 namespace vit {
 
-// `status` with "context: " in front of its message; OK stays OK.
+// `status` with "context: " in front of its message, its payloads kept; OK stays OK.
 absl::Status Annotate(const absl::Status& status, absl::string_view context);
+
+// RESOURCE_EXHAUSTED because something is larger than is allowed: it will be so the next time too,
+// unlike where memory or descriptors ran out.
+absl::Status OverLimitError(absl::string_view message);
+bool IsOverLimit(const absl::Status& status);
 
 // The status for an exception caught at core's edge: running out of memory, on the host or the
 // device, is RESOURCE_EXHAUSTED, everything else INTERNAL. LibTorch's C++ backtraces are cut off.

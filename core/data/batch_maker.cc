@@ -69,17 +69,14 @@ BatchMaker::Work* BatchMaker::FindWork() {
 }
 
 void BatchMaker::RunThread() {
-  const absl::Status ended = CatchExceptions("load data", [this] {
-    FillBatches();
-    return absl::OkStatus();
-  });
+  const absl::Status ended = CatchExceptions("load data", [this] { return FillBatches(); });
   if (ended.ok()) return;
   MutexLock lock(&mu_);
   error_ = ended;
   front_is_done_.NotifyAll();
 }
 
-void BatchMaker::FillBatches() {
+absl::Status BatchMaker::FillBatches() {
   while (true) {
     Work* work = nullptr;
     int first = 0;
@@ -87,7 +84,7 @@ void BatchMaker::FillBatches() {
     {
       MutexLock lock(&mu_);
       while (!stop_.stop_requested() && (work = FindWork()) == nullptr) work_changed_.Wait(&mu_);
-      if (stop_.stop_requested()) return;
+      if (stop_.stop_requested()) return absl::OkStatus();
       const int share = work->size() / (4 * static_cast<int>(options_.threads) + 1);
       first = work->taken;
       count = std::min(std::clamp(share, 1, kMostTaken), work->size() - first);
@@ -96,9 +93,10 @@ void BatchMaker::FillBatches() {
     // Without the lock: the work stays in the queue until all its places are done, and these are
     // this thread's alone.
     for (int place = first; place < first + count; ++place) {
-      if (stop_.stop_requested()) return;
-      work->readable[place] =
-          options_.read(work->plan, work->plan.draws[place], &work->images[image_bytes_ * place]);
+      if (stop_.stop_requested()) return absl::OkStatus();
+      VIT_ASSIGN_OR_RETURN(
+          work->readable[place],
+          options_.read(work->plan, work->plan.draws[place], &work->images[image_bytes_ * place]));
     }
     MutexLock lock(&mu_);
     work->done += count;

@@ -37,8 +37,10 @@ class BatchMaker {
     // The next batch in order; none at the end. Called by one thread at a time.
     std::function<std::optional<Plan>()> next_plan;
     std::function<int64_t(int64_t index)> label;
-    // Fills `out` with a sample; false where it cannot be read. Called from many threads.
-    std::function<bool(const Plan& plan, const SampleDraw& draw, uint8_t* out)> read;
+    // Fills `out` with a sample; false where it cannot be read. An error ends the making. Called
+    // from many threads.
+    std::function<absl::StatusOr<bool>(const Plan& plan, const SampleDraw& draw, uint8_t* out)>
+        read;
   };
 
   explicit BatchMaker(Options options);
@@ -60,7 +62,7 @@ class BatchMaker {
   void StopThreads();
   void RunThread();
   // Takes and fills places until stopped.
-  void FillBatches();
+  absl::Status FillBatches();
   // The oldest batch with places left to take, planning a new one where there is room; null where
   // nothing is to do.
   Work* FindWork() VIT_REQUIRES(mu_);
@@ -75,7 +77,7 @@ class BatchMaker {
   CondVar front_is_done_;  // the oldest batch may be ready, or the end known
   std::deque<std::unique_ptr<Work>> queue_ VIT_GUARDED_BY(mu_);
   bool at_end_ VIT_GUARDED_BY(mu_) = false;
-  absl::Status error_ VIT_GUARDED_BY(mu_);  // of a thread that gave up: out of memory
+  absl::Status error_ VIT_GUARDED_BY(mu_);  // of a thread that gave up
   std::vector<std::thread> threads_;        // last: joined before anything they use goes
 };
 

@@ -135,7 +135,7 @@ absl::Status ValidateDataConfig(const DataConfig& config) {
   VIT_RETURN_IF_ERROR(ValidateTrain(config.train()));
   VIT_RETURN_IF_ERROR(ValidateErasing(config.train().random_erasing()));
   if (config.eval().has_crop_pct()) {
-    VIT_RETURN_IF_ERROR(CheckPart("eval.crop_pct", config.eval().crop_pct(), 1));
+    VIT_RETURN_IF_ERROR(CheckRange("eval.crop_pct", config.eval().crop_pct(), 0.01, 1));
   }
   if (config.interpolation() == vit::v1::INTERPOLATION_RANDOM) {
     return absl::InvalidArgumentError(

@@ -1,7 +1,8 @@
 #include "core/data/image.h"
 
+#include <zlib.h>
+
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <limits>
 #include <opencv2/imgcodecs.hpp>
@@ -20,23 +21,6 @@ namespace {
 // OpenCV takes some files that end early for whole ones, and its libraries print what displeases
 // them on stderr. So each format's own structure is walked first.
 
-constexpr std::array<uint32_t, 256> kCrcTable = [] {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t i = 0; i < 256; ++i) {
-    uint32_t crc = i;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc & 1) != 0 ? crc >> 1 ^ 0xEDB88320 : crc >> 1;
-    table[i] = crc;
-  }
-  return table;
-}();
-
-// The checksum of PNG's chunks (ISO 3309).
-uint32_t Crc32(absl::string_view bytes) {
-  uint32_t crc = 0xFFFFFFFF;
-  for (const char c : bytes) crc = kCrcTable[(crc ^ static_cast<uint8_t>(c)) & 0xFF] ^ crc >> 8;
-  return ~crc;
-}
-
 absl::Status CheckPngIsWhole(absl::string_view bytes) {
   BoundedReader reader(bytes);
   reader.Skip(8);
@@ -47,7 +31,7 @@ absl::Status CheckPngIsWhole(absl::string_view bytes) {
     if (!reader.ok()) {
       return absl::InvalidArgumentError("PNG: the file is truncated (no end chunk)");
     }
-    if (Crc32(chunk) != checksum) {
+    if (crc32_z(0, reinterpret_cast<const Bytef*>(chunk.data()), chunk.size()) != checksum) {
       return absl::InvalidArgumentError("PNG: the data is damaged (a chunk's checksum is wrong)");
     }
     if (absl::StartsWith(chunk, "IEND")) return absl::OkStatus();
@@ -188,15 +172,15 @@ absl::StatusOr<ImagePart> DecodePart(absl::string_view bytes, const DecodeOption
   const int64_t max_bytes =
       std::min<int64_t>(options.limits.max_bytes, std::numeric_limits<int>::max());
   if (static_cast<int64_t>(bytes.size()) > max_bytes) {
-    return absl::ResourceExhaustedError(
+    return OverLimitError(
         absl::StrCat("the image has ", bytes.size(), " bytes, over the limit of ", max_bytes));
   }
   VIT_ASSIGN_OR_RETURN(const ImageHeader header, ReadImageHeader(bytes));
   const int64_t pixels = int64_t{header.width} * header.height;
   if (pixels > options.limits.max_pixels) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the image is ", header.width, "x", header.height, ", ", pixels,
-                     " pixels, over the limit of ", options.limits.max_pixels));
+    return OverLimitError(absl::StrCat("the image is ", header.width, "x", header.height, ", ",
+                                       pixels, " pixels, over the limit of ",
+                                       options.limits.max_pixels));
   }
   return CatchExceptions("decode", [&]() -> absl::StatusOr<ImagePart> {
     if (!options.apply_orientation || header.orientation == 1) {

@@ -58,7 +58,8 @@ absl::StatusOr<ImageHeader> ReadJpegHeader(absl::string_view bytes) {
     while (marker == 0xFF) marker = reader.U8();  // fill bytes
     constexpr uint8_t kEoi = 0xD9;
     constexpr uint8_t kSos = 0xDA;
-    if (marker == kSos || marker == kEoi || !reader.ok()) break;
+    // 0 is no marker: decoders go on to the next one, wherever that is.
+    if (marker == 0 || marker == kSos || marker == kEoi || !reader.ok()) break;
     if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) continue;  // without content
     const uint16_t length = reader.U16Be();
     if (length < 2) return Bad("JPEG", "a segment's length is below 2");

@@ -61,8 +61,10 @@ void OnProgress(j_common_ptr info) {
 
 void Ignore(j_common_ptr) {}
 
-// Reads the header and starts the decoder. False leaves a message.
-bool Start(Decoder* decoder, const unsigned char* data, size_t size, int scale_denominator) {
+// Reads the header, which must be the one that was checked, and starts the decoder. False leaves a
+// message.
+bool Start(Decoder* decoder, const unsigned char* data, size_t size, int width, int height,
+           int scale_denominator) {
   jpeg_decompress_struct* info = &decoder->info;
   info->err = jpeg_std_error(&decoder->errors);
   decoder->errors.error_exit = Fail;
@@ -75,6 +77,12 @@ bool Start(Decoder* decoder, const unsigned char* data, size_t size, int scale_d
   info->progress = &decoder->progress;
   jpeg_mem_src(info, data, size);
   jpeg_read_header(info, TRUE);
+  // Before memory is taken by these numbers.
+  if (info->image_width != static_cast<unsigned>(width) ||
+      info->image_height != static_cast<unsigned>(height)) {
+    snprintf(decoder->message, sizeof(decoder->message), "two frame headers contradict each other");
+    return false;
+  }
   info->scale_num = 1;
   info->scale_denom = scale_denominator;
   // libjpeg turns every other colour space into one of these two.
@@ -164,15 +172,10 @@ absl::StatusOr<ImagePart> DecodeJpeg(absl::string_view bytes, const ImageHeader&
     return absl::InvalidArgumentError(absl::StrCat("JPEG: ", decoder->message));
   };
   if (!Start(decoder.get(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
-             ScaleFor(header, request.min_short_side))) {
+             header.width, header.height, ScaleFor(header, request.min_short_side))) {
     return failed();
   }
   const jpeg_decompress_struct& info = decoder->info;
-  // The header check has seen these numbers; what the decoder found must be the same picture.
-  if (info.image_width != static_cast<unsigned>(header.width) ||
-      info.image_height != static_cast<unsigned>(header.height)) {
-    return absl::InvalidArgumentError("JPEG: two frame headers contradict each other");
-  }
   const auto width = static_cast<int>(info.output_width);
   const auto height = static_cast<int>(info.output_height);
   Region region{0, 0, width, height};

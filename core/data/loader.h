@@ -44,10 +44,12 @@ class SampleReader {
   ~SampleReader();
 
   // Fills `out` [3, image_size, image_size] with a sample of the training split as epoch `epoch` of
-  // a run with `seed` sees it; false where it cannot be read.
-  bool ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw, uint8_t* out);
+  // a run with `seed` sees it; false where it cannot be read. RESOURCE_EXHAUSTED where memory or
+  // file descriptors ran out, which says nothing about the picture.
+  absl::StatusOr<bool> ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw,
+                                 uint8_t* out);
   // As evaluation sees it: [3, eval_image_size, eval_image_size].
-  bool ReadEval(DataSplit split, int64_t index, uint8_t* out);
+  absl::StatusOr<bool> ReadEval(DataSplit split, int64_t index, uint8_t* out);
 
   // Distinct unreadable pictures met so far in the training split.
   int64_t bad_train_images() const;

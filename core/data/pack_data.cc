@@ -191,8 +191,11 @@ absl::Status Packer::Resume() {
   VIT_RETURN_IF_ERROR(log_.Open(log_path_));
   VIT_ASSIGN_OR_RETURN(const int64_t pictures_bytes, pictures_.Size());
   const int64_t most = static_cast<int64_t>(PackEntry::kBytes + 4) * progress_.total + 64;
-  VIT_ASSIGN_OR_RETURN(const std::string log, ReadFile(log_path_, most));
-  TakeEntries(log, pictures_bytes);
+  VIT_ASSIGN_OR_RETURN(const int64_t log_bytes, log_.Size());
+  if (log_bytes <= most) {  // more of them are of other data
+    VIT_ASSIGN_OR_RETURN(const std::string log, ReadFile(log_path_, most));
+    TakeEntries(log, pictures_bytes);
+  }
   VIT_RETURN_IF_ERROR(pictures_.Truncate(static_cast<int64_t>(end_)));
   const std::string identity = Identity();
   log_end_ = static_cast<int64_t>(identity.size() + entries_.size() * (PackEntry::kBytes + 4));

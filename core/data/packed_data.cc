@@ -157,8 +157,8 @@ absl::StatusOr<absl::string_view> PackedData::Bytes(int64_t place) const {
     return absl::InvalidArgumentError("it could not be read when the data was packed");
   }
   if (static_cast<int64_t>(entry.size) > options_.limits.max_bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "the image has ", entry.size, " bytes, over the limit of ", options_.limits.max_bytes));
+    return OverLimitError(absl::StrCat("the image has ", entry.size, " bytes, over the limit of ",
+                                       options_.limits.max_bytes));
   }
   const absl::string_view bytes = file_.view.substr(entry.offset, entry.size);
   if (!checked_[place].load(std::memory_order_relaxed)) {

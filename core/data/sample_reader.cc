@@ -46,8 +46,9 @@ class SampleReader::Impl {
        BadImageCallback on_bad_image);
   ~Impl();
 
-  bool ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw, uint8_t* out);
-  bool ReadEval(DataSplit split, int64_t index, uint8_t* out);
+  absl::StatusOr<bool> ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw,
+                                 uint8_t* out);
+  absl::StatusOr<bool> ReadEval(DataSplit split, int64_t index, uint8_t* out);
   absl::Status CheckBadFraction() const;
 
   int64_t bad_train_images() const { return bad_train_images_.load(); }
@@ -68,13 +69,15 @@ class SampleReader::Impl {
   }
 
   // The decoded picture, from the cache or put into `scratch`; null where it cannot be read.
-  const Image* Get(DataSplit split, int64_t index, Image* scratch);
+  absl::StatusOr<const Image*> Get(DataSplit split, int64_t index, Image* scratch);
   // Whether the cache has room for a picture of this size, which it then takes.
   bool TakeRoom(int width, int height);
   void GiveRoomBack(int width, int height);
   // Puts `image`, for which room was taken, into the cache and returns the one that is there then.
   const Image* Keep(Slot* slot, Image image);
-  void MarkBad(DataSplit split, int64_t index, const absl::Status& why);
+  // Notes that the sample cannot be read, for good: false. Where that is not the sample's fault,
+  // the reason.
+  absl::StatusOr<bool> MarkBad(DataSplit split, int64_t index, const absl::Status& why);
 
   static const Image kBad;
   static const Image kWhole;
@@ -117,16 +120,17 @@ SampleReader::Impl::~Impl() {
   }
 }
 
-const Image* SampleReader::Impl::Get(DataSplit split, int64_t index, Image* scratch) {
+absl::StatusOr<const Image*> SampleReader::Impl::Get(DataSplit split, int64_t index,
+                                                     Image* scratch) {
   Slot& slot = slots(split)[index];
   const Image* const known = slot.load(std::memory_order_acquire);
-  if (known == &kBad) return nullptr;
+  if (known == &kBad) return static_cast<const Image*>(nullptr);
   if (HasPixels(known)) return known;
   absl::StatusOr<Image> loaded = CatchExceptions(
       "read", [&] { return data_->Load(split, index, MinShortSide(split, image_size_)); });
   if (!loaded.ok()) {
-    MarkBad(split, index, loaded.status());
-    return nullptr;
+    VIT_RETURN_IF_ERROR(MarkBad(split, index, loaded.status()));
+    return static_cast<const Image*>(nullptr);
   }
   if (TakeRoom(loaded->width, loaded->height)) return Keep(&slot, *std::move(loaded));
   *scratch = *std::move(loaded);
@@ -158,11 +162,16 @@ const Image* SampleReader::Impl::Keep(Slot* slot, Image image) {
   return known;
 }
 
-void SampleReader::Impl::MarkBad(DataSplit split, int64_t index, const absl::Status& why) {
+absl::StatusOr<bool> SampleReader::Impl::MarkBad(DataSplit split, int64_t index,
+                                                 const absl::Status& why) {
+  // A run that left the picture out now and not after a restart would not be the same run.
+  if (absl::IsResourceExhausted(why) && !IsOverLimit(why)) {
+    return Annotate(why, absl::StrCat("read ", data_->name(split, index)));
+  }
   Slot& slot = slots(split)[index];
   const Image* known = slot.load();
   do {
-    if (known == &kBad || HasPixels(known)) return;  // another thread was first
+    if (known == &kBad || HasPixels(known)) return false;  // another thread was first
   } while (!slot.compare_exchange_weak(known, &kBad));
   const std::string name = data_->name(split, index);
   {
@@ -175,10 +184,11 @@ void SampleReader::Impl::MarkBad(DataSplit split, int64_t index, const absl::Sta
     }
   }
   if (on_bad_image_) on_bad_image_(name, why);
+  return false;
 }
 
-bool SampleReader::Impl::ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw,
-                                   uint8_t* out) {
+absl::StatusOr<bool> SampleReader::Impl::ReadTrain(uint64_t seed, int64_t epoch,
+                                                   const SampleDraw& draw, uint8_t* out) {
   const int64_t stream = draw.index + draw.copy * data_->size(DataSplit::kTrain);
   CounterRandom random(seed, RandomPurpose::kAugment, epoch, stream);
   const absl::Span<uint8_t> planes = Planes(out, image_size_);
@@ -204,8 +214,7 @@ bool SampleReader::Impl::ReadTrain(uint64_t seed, int64_t epoch, const SampleDra
       "read", [&] { return data_->LoadPart(DataSplit::kTrain, draw.index, request); });
   if (!part.ok()) {
     if (keep) GiveRoomBack(whole.width, whole.height);
-    MarkBad(DataSplit::kTrain, draw.index, part.status());
-    return false;
+    return MarkBad(DataSplit::kTrain, draw.index, part.status());
   }
   transform.source.left -= part->left;
   transform.source.top -= part->top;
@@ -219,18 +228,18 @@ bool SampleReader::Impl::ReadTrain(uint64_t seed, int64_t epoch, const SampleDra
   return true;
 }
 
-bool SampleReader::Impl::ReadEval(DataSplit split, int64_t index, uint8_t* out) {
+absl::StatusOr<bool> SampleReader::Impl::ReadEval(DataSplit split, int64_t index, uint8_t* out) {
   Image scratch;
   const Image* image;
   if (split == DataSplit::kTrain && data_->native_size() == 0) {
     // What is kept of a training picture may be smaller than evaluation's.
     absl::StatusOr<Image> loaded =
         CatchExceptions("read", [&] { return data_->Load(split, index, /*min_short_side=*/0); });
-    if (!loaded.ok()) return false;
+    if (!loaded.ok()) return MarkBad(split, index, loaded.status());
     scratch = *std::move(loaded);
     image = &scratch;
   } else {
-    image = Get(split, index, &scratch);
+    VIT_ASSIGN_OR_RETURN(image, Get(split, index, &scratch));
     if (image == nullptr) return false;
   }
   EvalTransformImage(*image, eval_image_size_, config_.eval(), config_.interpolation(),
@@ -256,10 +265,11 @@ SampleReader::SampleReader(std::shared_ptr<const DataSet> data, const vit::v1::D
     : impl_(std::make_unique<Impl>(std::move(data), config, image_size, std::move(on_bad_image))) {}
 SampleReader::~SampleReader() = default;
 
-bool SampleReader::ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw, uint8_t* out) {
+absl::StatusOr<bool> SampleReader::ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw,
+                                             uint8_t* out) {
   return impl_->ReadTrain(seed, epoch, draw, out);
 }
-bool SampleReader::ReadEval(DataSplit split, int64_t index, uint8_t* out) {
+absl::StatusOr<bool> SampleReader::ReadEval(DataSplit split, int64_t index, uint8_t* out) {
   return impl_->ReadEval(split, index, out);
 }
 int64_t SampleReader::bad_train_images() const { return impl_->bad_train_images(); }

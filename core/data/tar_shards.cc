@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -125,17 +126,20 @@ struct Shard {
   Part part = Part::kTrain;
 };
 
-// Which split an archive belongs to by the words of its name: "imagenet-val-003.tar".
-Part PartOf(const fs::path& path) {
-  Part part = Part::kTrain;
-  const std::string name = absl::AsciiStrToLower(path.stem().string());
-  for (const absl::string_view word : absl::StrSplit(name, absl::ByAnyChar("-_. "))) {
+// Which split the words of a name say: "imagenet-val-003".
+std::optional<Part> NamedPart(const fs::path& name) {
+  std::optional<Part> part;
+  const std::string lower = absl::AsciiStrToLower(name.string());
+  for (const absl::string_view word : absl::StrSplit(lower, absl::ByAnyChar("-_. "))) {
     if (word == "train") return Part::kTrain;
     if (word == "val" || word == "valid" || word == "validation") part = Part::kValidation;
-    if (word == "test" && part == Part::kTrain) part = Part::kTest;
+    if (word == "test" && !part.has_value()) part = Part::kTest;
   }
   return part;
 }
+
+// Which split an archive belongs to by its name.
+Part PartOf(const fs::path& path) { return NamedPart(path.stem()).value_or(Part::kTrain); }
 
 // The archives in `folder`, sorted by bytes.
 absl::StatusOr<std::vector<fs::path>> ListArchives(const fs::path& folder,
@@ -183,9 +187,13 @@ absl::StatusOr<std::vector<Shard>> FindShards(const std::string& path,
   std::vector<Shard> shards;
   if (path.find_first_of("{}") != std::string::npos) {
     VIT_ASSIGN_OR_RETURN(const std::vector<std::string> names, ExpandBraces(path));
-    for (const std::string& name : names) {
-      VIT_ASSIGN_OR_RETURN(const fs::path resolved, ResolveUnderRoots(name, roots));
-      shards.push_back({resolved, PartOf(name)});
+    // In {train,val}/shard-{0..9}.tar the folders say it.
+    const bool folders_vary = path.find_first_of("{}") < path.rfind('/');
+    for (const fs::path name : names) {
+      VIT_ASSIGN_OR_RETURN(const fs::path resolved, ResolveUnderRoots(name.string(), roots));
+      std::optional<Part> part = NamedPart(name.stem());
+      if (!part.has_value() && folders_vary) part = NamedPart(name.parent_path().filename());
+      shards.push_back({resolved, part.value_or(Part::kTrain)});
     }
   } else {
     VIT_ASSIGN_OR_RETURN(const fs::path resolved, ResolveUnderRoots(path, roots));

@@ -5,17 +5,15 @@
 namespace vit {
 
 AutocastGuard::AutocastGuard(bool enabled, c10::DeviceType device)
-    : enabled_(enabled), device_(device) {
-  if (!enabled_) return;
-  at::autocast::set_autocast_enabled(device_, true);
-  at::autocast::set_autocast_dtype(device_, at::kBFloat16);
+    : device_(device), outer_(at::autocast::is_autocast_enabled(device)) {
+  at::autocast::set_autocast_enabled(device_, enabled);
+  if (enabled) at::autocast::set_autocast_dtype(device_, at::kBFloat16);
 }
 
 AutocastGuard::~AutocastGuard() {
-  if (!enabled_) return;
-  at::autocast::set_autocast_enabled(device_, false);
+  at::autocast::set_autocast_enabled(device_, outer_);
   // The casts of the weights, which the next update makes stale.
-  at::autocast::clear_cache();
+  if (!outer_) at::autocast::clear_cache();
 }
 
 }  // namespace vit

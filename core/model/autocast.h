@@ -6,7 +6,8 @@
 
 namespace vit {
 
-// While it lives, matrix products on this thread are computed in bfloat16 where `enabled`.
+// While it lives, matrix products on this thread are computed in bfloat16 where `enabled`, and as
+// their tensors are where not, whatever an outer guard says.
 class AutocastGuard {
  public:
   AutocastGuard(bool enabled, c10::DeviceType device);
@@ -14,8 +15,8 @@ class AutocastGuard {
   AutocastGuard(const AutocastGuard&) = delete;
 
  private:
-  const bool enabled_;
   const c10::DeviceType device_;
+  const bool outer_;
 };
 
 }  // namespace vit

@@ -12,6 +12,7 @@
 #include "core/base/compute_budget.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
+#include "core/data/data_config.h"
 #include "core/data/dataset.h"
 #include "core/runs/checkpoint_leases.h"
 #include "core/runs/event_dispatcher.h"
@@ -410,7 +411,14 @@ class RunManagerImpl : public RunManager {
     if (!NeedsInit(record, Directory(record.run.id()))) spec.clear_init();
     TrainingEnvironment environment = options_.environment;
     environment.run_directory = Directory(record.run.id());
-    VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved, options_.resolve("", spec, environment));
+    VIT_RETURN_IF_ERROR(ValidateDataConfig(spec.data()));  // loader_threads may be the request's
+    const absl::StatusOr<ResolvedSpec> resolving = options_.resolve("", spec, environment);
+    if (absl::IsInvalidArgument(resolving.status())) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "run ", record.run.id(), " cannot go on as it began: ", resolving.status().message(),
+          " (has its data, ", record.run.data_source(), ", changed since?)"));
+    }
+    VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved, resolving);
     if (record.checkpoints.empty() || record.data_fingerprint.empty() || resolved.data == nullptr ||
         resolved.data->fingerprint() == record.data_fingerprint) {
       return absl::OkStatus();

@@ -11,18 +11,19 @@ namespace vit {
 namespace {
 
 constexpr int kTries = 10;
-// Beside every place of a batch: the key of the update's noise.
-constexpr uint64_t kNoise = 0xFFFFFFFF;
+at::Generator NewGenerator(const at::Device& device) {
+  at::Generator common = at::globalContext().defaultGenerator(device);
+  const std::lock_guard<std::mutex> lock(common.mutex());
+  return common.clone();
+}
 
-at::Tensor Noise(const at::Tensor& like, uint64_t seed, int64_t step) {
-  at::Generator generator = at::globalContext().defaultGenerator(like.device()).clone();
-  const uint64_t drawn =
-      CounterRandom(seed, RandomPurpose::kErase, kNoise, static_cast<uint64_t>(step)).NextUint64();
+// Normal noise of the shape of `part`, a function of `seed`.
+at::Tensor Noise(const at::Tensor& part, uint64_t seed, at::Generator* generator) {
   {
-    const std::lock_guard<std::mutex> lock(generator.mutex());
-    generator.set_current_seed(drawn);
+    const std::lock_guard<std::mutex> lock(generator->mutex());
+    generator->set_current_seed(seed);
   }
-  return at::randn(like.sizes(), generator, like.options());
+  return at::randn(part.sizes(), *generator, part.options());
 }
 
 }  // namespace
@@ -50,6 +51,8 @@ std::vector<Erasure> PlanErasing(const vit::v1::RandomErasing& config, uint64_t 
         erasure.right = erasure.left + width;
         if (config.fill() == vit::v1::ERASING_FILL_COLOR) {
           for (float& value : erasure.color) value = static_cast<float>(random.Normal());
+        } else if (config.fill() == vit::v1::ERASING_FILL_NOISE) {
+          erasure.noise_seed = random.NextUint64();
         }
         erasures.push_back(erasure);
         break;
@@ -60,22 +63,18 @@ std::vector<Erasure> PlanErasing(const vit::v1::RandomErasing& config, uint64_t 
 }
 
 at::Tensor EraseImages(const at::Tensor& images, const std::vector<Erasure>& erasures,
-                       vit::v1::ErasingFill fill, uint64_t seed, int64_t step) {
+                       vit::v1::ErasingFill fill) {
   if (erasures.empty()) return images;
   at::Tensor erased = images.clone();
-  const at::Tensor noise =
-      fill == vit::v1::ERASING_FILL_NOISE ? Noise(images, seed, step) : at::Tensor();
-  const auto part = [](const at::Tensor& batch, const Erasure& e) {
-    return batch[e.picture].slice(1, e.top, e.bottom).slice(2, e.left, e.right);
-  };
-  for (const Erasure& erasure : erasures) {
-    const at::Tensor target = part(erased, erasure);
+  at::Generator generator = NewGenerator(images.device());
+  for (const Erasure& e : erasures) {
+    const at::Tensor part = erased[e.picture].slice(1, e.top, e.bottom).slice(2, e.left, e.right);
     if (fill == vit::v1::ERASING_FILL_NOISE) {
-      target.copy_(part(noise, erasure));
+      part.copy_(Noise(part, e.noise_seed, &generator));
     } else if (fill == vit::v1::ERASING_FILL_COLOR) {
-      for (int c = 0; c < 3; ++c) target[c].fill_(erasure.color[c]);
+      for (int c = 0; c < 3; ++c) part[c].fill_(e.color[c]);
     } else {
-      target.zero_();
+      part.zero_();
     }
   }
   return erased;

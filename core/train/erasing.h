@@ -17,6 +17,7 @@ struct Erasure {
   int64_t picture = 0;  // index in the batch
   int left = 0, top = 0, right = 0, bottom = 0;
   std::array<float, 3> color{};  // ERASING_FILL_COLOR
+  uint64_t noise_seed = 0;       // ERASING_FILL_NOISE
 };
 
 // The rectangles of an update, a function of (seed, step, place): `slots` says where in the batch
@@ -25,10 +26,9 @@ struct Erasure {
 std::vector<Erasure> PlanErasing(const vit::v1::RandomErasing& config, uint64_t seed, int64_t step,
                                  const std::vector<int>& slots, int image_size);
 
-// `images`: [B, 3, S, S], normalised; the same with the rectangles filled. Noise is a function of
-// (seed, step).
+// `images`: [B, 3, S, S], normalised; the same with the rectangles filled.
 at::Tensor EraseImages(const at::Tensor& images, const std::vector<Erasure>& erasures,
-                       vit::v1::ErasingFill fill, uint64_t seed, int64_t step);
+                       vit::v1::ErasingFill fill);
 
 }  // namespace vit
 

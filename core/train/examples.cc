@@ -14,9 +14,8 @@ Examples MakeExamples(const vit::v1::TrainingSpec& spec, const StepCounts& steps
   const auto image_size = static_cast<int>(images.size(3));
   const vit::v1::RandomErasing& erasing = spec.data().train().random_erasing();
   if (erasing.probability() > 0) {
-    examples.images =
-        EraseImages(images, PlanErasing(erasing, spec.seed(), step, slots, image_size),
-                    erasing.fill(), spec.seed(), step);
+    examples.images = EraseImages(
+        images, PlanErasing(erasing, spec.seed(), step, slots, image_size), erasing.fill());
   }
   const vit::v1::MixingConfig& mixing = spec.mixing();
   const auto unmixed = std::llround(mixing.unmixed_epochs() * static_cast<double>(steps.per_epoch));

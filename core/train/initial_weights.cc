@@ -62,11 +62,8 @@ absl::Status KeepInitialWeights(const vit::v1::TrainingSpec& spec,
                                 const fs::path& run_directory) {
   if (!IsWeightReference(spec.init())) return absl::OkStatus();
   VIT_ASSIGN_OR_RETURN(const fs::path path, InitPath(spec, environment));
-  std::error_code code;
-  fs::create_hard_link(path, KeptInitialWeights(run_directory), code);
-  if (code) {
-    return absl::ErrnoToStatus(code.value(), absl::StrCat("keep the weights of ", spec.init()));
-  }
+  VIT_RETURN_IF_ERROR(Annotate(LinkOrCopy(path, KeptInitialWeights(run_directory)),
+                               absl::StrCat("keep the weights of ", spec.init())));
   return SyncDirectory(run_directory);
 }
 

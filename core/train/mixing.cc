@@ -20,13 +20,13 @@ Mix DrawMix(const vit::v1::MixingConfig& config, int size, CounterRandom* random
   const double lambda = random->Beta(alpha, alpha);
   mix.part = static_cast<float>(lambda);
   if (!mix.cut) return mix;
-  const int half = static_cast<int>(size * std::sqrt(1 - lambda)) / 2;
+  const int side = static_cast<int>(size * std::sqrt(1 - lambda));
   const int y = static_cast<int>(random->UniformInt(size));
   const int x = static_cast<int>(random->UniformInt(size));
-  mix.left = std::max(x - half, 0);
-  mix.top = std::max(y - half, 0);
-  mix.right = std::min(x + half, size);
-  mix.bottom = std::min(y + half, size);
+  mix.left = std::max(x - side / 2, 0);
+  mix.top = std::max(y - side / 2, 0);
+  mix.right = std::min(x + (side + 1) / 2, size);
+  mix.bottom = std::min(y + (side + 1) / 2, size);
   const double area = 1.0 * (mix.right - mix.left) * (mix.bottom - mix.top);
   mix.part = static_cast<float>(1 - area / size / size);
   return mix;

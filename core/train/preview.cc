@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "core/data/contact_sheet.h"
 #include "core/data/loader.h"
@@ -55,10 +56,13 @@ absl::StatusOr<std::string> PreviewTraining(const ResolvedSpec& resolved, int64_
   return CatchExceptions("preview", [&]() -> absl::StatusOr<std::string> {
     torch::NoGradGuard no_grad;
     const vit::v1::TrainingSpec& spec = resolved.spec;
+    Mutex mu;
     absl::Status first_bad;
-    SampleReader reader(
-        resolved.data, spec.data(), spec.model().image_size(),
-        [&](const std::string& name, const absl::Status& why) { first_bad = Annotate(why, name); });
+    SampleReader reader(resolved.data, spec.data(), spec.model().image_size(),
+                        [&](const std::string& name, const absl::Status& why) {
+                          MutexLock lock(&mu);
+                          first_bad.Update(Annotate(why, name));
+                        });
     TrainLoader loader(&reader, {.seed = spec.seed(),
                                  .batch_size = spec.batch_size(),
                                  .first_step = step,
@@ -66,7 +70,10 @@ absl::StatusOr<std::string> PreviewTraining(const ResolvedSpec& resolved, int64_
                                  .prefetch_batches = 1});
     VIT_ASSIGN_OR_RETURN(const Batch batch, loader.Next(std::stop_token()));
     const auto readable = static_cast<int64_t>(batch.labels.size());
-    if (readable == 0) return Annotate(first_bad, "none of the step's pictures can be read");
+    if (readable == 0) {
+      MutexLock lock(&mu);  // the loader goes on to the next step
+      return Annotate(first_bad, "none of the step's pictures can be read");
+    }
     const Normalizer normalize(spec.data(), at::kCPU);
     const StepCounts steps =
         CountSteps(spec.schedule(), resolved.steps_per_epoch, resolved.total_steps);

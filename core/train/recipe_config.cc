@@ -61,7 +61,7 @@ absl::Status FillClassWeights(const DataSet& data, LossConfig* loss) {
   return absl::OkStatus();
 }
 
-absl::Status ValidateLoss(const LossConfig& loss, const DataSet& data) {
+absl::Status ValidateLoss(const LossConfig& loss, double smoothing, const DataSet& data) {
   const auto classes = static_cast<int>(data.class_names().size());
   const bool focal = loss.type() == vit::v1::LOSS_TYPE_FOCAL;
   const bool binary = loss.type() == vit::v1::LOSS_TYPE_BINARY_CROSS_ENTROPY;
@@ -87,6 +87,16 @@ absl::Status ValidateLoss(const LossConfig& loss, const DataSet& data) {
   if (loss.has_binary_threshold() &&
       !(loss.binary_threshold() >= 0 && loss.binary_threshold() < 1)) {
     return BadField("loss.binary_threshold", loss.binary_threshold(), "at least 0 and below 1");
+  }
+  // What label smoothing makes of 0 and of 1.
+  const double least = smoothing / classes, most = 1 - smoothing + least;
+  if (loss.has_binary_threshold() &&
+      (loss.binary_threshold() < least || loss.binary_threshold() >= most)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "loss.binary_threshold ", loss.binary_threshold(),
+        " makes all targets the same, which lie "
+        "between ",
+        least, " and ", most, " at label_smoothing ", smoothing, "; set it between them"));
   }
   if (!(loss.hardest_fraction() > 0 && loss.hardest_fraction() <= 1)) {
     return BadField("loss.hardest_fraction", loss.hardest_fraction(), "above 0, at most 1");
@@ -183,7 +193,7 @@ absl::Status FillRecipeDefaults(const DataSet& data, TrainingSpec* spec) {
 #undef VIT_DEFAULT
 
 absl::Status ValidateRecipe(const TrainingSpec& spec, const DataSet& data) {
-  VIT_RETURN_IF_ERROR(ValidateLoss(spec.loss(), data));
+  VIT_RETURN_IF_ERROR(ValidateLoss(spec.loss(), spec.label_smoothing(), data));
   VIT_RETURN_IF_ERROR(ValidateMixing(spec, static_cast<int>(data.class_names().size())));
   VIT_RETURN_IF_ERROR(ValidateAveraging(spec.averaging()));
   VIT_RETURN_IF_ERROR(

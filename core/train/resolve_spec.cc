@@ -137,6 +137,13 @@ absl::Status ValidateSpec(const TrainingSpec& s) {
   VIT_RETURN_IF_ERROR(at_least("evaluation.batch_size", s.evaluation().batch_size(), 1, 1 << 20));
   VIT_RETURN_IF_ERROR(
       at_least("evaluation.top_k", s.evaluation().top_k(), 1, s.model().num_classes()));
+  if (s.evaluation().best() == vit::v1::BEST_METRIC_TOP_K_ACCURACY &&
+      s.evaluation().top_k() == s.model().num_classes()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("evaluation.best is top_k_accuracy, which is always 1 at evaluation.top_k ",
+                     s.evaluation().top_k(), " of ", s.model().num_classes(),
+                     " classes; set evaluation.top_k below that, or another evaluation.best"));
+  }
   VIT_RETURN_IF_ERROR(
       at_least("checkpoint.every_steps", s.checkpoint().every_steps(), 0, kMaxSteps));
   VIT_RETURN_IF_ERROR(at_least("checkpoint.keep_last", s.checkpoint().keep_last(), 1, 1'000'000));
@@ -152,6 +159,12 @@ absl::Status ResolveLength(ResolvedSpec* resolved) {
     return absl::InvalidArgumentError(absl::StrCat(
         "batch_size ", spec.batch_size(), " exceeds the ", size, " training pictures of ",
         spec.data().source(), "; set batch_size to ", size, " or less"));
+  }
+  if (resolved->data->size(DataSplit::kValidation) == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(spec.data().source(),
+                     " leaves no picture for validation; give its classes more than one picture "
+                     "each, or add pictures for validation"));
   }
   resolved->steps_per_epoch = size / spec.batch_size();
   resolved->total_steps =

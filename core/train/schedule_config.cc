@@ -116,6 +116,11 @@ absl::Status ValidateType(const ScheduleConfig& s, double learning_rate) {
     case vit::v1::SCHEDULE_TYPE_POLYNOMIAL:
       if (s.power() > 0 && std::isfinite(s.power())) return absl::OkStatus();
       return BadField("schedule.power", s.power(), "a number above 0");
+    case vit::v1::SCHEDULE_TYPE_CONSTANT:
+      if (s.min_learning_rate() == 0) return absl::OkStatus();
+      return absl::InvalidArgumentError(absl::StrCat(
+          "schedule.min_learning_rate is ", s.min_learning_rate(),
+          ", but a constant schedule never falls; leave it out or set another schedule.type"));
     default:
       return absl::OkStatus();
   }
@@ -158,6 +163,7 @@ void ClearReplacedSchedule(const ScheduleConfig& over, ScheduleConfig* base) {
     base->clear_milestone_epochs();
   }
   if (over.has_type()) ClearFieldsOfOtherTypes(kFieldsOfTypes, over.type(), base);
+  if (over.type() == vit::v1::SCHEDULE_TYPE_CONSTANT) base->clear_min_learning_rate();
 }
 
 void FillScheduleDefaults(ScheduleConfig* s) {

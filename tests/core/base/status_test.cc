@@ -13,6 +13,15 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+TEST(OverLimitErrorTest, IsToldFromRunningOutOfMemory) {
+  const absl::Status over = Annotate(OverLimitError("70 bytes, over the limit of 64"), "cat.jpg");
+  EXPECT_EQ(over.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(over.message(), "cat.jpg: 70 bytes, over the limit of 64");
+  EXPECT_TRUE(IsOverLimit(over));
+  EXPECT_FALSE(IsOverLimit(absl::ResourceExhaustedError("out of memory")));
+  EXPECT_FALSE(IsOverLimit(absl::OkStatus()));
+}
+
 TEST(CatchExceptionsTest, PassesResultsThrough) {
   EXPECT_EQ(*CatchExceptions("x", [] { return absl::StatusOr<int>(3); }), 3);
   EXPECT_EQ(CatchExceptions("x", [] { return absl::NotFoundError("y"); }),

@@ -83,6 +83,7 @@ TEST(ValidateDataConfigTest, NamesTheFieldThatIsWrong) {
            {"interpolation: INTERPOLATION_RANDOM",
             "data.interpolation is INTERPOLATION_RANDOM, which is for training only"},
            {"eval { crop_pct: 0 }", "data.eval.crop_pct is 0"},
+           {"eval { crop_pct: 1e-17 }", "data.eval.crop_pct is 1e-17; expected 0.01 to 1"},
            {"eval { crop_pct: 1.2 }", "data.eval.crop_pct is 1.2"},
            {"mean: [0.5, 0.5]", "data.mean has 2 values; expected 3"},
            {"mean: [0.5, 0.5, inf]", "data.mean"},

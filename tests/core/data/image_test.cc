@@ -497,6 +497,16 @@ Image Cut(const ImagePart& part, const Region& region) {
   return cut;
 }
 
+TEST(DecodeImageTest, AFrameHeaderThatOnlyTheDecoderSeesIsRefused) {
+  // Decoders pass over FF 00 and what follows up to the next marker: the first picture's header,
+  // which by a length would be part of a segment.
+  const std::string hidden = Encode(SmoothImage(40, 30), ".jpg").substr(2);
+  const std::string seen = Encode(SmoothImage(8, 8), ".jpg").substr(2);
+  const std::string jpeg =
+      std::string("\xFF\xD8\xFF\0", 4) + Number(hidden.size() + 2, 2, true) + hidden + seen;
+  EXPECT_THAT(std::string(DecodeError(jpeg).message()), HasSubstr("no frame header"));
+}
+
 TEST(DecodePartTest, EqualsTheWholePictureThere) {
   CounterRandom random(1, RandomPurpose::kShapes, 0, 0);
   const auto below = [&](int64_t n) { return static_cast<int64_t>(random.UniformInt(n)); };

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/mutex.h"
 #include "core/base/random.h"
+#include "core/base/status.h"
 #include "core/data/data_config.h"
 #include "tests/core/data/testing.h"
 
@@ -153,9 +154,9 @@ TEST_F(LoaderTest, ASampleThatIsDrawnAgainIsAugmentedAnew) {
   OpenShapes(10);
   const auto reader = MakeReader();
   std::vector<uint8_t> first(3 * kSide * kSide), second(first.size()), again(first.size());
-  ASSERT_TRUE(reader->ReadTrain(1, 0, {.index = 4, .copy = 0}, first.data()));
-  ASSERT_TRUE(reader->ReadTrain(1, 0, {.index = 4, .copy = 1}, second.data()));
-  ASSERT_TRUE(reader->ReadTrain(1, 0, {.index = 4, .copy = 1}, again.data()));
+  ASSERT_TRUE(*reader->ReadTrain(1, 0, {.index = 4, .copy = 0}, first.data()));
+  ASSERT_TRUE(*reader->ReadTrain(1, 0, {.index = 4, .copy = 1}, second.data()));
+  ASSERT_TRUE(*reader->ReadTrain(1, 0, {.index = 4, .copy = 1}, again.data()));
   EXPECT_NE(first, second);
   EXPECT_EQ(second, again);
 }
@@ -203,11 +204,11 @@ TEST_F(LoaderTest, AFileThatGoesBadLaterIsReportedOnce) {
   OpenFolder();
   const auto reader = MakeReader();
   std::vector<uint8_t> out(3 * kSide * kSide);
-  ASSERT_TRUE(reader->ReadTrain(1, 0, {5}, out.data()));
+  ASSERT_TRUE(*reader->ReadTrain(1, 0, {5}, out.data()));
   const std::string path = data_->name(DataSplit::kTrain, 5);
   std::filesystem::remove(path);
-  EXPECT_FALSE(reader->ReadTrain(1, 1, {5}, out.data()));
-  EXPECT_FALSE(reader->ReadTrain(1, 2, {5}, out.data()));
+  EXPECT_FALSE(*reader->ReadTrain(1, 1, {5}, out.data()));
+  EXPECT_FALSE(*reader->ReadTrain(1, 2, {5}, out.data()));
   EXPECT_EQ(reader->bad_train_images(), 1);
   MutexLock lock(&mu_);
   EXPECT_EQ(reported_[path], 1);
@@ -218,9 +219,9 @@ TEST_F(LoaderTest, KeptPicturesAreDecodedOnce) {
   OpenFolder();
   const auto reader = MakeReader();
   std::vector<uint8_t> before(3 * kSide * kSide), after(before);
-  ASSERT_TRUE(reader->ReadTrain(1, 0, {5}, before.data()));
+  ASSERT_TRUE(*reader->ReadTrain(1, 0, {5}, before.data()));
   std::filesystem::remove(data_->name(DataSplit::kTrain, 5));
-  EXPECT_TRUE(reader->ReadTrain(1, 0, {5}, after.data()));
+  EXPECT_TRUE(*reader->ReadTrain(1, 0, {5}, after.data()));
   EXPECT_EQ(before, after);
 }
 
@@ -230,9 +231,9 @@ TEST_F(LoaderTest, WithoutCacheThePictureIsReadAgain) {
   OpenFolder();
   const auto reader = MakeReader();
   std::vector<uint8_t> out(3 * kSide * kSide);
-  ASSERT_TRUE(reader->ReadTrain(1, 0, {5}, out.data()));
+  ASSERT_TRUE(*reader->ReadTrain(1, 0, {5}, out.data()));
   std::filesystem::remove(data_->name(DataSplit::kTrain, 5));
-  EXPECT_FALSE(reader->ReadTrain(1, 0, {5}, out.data()));
+  EXPECT_FALSE(*reader->ReadTrain(1, 0, {5}, out.data()));
 }
 
 TEST_F(LoaderTest, AnEpochHoldsEachSampleOnceInTheSeedsOrder) {
@@ -255,7 +256,7 @@ TEST_F(LoaderTest, BatchesHoldWhatTheReaderReads) {
   const std::vector<int64_t> order = ShuffledIndices(3, /*epoch=*/1, 40);
   std::vector<uint8_t> expected(3 * kSide * kSide);
   for (int place = 0; place < 8; ++place) {
-    ASSERT_TRUE(reader->ReadTrain(3, /*epoch=*/1, {order[place]}, expected.data()));
+    ASSERT_TRUE(*reader->ReadTrain(3, /*epoch=*/1, {order[place]}, expected.data()));
     EXPECT_TRUE(std::equal(expected.begin(), expected.end(),
                            batches[5].images.begin() + place * expected.size()));
   }
@@ -365,7 +366,7 @@ TEST_F(LoaderTest, EvaluationPassesOverTheSplitInOrderOnce) {
     labels.insert(labels.end(), batch->labels.begin(), batch->labels.end());
     for (size_t i = 0; i < batch->slots.size(); ++i) {
       ASSERT_TRUE(
-          reader->ReadEval(DataSplit::kValidation, index + batch->slots[i], expected.data()));
+          *reader->ReadEval(DataSplit::kValidation, index + batch->slots[i], expected.data()));
       EXPECT_TRUE(
           std::equal(expected.begin(), expected.end(), &batch->images[i * expected.size()]));
     }
@@ -394,6 +395,45 @@ TEST_F(LoaderTest, EvaluationMayHaveASizeOfItsOwn) {
   EXPECT_EQ(batch->images.size(), 2 * 3 * 4 * kSide * kSide);
   TrainLoader training(reader.get(), {.batch_size = 2});
   EXPECT_EQ(training.Next({})->image_size, kSide);
+}
+
+// A data set whose pictures cannot be read, for a given reason.
+class FailingData : public DataSet {
+ public:
+  explicit FailingData(absl::Status why) : why_(std::move(why)) { class_names_ = {"only"}; }
+  int64_t size(DataSplit) const override { return 8; }
+  int64_t label(DataSplit, int64_t) const override { return 0; }
+  std::string name(DataSplit, int64_t index) const override { return std::to_string(index); }
+  absl::StatusOr<ImagePart> LoadPart(DataSplit, int64_t, const PixelRequest&) const override {
+    return why_;
+  }
+
+ private:
+  const absl::Status why_;
+};
+
+TEST(LoaderFailureTest, AMachineThatRunsOutEndsTheLoadingAndBlamesNoPicture) {
+  vit::v1::DataConfig config;
+  config.set_max_bad_fraction(1);
+  std::atomic<int> reported = 0;
+  const auto first_batch = [&](const absl::Status& why, bool training) {
+    const auto data = std::make_shared<FailingData>(why);
+    FillDataConfigDefaults(*data, kSide, 1, &config);
+    SampleReader reader(data, config, kSide,
+                        [&](const std::string&, const absl::Status&) { ++reported; });
+    if (training) return TrainLoader(&reader, {.batch_size = 4}).Next({});
+    return EvalLoader(&reader, {.batch_size = 4}).Next({});
+  };
+  for (const bool training : {true, false}) {
+    const auto ended = first_batch(absl::ResourceExhaustedError("decode: out of memory"), training);
+    EXPECT_EQ(ended.status().code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_THAT(std::string(ended.status().message()), HasSubstr("decode: out of memory"));
+    EXPECT_EQ(reported, 0);
+  }
+  const auto empty = first_batch(OverLimitError("70 bytes, over the limit of 64"), true);
+  ASSERT_TRUE(empty.ok()) << empty.status();
+  EXPECT_EQ(empty->labels.size(), 0);
+  EXPECT_GT(reported, 0);
 }
 
 // A data set whose pictures are ready only once they are let through.

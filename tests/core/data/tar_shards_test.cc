@@ -142,6 +142,13 @@ TEST_F(TarShardsTest, PatternsAndSubfolders) {
   const auto pattern = Open("/x/train/s-{002..005}.tar");
   ASSERT_TRUE(pattern.ok()) << pattern.status();
   EXPECT_EQ((*pattern)->size(DataSplit::kTrain) + (*pattern)->size(DataSplit::kValidation), 4);
+  // Where the folders vary, they say the split.
+  folder_.Write("x/validation/s-000.tar",
+                Member("w.png", Picture(1)) + Member("w.cls", "0") + kEnd);
+  const auto folders = Open("/x/{train,validation}/s-{000..000}.tar");
+  ASSERT_TRUE(folders.ok()) << folders.status();
+  EXPECT_EQ((*folders)->size(DataSplit::kTrain), 1);
+  EXPECT_EQ((*folders)->size(DataSplit::kValidation), 1);
   EXPECT_THAT(OpenError("/x/train/s-{010..012}.tar", absl::StatusCode::kNotFound),
               HasSubstr("s-012.tar"));
   EXPECT_THAT(OpenError("/x/{train,validation/s.tar"), HasSubstr("a brace without its partner"));

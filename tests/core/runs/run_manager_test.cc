@@ -291,6 +291,21 @@ TEST_F(RunManagerTest, ResumeIsRefusedWhereTheDataChanged) {
   EXPECT_EQ(StatusOf(manager.get(), id).state(), vit::v1::RUN_STATE_STOPPED);
 }
 
+TEST_F(RunManagerTest, ResumeIsRefusedWhereTheSpecNoLongerFitsTheData) {
+  auto manager = Open();
+  const std::string id = StartRun(manager.get());
+  trainer_.Await()->StepTo(5);
+  ASSERT_TRUE(manager->Stop(id).ok());
+  AwaitState(manager.get(), id, vit::v1::RUN_STATE_STOPPED);
+  trainer_.set_resolve_error(absl::InvalidArgumentError("the data has 4 classes"));
+  const absl::Status refused = manager->Resume(ResumeRequest(id)).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(refused.message(), HasSubstr("cannot go on as it began: the data has 4 classes"));
+  auto request = ResumeRequest(id);
+  request.set_loader_threads(1 << 20);
+  EXPECT_EQ(manager->Resume(request).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(RunManagerTest, RunWhoseDataIsGoneWhenItsTurnComesFails) {
   auto manager = Open();
   StartRun(manager.get());

@@ -134,6 +134,11 @@ void ScriptedTrainer::set_fingerprint(const std::string& fingerprint) {
   fingerprint_ = fingerprint;
 }
 
+void ScriptedTrainer::set_resolve_error(const absl::Status& error) {
+  MutexLock lock(&mu_);
+  resolve_error_ = error;
+}
+
 void ScriptedTrainer::set_ignore_stop(bool ignore) {
   MutexLock lock(&mu_);
   ignore_stop_ = ignore;
@@ -151,6 +156,7 @@ absl::StatusOr<ResolvedSpec> ScriptedTrainer::Resolve(const std::string& preset,
   if (!spec.has_max_steps()) resolved.spec.set_max_steps(100);
   if (!spec.has_compute_threads()) resolved.spec.set_compute_threads(1);
   MutexLock lock(&mu_);
+  VIT_RETURN_IF_ERROR(resolve_error_);
   resolved.data = std::make_shared<FakeDataSet>(fingerprint_);
   resolved.parameter_count = 1234;
   resolved.estimated_memory_bytes = 5678;

@@ -81,6 +81,8 @@ class ScriptedTrainer {
 
   // How the fake data set looks; its fingerprint is of the next resolve.
   void set_fingerprint(const std::string& fingerprint);
+  // What resolving a spec fails with from now on.
+  void set_resolve_error(const absl::Status& error);
   // Sessions go on after a request to stop, until they are finished.
   void set_ignore_stop(bool ignore);
 
@@ -94,6 +96,7 @@ class ScriptedTrainer {
   std::deque<std::shared_ptr<Session>> waiting_ VIT_GUARDED_BY(mu_);
   std::vector<std::string> begun_ VIT_GUARDED_BY(mu_);
   std::string fingerprint_ VIT_GUARDED_BY(mu_) = "0123456789abcdef";
+  absl::Status resolve_error_ VIT_GUARDED_BY(mu_);
   bool ignore_stop_ VIT_GUARDED_BY(mu_) = false;
 };
 

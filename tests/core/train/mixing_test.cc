@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <set>
 
 namespace vit {
 namespace {
@@ -106,6 +107,7 @@ TEST(MixingTest, MixupIsTheFormula) {
 TEST(MixingTest, CutMixIsARectangleOfThePartnerAndItsArea) {
   const at::Tensor images = at::arange(kBatch).view({-1, 1, 1, 1}).expand({-1, 3, kSize, kSize});
   bool clipped = false;
+  std::set<int> sides;
   for (int64_t step = 0; step < 50; ++step) {
     const auto mixes = Plan(Config(0, 1, vit::v1::MIX_MODE_ELEMENT), step);
     const at::Tensor mixed = MixImages(images.to(at::kFloat), mixes);
@@ -117,9 +119,11 @@ TEST(MixingTest, CutMixIsARectangleOfThePartnerAndItsArea) {
       EXPECT_NEAR(mixed[i].eq(static_cast<float>(i)).to(at::kFloat).mean().item<double>(), mix.part,
                   1e-6);
       clipped |= mix.left == 0 || mix.right == kSize;
+      if (mix.left > 0 && mix.right < kSize) sides.insert(mix.right - mix.left);
     }
   }
   EXPECT_TRUE(clipped);
+  EXPECT_TRUE(sides.contains(1) && sides.contains(2) && sides.contains(3));  // timm's, odd ones too
 }
 
 TEST(MixingTest, BothKindsMeetInOneUpdate) {

@@ -179,6 +179,8 @@ TEST(OptimizerConfigTest, WhatCannotWorkIsNamedWithTheWayOut) {
            BadSpec{{"schedule.warmup_start_learning_rate=1"},
                    "schedule.warmup_start_learning_rate is 1"},
            BadSpec{{"schedule.min_learning_rate=1"}, "schedule.min_learning_rate is 1"},
+           BadSpec{{"schedule.type=SCHEDULE_TYPE_CONSTANT", "schedule.min_learning_rate=1e-5"},
+                   "but a constant schedule never falls"},
            BadSpec{{"schedule.type=step"}, "schedule.type is step, but not when"},
            BadSpec{{"schedule.type=step", "schedule.every_steps=3", "schedule.every_epochs=1"},
                    "more than one of every_steps, every_epochs"},
@@ -201,6 +203,14 @@ TEST(OptimizerConfigTest, WhatCannotWorkIsNamedWithTheWayOut) {
         << bad.message << ": " << resolved.status();
     EXPECT_THAT(std::string(resolved.status().message()), HasSubstr(bad.message));
   }
+}
+
+TEST(OptimizerConfigTest, AConstantScheduleTakesThePresetsFloorAway) {
+  const auto resolved = Resolve({"schedule.type=constant", "schedule.warmup_epochs=0", "epochs=1",
+                                 "batch_size=64", "averaging.ema_decay=0"},
+                                "deit_small_imagenet");
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->spec.schedule().min_learning_rate(), 0);  // the preset's is 1e-5
 }
 
 TEST(OptimizerConfigTest, MemoryCountsTheOptimizersStateAndLeavesOutWhatIsFrozen) {

@@ -111,6 +111,12 @@ TEST_F(RecipeConfigTest, WhatCannotWorkIsNamedWithTheWayOut) {
             "averaging.swa_every_steps is 0"},
            {{"early_stopping.patience=-1"}, "early_stopping.patience is -1"},
            {{"evaluation.top_k=11"}, "evaluation.top_k is 11; expected 1 to 10"},
+           {{"evaluation.top_k=10", "evaluation.best=top_k_accuracy"},
+            "evaluation.best is top_k_accuracy, which is always 1 at evaluation.top_k 10 of 10"},
+           {{"loss.type=binary_cross_entropy", "loss.binary_threshold=0", "label_smoothing=0.1"},
+            "loss.binary_threshold 0 makes all targets the same, which lie between 0.01 and 0.91"},
+           {{"loss.type=binary_cross_entropy", "loss.binary_threshold=0.95", "label_smoothing=0.1"},
+            "loss.binary_threshold 0.95 makes all targets the same"},
        }) {
     const auto resolved = Resolve(bad.assignments);
     EXPECT_EQ(resolved.status().code(), absl::StatusCode::kInvalidArgument)
