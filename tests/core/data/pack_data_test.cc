@@ -236,6 +236,18 @@ TEST_F(PackDataTest, OtherPicturesOrOptionsStartAnew) {
   ASSERT_TRUE(Pack(Pets(), {}, keep_last).ok());
   EXPECT_EQ(last.resumed_from, 0);
   EXPECT_EQ((*Open(Packed()))->size(DataSplit::kTrain), 19);
+  // Of so few pictures that the old log is longer than theirs can be.
+  fs::remove(file_);
+  stop_after_ten();
+  for (const char* folder : {"pets/train/cat", "pets/train/dog"}) {
+    int kept = 0;
+    for (const auto& entry : fs::directory_iterator(folder_.path() / folder)) {
+      if (++kept > 2) fs::remove(entry.path());
+    }
+  }
+  const absl::Status packed = Pack(Pets(), {}, keep_last);
+  ASSERT_TRUE(packed.ok()) << packed;
+  EXPECT_EQ(last.resumed_from, 0);
 }
 
 TEST_F(PackDataTest, NeverReplacesAFile) {
