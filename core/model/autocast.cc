@@ -5,15 +5,16 @@
 namespace vit {
 
 AutocastGuard::AutocastGuard(bool enabled, c10::DeviceType device)
-    : device_(device), outer_(at::autocast::is_autocast_enabled(device)) {
-  at::autocast::set_autocast_enabled(device_, enabled);
-  if (enabled) at::autocast::set_autocast_dtype(device_, at::kBFloat16);
+    : enabled_(enabled), device_(device), outer_(at::autocast::is_autocast_enabled(device)) {
+  at::autocast::set_autocast_enabled(device_, enabled_);
+  if (enabled_) at::autocast::set_autocast_dtype(device_, at::kBFloat16);
 }
 
 AutocastGuard::~AutocastGuard() {
   at::autocast::set_autocast_enabled(device_, outer_);
-  // The casts of the weights, which the next update makes stale.
-  if (!outer_) at::autocast::clear_cache();
+  // The casts of the weights, which the next update makes stale. The cache is common to all
+  // threads: a guard that made no casts leaves it alone.
+  if (enabled_ && !outer_) at::autocast::clear_cache();
 }
 
 }  // namespace vit

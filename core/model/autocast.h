@@ -15,6 +15,7 @@ class AutocastGuard {
   AutocastGuard(const AutocastGuard&) = delete;
 
  private:
+  const bool enabled_;
   const c10::DeviceType device_;
   const bool outer_;
 };

@@ -11,6 +11,7 @@ namespace vit {
 namespace {
 
 constexpr int kTries = 10;
+
 at::Generator NewGenerator(const at::Device& device) {
   at::Generator common = at::globalContext().defaultGenerator(device);
   const std::lock_guard<std::mutex> lock(common.mutex());
@@ -66,7 +67,8 @@ at::Tensor EraseImages(const at::Tensor& images, const std::vector<Erasure>& era
                        vit::v1::ErasingFill fill) {
   if (erasures.empty()) return images;
   at::Tensor erased = images.clone();
-  at::Generator generator = NewGenerator(images.device());
+  at::Generator generator;
+  if (fill == vit::v1::ERASING_FILL_NOISE) generator = NewGenerator(images.device());
   for (const Erasure& e : erasures) {
     const at::Tensor part = erased[e.picture].slice(1, e.top, e.bottom).slice(2, e.left, e.right);
     if (fill == vit::v1::ERASING_FILL_NOISE) {
