@@ -11,9 +11,9 @@ on where it was. VITCTL_OPTIONS: --server, for example. The source's validation 
 import argparse
 import json
 import pathlib
-import statistics
 import subprocess
 import sys
+from statistics import mean
 
 VITCTL = pathlib.Path(__file__).resolve().parents[1] / "build/release/bin/vitctl"
 
@@ -110,10 +110,6 @@ def train(vitctl, name, experiment, data, epochs):
             results.setdefault(variant, []).append(result)
             print(f"{run}: {result['accuracy']:.2f} %", file=sys.stderr)
     return results
-
-
-def mean(values):
-    return statistics.mean(values)
 
 
 def print_tables(results):

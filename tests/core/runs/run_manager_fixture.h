@@ -39,6 +39,14 @@ class RunManagerTest : public ::testing::Test {
     EXPECT_TRUE(response.ok()) << response.status();
     return response.ok() ? response->run().id() : "";
   }
+  // A run that was stopped at `step`.
+  std::string StartAndStopAt(RunManager* manager, int64_t step) {
+    std::string id = StartRun(manager);
+    trainer_.Await()->StepTo(step);
+    EXPECT_TRUE(manager->Stop(id).ok());
+    AwaitState(manager, id, vit::v1::RUN_STATE_STOPPED);
+    return id;
+  }
   static vit::v1::ResumeRunRequest ResumeRequest(const std::string& run) {
     vit::v1::ResumeRunRequest request;
     request.set_run(run);

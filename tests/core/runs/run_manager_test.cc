@@ -183,10 +183,7 @@ TEST_F(RunManagerTest, CallerWhoHasGivenUpStartsAndResumesNothing) {
   const auto gave_up = [] { return true; };
   EXPECT_EQ(manager->Start(Request(), gave_up).status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(manager->List({})->runs_size(), 0);
-  const std::string id = StartRun(manager.get());
-  trainer_.Await()->StepTo(1);
-  ASSERT_TRUE(manager->Stop(id).ok());
-  AwaitState(manager.get(), id, vit::v1::RUN_STATE_STOPPED);
+  const std::string id = StartAndStopAt(manager.get(), 1);
   vit::v1::ResumeRunRequest request = ResumeRequest(id);
   request.set_loader_threads(3);
   EXPECT_EQ(manager->Resume(request, gave_up).status().code(), absl::StatusCode::kCancelled);
@@ -235,10 +232,7 @@ TEST_F(RunManagerTest, StoppedRunGoesOnFromItsCheckpointWhenResumed) {
 
 TEST_F(RunManagerTest, ResumeKeepsTheLoaderThreadsThatItNames) {
   auto manager = Open();
-  const std::string id = StartRun(manager.get());
-  trainer_.Await()->StepTo(1);
-  ASSERT_TRUE(manager->Stop(id).ok());
-  AwaitState(manager.get(), id, vit::v1::RUN_STATE_STOPPED);
+  const std::string id = StartAndStopAt(manager.get(), 1);
   vit::v1::ResumeRunRequest request = ResumeRequest(id);
   request.set_loader_threads(-1);
   EXPECT_EQ(manager->Resume(request).status().code(), absl::StatusCode::kInvalidArgument);
@@ -280,10 +274,7 @@ TEST_F(RunManagerTest, FailedRunSaysWhyAndNeedsACheckpointToGoOn) {
 
 TEST_F(RunManagerTest, ResumeIsRefusedWhereTheDataChanged) {
   auto manager = Open();
-  const std::string id = StartRun(manager.get());
-  trainer_.Await()->StepTo(5);
-  ASSERT_TRUE(manager->Stop(id).ok());
-  AwaitState(manager.get(), id, vit::v1::RUN_STATE_STOPPED);
+  const std::string id = StartAndStopAt(manager.get(), 5);
   trainer_.set_fingerprint("ffffffffffffffff");
   const absl::Status refused = manager->Resume(ResumeRequest(id)).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
@@ -293,10 +284,7 @@ TEST_F(RunManagerTest, ResumeIsRefusedWhereTheDataChanged) {
 
 TEST_F(RunManagerTest, ResumeIsRefusedWhereTheSpecNoLongerFitsTheData) {
   auto manager = Open();
-  const std::string id = StartRun(manager.get());
-  trainer_.Await()->StepTo(5);
-  ASSERT_TRUE(manager->Stop(id).ok());
-  AwaitState(manager.get(), id, vit::v1::RUN_STATE_STOPPED);
+  const std::string id = StartAndStopAt(manager.get(), 5);
   trainer_.set_resolve_error(absl::InvalidArgumentError("the data has 4 classes"));
   const absl::Status refused = manager->Resume(ResumeRequest(id)).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
