@@ -159,6 +159,11 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   try {
     app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
   } catch (const CLI::CallForHelp&) {
+    // Help for a command that does not exist is a mistake, not a request for the list of commands.
+    if (ParsedCommand(app) == nullptr && !app.remaining().empty()) {
+      return session.Fail(absl::InvalidArgumentError(absl::StrCat(
+          UsageMessage(app, CLI::ExtrasError(app.remaining())), "; see vitctl --help")));
+    }
     session.out() << app.help();
     return kExitOk;
   } catch (const CLI::CallForVersion& version) {

@@ -76,6 +76,8 @@ std::optional<absl::Duration> Elapsed(const Run& run, absl::Time now) {
   return std::max(absl::ZeroDuration(), end - FromProto(run.start_time()));
 }
 
+std::string TopKName(int k) { return k > 0 ? absl::StrCat("top-", k) : "top-k"; }
+
 std::string BestText(const Run& run) {
   if (!run.has_best_checkpoint()) return "";
   const vit::v1::CheckpointInfo& best = run.best_checkpoint();

@@ -26,6 +26,9 @@ double ProgressRatio(const vit::v1::Run& run);  // 0..1
 // How long the run has been or was running; nothing before it starts.
 std::optional<absl::Duration> Elapsed(const vit::v1::Run& run, absl::Time now);
 
+// "top-5" for the k of a top-k accuracy; "top-k" where it was not recorded.
+std::string TopKName(int k);
+
 // "68.9% at step 1,200", or "" where there is no best checkpoint.
 std::string BestText(const vit::v1::Run& run);
 

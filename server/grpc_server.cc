@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "core/base/status.h"
+#include "server/malformed_requests.h"
 #include "vit/v1/datasets.grpc.pb.h"
 #include "vit/v1/inference.grpc.pb.h"
 #include "vit/v1/repository.grpc.pb.h"
@@ -42,6 +44,9 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Create(
   // Clients may ping as often, also between calls.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> interceptors;
+  interceptors.push_back(MakeMalformedRequestInterceptors());
+  builder.experimental().SetInterceptorCreators(std::move(interceptors));
   for (grpc::Service* service : services) builder.RegisterService(service);
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr || server->port_ == 0) {

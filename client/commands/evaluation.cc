@@ -60,7 +60,7 @@ void PrintTable(const Session& session, const vit::v1::GetEvaluationResponse& re
   session.out() << absl::StrCat(
                        "run ", RunTitle(response.run()), ", step ", FormatCount(evaluation.step()),
                        ": loss ", FormatLoss(evaluation.loss()), "  accuracy ",
-                       FormatPercent(evaluation.accuracy()), "\n", "top-k ",
+                       FormatPercent(evaluation.accuracy()), "\n", TopKName(means.top_k()), " ",
                        FormatPercent(means.top_k_accuracy()), "  calibration error ",
                        FormatPercent(means.calibration_error()), "\n", "means: recall ",
                        FormatPercent(means.recall()), "  precision ",

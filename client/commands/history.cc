@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/commands/commands.h"
@@ -36,20 +37,38 @@ std::string EvaluationCsv(const MetricPoint& point) {
 void PrintCsv(const Session& session, const vit::v1::GetHistoryResponse& response) {
   session.out() << "step,epoch,split,loss,accuracy,learning_rate,grad_norm,images_per_second,"
                    "top_k_accuracy,precision,recall,f1,precision_weighted,f1_weighted,"
-                   "calibration_error,time\n";
+                   "calibration_error,time,top_k\n";
   for (const MetricPoint& point : response.points()) {
     const bool train = point.split() == vit::v1::SPLIT_TRAIN;
     session.out() << absl::StrFormat(
-        "%d,%.9g,%s,%.9g,%.9g,%.9g,%s,%s,%s,%s\n", point.step(), point.epoch(),
+        "%d,%.9g,%s,%.9g,%.9g,%.9g,%s,%s,%s,%s,%s\n", point.step(), point.epoch(),
         SplitName(point.split()), point.loss(), point.accuracy(), point.learning_rate(),
         train ? absl::StrFormat("%.9g", point.grad_norm()) : "",
         train ? absl::StrFormat("%.9g", point.images_per_second()) : "", EvaluationCsv(point),
-        absl::FormatTime(absl::RFC3339_full, FromProto(point.time()), absl::UTCTimeZone()));
+        absl::FormatTime(absl::RFC3339_full, FromProto(point.time()), absl::UTCTimeZone()),
+        point.evaluation().top_k() > 0 ? absl::StrCat(point.evaluation().top_k()) : "");
   }
+}
+
+// The k that all evaluations share; 0 where they differ or do not say.
+int SharedTopK(const vit::v1::GetHistoryResponse& response) {
+  int shared = 0;
+  for (const MetricPoint& point : response.points()) {
+    if (!point.has_evaluation()) continue;
+    const int k = point.evaluation().top_k();
+    if (k == 0 || (shared > 0 && k != shared)) return 0;
+    shared = k;
+  }
+  return shared;
 }
 
 void PrintTable(const Session& session, const vit::v1::GetHistoryResponse& response) {
   using Align = Table::Align;
+  const int shared_k = SharedTopK(response);
+  const auto top_k = [&](const vit::v1::EvaluationMetrics& e) {
+    const std::string percent = FormatPercent(e.top_k_accuracy());
+    return shared_k > 0 || e.top_k() == 0 ? percent : absl::StrCat(percent, " (", e.top_k(), ")");
+  };
   Table table({{"STEP", Align::kRight},
                {"EPOCH", Align::kRight, 1},
                {"SPLIT"},
@@ -59,7 +78,7 @@ void PrintTable(const Session& session, const vit::v1::GetHistoryResponse& respo
                {"GRAD NORM", Align::kRight, 3},
                {"IMAGES/S", Align::kRight, 4},
                {"TIME", Align::kLeft, 5},
-               {"TOP-K", Align::kRight, 6},
+               {absl::AsciiStrToUpper(TopKName(shared_k)), Align::kRight, 6},
                {"F1", Align::kRight, 7},
                {"RECALL", Align::kRight, 8},
                {"CALIB ERR", Align::kRight, 9}});
@@ -75,7 +94,7 @@ void PrintTable(const Session& session, const vit::v1::GetHistoryResponse& respo
                   Table::Cell(FormatPercent(point.accuracy()), style),
                   FormatRate(point.learning_rate()), train ? FormatLoss(point.grad_norm()) : "",
                   train ? FormatSpeed(point.images_per_second()) : "",
-                  FormatDateTime(FromProto(point.time())), evaluated(e.top_k_accuracy()),
+                  FormatDateTime(FromProto(point.time())), point.has_evaluation() ? top_k(e) : "",
                   evaluated(e.f1()), evaluated(e.recall()), evaluated(e.calibration_error())});
   }
   const Terminal& terminal = session.terminal();
@@ -111,7 +130,8 @@ void AddHistory(CLI::App& app, Session& session) {
   auto options = std::make_shared<HistoryOptions>();
   CLI::App* command =
       app.add_subcommand("history", "Show a run's loss, accuracy and learning rate");
-  command->add_option("RUN", options->run, "Id, its start, or name")->type_name("RUN")->required();
+  command->add_option("RUN", options->run, "Id, its start, or name; default: the latest")
+      ->type_name("RUN");
   command->add_option("--split", options->split, "train or validation; both if left out")
       ->type_name("SPLIT")
       ->check(CLI::IsMember({"train", "validation"}).description(""));

@@ -6,6 +6,7 @@
 #include "client/commands/commands.h"
 #include "client/follow.h"
 #include "client/run_text.h"
+#include "client/spec_options.h"
 #include "client/text.h"
 
 namespace vit {
@@ -14,13 +15,19 @@ namespace {
 struct ResumeOptions {
   std::string run;
   int loader_threads = 0;
+  SpecOptions changes;
   bool watch = false;
 };
 
 int ResumeRun(Session& session, const ResumeOptions& options) {
+  vit::v1::ResumeRunRequest request;
+  if (!options.changes.set.empty()) {
+    auto changes = BuildSpec(options.changes, *session.io().in);
+    if (!changes.ok()) return session.Fail(changes.status());
+    *request.mutable_changes() = *std::move(changes);
+  }
   auto client = session.Client(absl::Minutes(2));
   if (!client.ok()) return session.Fail(client.status());
-  vit::v1::ResumeRunRequest request;
   request.set_run(options.run);
   request.set_loader_threads(options.loader_threads);
   auto response = (*client)->ResumeRun(request);
@@ -35,7 +42,8 @@ int ResumeRun(Session& session, const ResumeOptions& options) {
   } else {
     session.out() << "run " << RunTitle(run) << " goes on from step "
                   << FormatCount(run.has_last_checkpoint() ? run.last_checkpoint().step()
-                                                           : run.step());
+                                                           : run.step())
+                  << " of " << FormatCount(run.total_steps());
     if (run.queue_position() > 1) session.out() << ", " << PhaseText(run);
     session.out() << "\n";
     if (!options.watch) {
@@ -61,7 +69,20 @@ void AddResume(CLI::App& app, Session& session) {
                    "Threads that load data from now on")
       ->type_name("N")
       ->check(CLI::Range(1, 1024).description(""));
+  command
+      ->add_option("--set", options->changes.set,
+                   "Change a field of the spec from here on, such as epochs=40; repeatable")
+      ->type_name("FIELD=VALUE")
+      ->allow_extra_args(false);
   command->add_flag("--watch", options->watch, "Follow the run to its end");
+  command->footer(
+      R"(A run that succeeded goes on where --set makes it longer. What may change: epochs
+or max_steps, schedule, optimizer.learning_rate, evaluation, checkpoint,
+log_every_steps and early_stopping. vitctl -o json status RUN lists the specs that
+the run followed, with the step from which each held.
+
+  vitctl resume RUN --set epochs=40 --set optimizer.learning_rate=1e-4 --watch
+)");
   command->callback([&session, options] {
     session.action = [&session, options] { return ResumeRun(session, *options); };
   });

@@ -25,9 +25,9 @@ void AddPoint(const std::string& label, const vit::v1::MetricPoint& point, Field
   if (!point.has_evaluation()) return;
   const vit::v1::EvaluationMetrics& e = point.evaluation();
   fields->emplace_back(
-      "", absl::StrCat("top-k ", FormatPercent(e.top_k_accuracy()), "  F1 ", FormatPercent(e.f1()),
-                       "  recall ", FormatPercent(e.recall()), "  calibration error ",
-                       FormatPercent(e.calibration_error())));
+      "", absl::StrCat(TopKName(e.top_k()), " ", FormatPercent(e.top_k_accuracy()), "  F1 ",
+                       FormatPercent(e.f1()), "  recall ", FormatPercent(e.recall()),
+                       "  calibration error ", FormatPercent(e.calibration_error())));
 }
 
 std::string CheckpointList(const vit::v1::StatusResponse& response) {

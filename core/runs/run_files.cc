@@ -117,7 +117,6 @@ class Reconciler {
     absl::ParseTime("%Y%m%d-%H%M%S", id.substr(0, 15), &created, &error);
     *run.mutable_create_time() = ToProto(created);
     *run.mutable_start_time() = ToProto(created);
-    record.last_start = created;
     run.set_data_source(record.spec.data().source());
     run.set_class_count(record.spec.model().num_classes());
     run.set_total_steps(record.spec.max_steps());
@@ -180,8 +179,8 @@ class Reconciler {
         first = std::min(first, record.queue_order);
     }
     std::sort(interrupted.begin(), interrupted.end(), [](const RunRecord* a, const RunRecord* b) {
-      return std::make_pair(a->last_start, a->sequence) <
-             std::make_pair(b->last_start, b->sequence);
+      return std::make_pair(a->start_order, a->sequence) <
+             std::make_pair(b->start_order, b->sequence);
     });
     int64_t order = first - static_cast<int64_t>(interrupted.size());
     for (RunRecord* record : interrupted) {

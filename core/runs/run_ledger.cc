@@ -34,6 +34,7 @@ RunLedger::RunLedger(Options options, std::vector<RunRecord> records) : options_
   for (RunRecord& record : records) {
     const std::string id = record.run.id();
     next_queue_order_ = std::max(next_queue_order_, record.queue_order + 1);
+    last_start_order_ = std::max(last_start_order_, record.start_order);
     Index(runs_.emplace(id, std::move(record)).first->second);
   }
   for (const auto& [sequence, id] : by_sequence_) Announce(runs_.at(id), TellChanged);
@@ -45,8 +46,8 @@ void RunLedger::Index(const RunRecord& record) {
   if (!run.name().empty()) by_name_.emplace(run.name(), run.id());
   if (!record.request_id.empty()) by_request_.emplace(record.request_id, run.id());
   if (run.state() == vit::v1::RUN_STATE_QUEUED) queue_.emplace(record.queue_order, run.id());
-  if (record.last_start != absl::InfinitePast()) started_.emplace(record.last_start, run.id());
-  if (ServableStep(record) >= 0) servable_.emplace(record.last_start, run.id());
+  if (record.start_order > 0) started_.emplace(record.start_order, run.id());
+  if (ServableStep(record) >= 0) servable_.emplace(record.start_order, run.id());
   if (IsActive(run)) ++active_;
 }
 
@@ -58,8 +59,8 @@ void RunLedger::Unindex(const RunRecord& record) {
   if (named != end) by_name_.erase(named);
   by_request_.erase(record.request_id);
   queue_.erase({record.queue_order, run.id()});
-  started_.erase({record.last_start, run.id()});
-  servable_.erase({record.last_start, run.id()});
+  started_.erase({record.start_order, run.id()});
+  servable_.erase({record.start_order, run.id()});
   if (IsActive(run)) --active_;
 }
 
@@ -351,10 +352,15 @@ void RunLedger::Touch(const std::string& id, const std::function<void(RunRecord*
   const bool servable = ServableStep(found->second) >= 0;
   change(&found->second);
   if (servable != (ServableStep(found->second) >= 0)) {
-    servable_.erase({found->second.last_start, id});
-    if (!servable) servable_.emplace(found->second.last_start, id);
+    servable_.erase({found->second.start_order, id});
+    if (!servable) servable_.emplace(found->second.start_order, id);
   }
   Announce(found->second, tell);
+}
+
+int64_t RunLedger::NextStartOrder() {
+  MutexLock lock(&mu_);
+  return ++last_start_order_;
 }
 
 std::optional<std::string> RunLedger::AwaitQueued() {

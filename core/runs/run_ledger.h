@@ -94,6 +94,9 @@ class RunLedger {
   void Touch(const std::string& id, const std::function<void(RunRecord*)>& change,
              const Tell& tell = nullptr);
 
+  // The start_order of the run that starts now.
+  int64_t NextStartOrder();
+
   // Waits until a run is queued, and returns the first; empty once CloseQueue was called.
   std::optional<std::string> AwaitQueued();
   void CloseQueue();
@@ -121,11 +124,12 @@ class RunLedger {
   std::multimap<std::string, std::string> by_name_ VIT_GUARDED_BY(mu_);
   std::map<std::string, std::string> by_request_ VIT_GUARDED_BY(mu_);
   std::set<std::pair<int64_t, std::string>> queue_ VIT_GUARDED_BY(mu_);
-  // By their last start.
-  std::set<std::pair<absl::Time, std::string>> started_ VIT_GUARDED_BY(mu_);
-  std::set<std::pair<absl::Time, std::string>> servable_ VIT_GUARDED_BY(mu_);
+  // By start_order.
+  std::set<std::pair<int64_t, std::string>> started_ VIT_GUARDED_BY(mu_);
+  std::set<std::pair<int64_t, std::string>> servable_ VIT_GUARDED_BY(mu_);
   int active_ VIT_GUARDED_BY(mu_) = 0;  // RUNNING or STOPPING
   int64_t next_queue_order_ VIT_GUARDED_BY(mu_) = 0;
+  int64_t last_start_order_ VIT_GUARDED_BY(mu_) = 0;
   bool closed_ VIT_GUARDED_BY(mu_) = false;
 };
 

@@ -12,11 +12,11 @@
 #include "core/base/compute_budget.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
-#include "core/data/data_config.h"
 #include "core/data/dataset.h"
 #include "core/runs/checkpoint_leases.h"
 #include "core/runs/event_dispatcher.h"
 #include "core/runs/history_buffer.h"
+#include "core/runs/resume_run.h"
 #include "core/runs/run_files.h"
 #include "core/runs/run_ledger.h"
 #include "core/runs/run_recorder.h"
@@ -46,8 +46,8 @@ vit::v1::StartTrainingResponse MakeStartResponse(const RunRecord& record) {
   *response.mutable_effective_spec() = record.spec;
   response.set_parameter_count(record.run.parameter_count());
   response.set_estimated_memory_bytes(record.estimated_memory_bytes);
-  response.set_train_size(record.train_size);
-  response.set_validation_size(record.validation_size);
+  response.set_train_size(record.run.train_size());
+  response.set_validation_size(record.run.validation_size());
   response.set_total_steps(record.run.total_steps());
   return response;
 }
@@ -62,19 +62,13 @@ RunRecord MakeRecord(const vit::v1::StartTrainingRequest& request, const Resolve
   run.set_name(request.name());
   run.set_preset(request.preset());
   run.set_data_source(resolved.spec.data().source());
-  run.set_total_steps(resolved.total_steps);
+  SetLength(resolved, &run);
   run.set_parameter_count(resolved.parameter_count);
   run.set_class_count(resolved.spec.model().num_classes());
-  if (resolved.spec.has_epochs()) {
-    run.set_total_epochs(resolved.spec.epochs());
-  } else if (resolved.steps_per_epoch > 0) {
-    run.set_total_epochs(static_cast<double>(resolved.total_steps) /
-                         static_cast<double>(resolved.steps_per_epoch));
-  }
   if (resolved.data != nullptr) {
     record.data_fingerprint = resolved.data->fingerprint();
-    record.train_size = resolved.data->size(DataSplit::kTrain);
-    record.validation_size = resolved.data->size(DataSplit::kValidation);
+    run.set_train_size(resolved.data->size(DataSplit::kTrain));
+    run.set_validation_size(resolved.data->size(DataSplit::kValidation));
     run.set_class_count(static_cast<int32_t>(resolved.data->class_names().size()));
   }
   return record;
@@ -150,6 +144,7 @@ class RunManagerImpl : public RunManager {
     *response.mutable_run() = std::move(record.run);
     *response.mutable_spec() = std::move(record.spec);
     for (auto& checkpoint : record.checkpoints) *response.add_checkpoints() = std::move(checkpoint);
+    for (auto& spec : record.specs) *response.add_specs() = std::move(spec);
     return response;
   }
 
@@ -199,19 +194,22 @@ class RunManagerImpl : public RunManager {
           absl::StrCat("loader_threads is ", request.loader_threads(), "; expected 0 or more"));
     }
     VIT_ASSIGN_OR_RETURN(RunRecord record, Lookup(request.run()));
-    VIT_RETURN_IF_ERROR(CheckResumable(record));
-    vit::v1::TrainingSpec spec = record.spec;
-    if (request.loader_threads() > 0) {
-      spec.mutable_data()->set_loader_threads(request.loader_threads());
-    }
-    VIT_RETURN_IF_ERROR(CheckDataUnchanged(record, spec));
+    VIT_RETURN_IF_ERROR(CheckResumable(record, request));
+    VIT_ASSIGN_OR_RETURN(const ResolvedSpec plan, PlanResume(options_, record, request));
     VIT_RETURN_IF_ERROR(CheckAccepting());
     VIT_RETURN_IF_ERROR(CheckWanted(cancelled));
     const std::string id = record.run.id();
-    if (request.loader_threads() > 0) VIT_RETURN_IF_ERROR(WriteSpecFile(Directory(id), spec));
+    const bool changed = request.has_changes() || request.loader_threads() > 0;
+    if (changed) VIT_RETURN_IF_ERROR(WriteSpecFile(Directory(id), plan.spec));
     return ledger_.Enqueue(id, [&](RunRecord* record) -> absl::Status {
-      VIT_RETURN_IF_ERROR(CheckResumable(*record));
-      record->spec = spec;
+      VIT_RETURN_IF_ERROR(CheckResumable(*record, request));
+      if (request.has_changes()) {
+        ChangeSpecFrom(record->checkpoints.empty() ? 0 : record->checkpoints.back().step(),
+                       plan.spec, record);
+        SetLength(plan, &record->run);
+      } else if (changed) {
+        record->spec = plan.spec;
+      }
       record->restarts = 0;
       record->restart_step = -1;
       record->run.clear_message();
@@ -386,49 +384,6 @@ class RunManagerImpl : public RunManager {
     if (!id.ok()) return Annotate(id.status(), absl::StrCat(field, " '", *reference, "'"));
     *reference = absl::StrCat(kRunPrefix, *id, run.substr(at));
     return absl::OkStatus();
-  }
-
-  static absl::Status CheckResumable(const RunRecord& record) {
-    const Run& run = record.run;
-    if (!IsFinished(run.state()) || run.state() == vit::v1::RUN_STATE_SUCCEEDED) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("run ", run.id(), " is ", StateName(run.state()),
-                       "; only a stopped, failed or interrupted run can be resumed"));
-    }
-    // Without a checkpoint it would begin again, which loses nothing only where it had not begun.
-    // (An interrupted one would begin again at the next start too.)
-    if (record.checkpoints.empty() && run.step() > 0 &&
-        run.state() != vit::v1::RUN_STATE_INTERRUPTED) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("run ", run.id(), " is ", StateName(run.state()), " at step ", run.step(),
-                       " and has no checkpoint to go on from; start a new run with its spec"));
-    }
-    return absl::OkStatus();
-  }
-
-  // What would otherwise fail only when the run's turn comes. Reads the data's listing.
-  absl::Status CheckDataUnchanged(const RunRecord& record, vit::v1::TrainingSpec spec) const {
-    if (!NeedsInit(record, Directory(record.run.id()))) spec.clear_init();
-    TrainingEnvironment environment = options_.environment;
-    environment.run_directory = Directory(record.run.id());
-    VIT_RETURN_IF_ERROR(ValidateDataConfig(spec.data()));  // loader_threads may be the request's
-    const absl::StatusOr<ResolvedSpec> resolving = options_.resolve("", spec, environment);
-    if (absl::IsInvalidArgument(resolving.status())) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "run ", record.run.id(), " cannot go on as it began: ", resolving.status().message(),
-          " (has its data, ", record.run.data_source(), ", changed since?)"));
-    }
-    VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved, resolving);
-    if (record.checkpoints.empty() || record.data_fingerprint.empty() || resolved.data == nullptr ||
-        resolved.data->fingerprint() == record.data_fingerprint) {
-      return absl::OkStatus();
-    }
-    return absl::FailedPreconditionError(
-        absl::StrCat("the data of run ", record.run.id(), " (", record.run.data_source(),
-                     ") has changed since it began: it cannot go on as the same run; bring the "
-                     "data back, or start "
-                     "a new run with init run:",
-                     record.run.id()));
   }
 
   const Options options_;

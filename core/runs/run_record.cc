@@ -47,6 +47,21 @@ void AddCheckpoint(const CheckpointInfo& checkpoint, RunRecord* record) {
   SetCheckpoints(std::move(all), record);
 }
 
+void ChangeSpecFrom(int64_t step, const vit::v1::TrainingSpec& spec, RunRecord* record) {
+  std::vector<vit::v1::SpecFromStep>& specs = record->specs;
+  if (specs.empty()) *specs.emplace_back().mutable_spec() = record->spec;
+  while (!specs.empty() && specs.back().step() >= step) specs.pop_back();
+  vit::v1::SpecFromStep& changed = specs.emplace_back();
+  changed.set_step(step);
+  *changed.mutable_spec() = spec;
+  record->spec = spec;
+}
+
+void GoOnFrom(int64_t step, RunRecord* record) {
+  if (record->specs.empty() || record->specs.back().step() <= step) return;
+  ChangeSpecFrom(step, vit::v1::TrainingSpec(record->spec), record);
+}
+
 int64_t ServableStep(const RunRecord& record) {
   if (record.run.has_best_checkpoint()) return record.run.best_checkpoint().step();
   return record.checkpoints.empty() ? -1 : record.checkpoints.back().step();

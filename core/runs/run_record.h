@@ -27,20 +27,27 @@ struct RunRecord {
   int64_t sequence = 0;
   // Queued runs start in ascending order.
   int64_t queue_order = 0;
-  // When it was last taken from the queue; InfinitePast where never. (run.start_time is the first
-  // such moment.)
-  absl::Time last_start = absl::InfinitePast();
+  // Counts all starts of all runs, from 1: that of its last one; 0 where it never started. Unlike a
+  // time, it grows when the machine's clock is set back.
+  int64_t start_order = 0;
   // How often in a row the daemon found the run interrupted by a crash and went on with it without
   // a checkpoint newer than that of step `restart_step` (-1: none).
   int restarts = 0;
   int64_t restart_step = -1;
   int64_t steps_per_epoch = 0;
   int64_t estimated_memory_bytes = 0;
-  int64_t train_size = 0;
-  int64_t validation_size = 0;
   // On disk, by ascending step; at most one is `best`.
   std::vector<vit::v1::CheckpointInfo> checkpoints;
+  // The effective specs of a run that was resumed with changes, by ascending step from 0; the last
+  // is `spec`. Empty for other runs.
+  std::vector<vit::v1::SpecFromStep> specs;
 };
+
+// Records that from `step` on the run follows `spec`, which replaces what was to hold there.
+void ChangeSpecFrom(int64_t step, const vit::v1::TrainingSpec& spec, RunRecord* record);
+// Records that the run goes on from `step`, perhaps one before the last change: that then holds
+// from there.
+void GoOnFrom(int64_t step, RunRecord* record);
 
 // "running" for RUN_STATE_RUNNING.
 std::string StateName(vit::v1::RunState state);

@@ -178,6 +178,7 @@ void RunRecorder::OnStart(int64_t step, const std::string& note) {
                    }
                  }
                  SetCheckpoints(checkpoints, record);
+                 GoOnFrom(step, record);
                  return absl::OkStatus();
                })
       .IgnoreError();

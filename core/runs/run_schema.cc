@@ -77,6 +77,26 @@ ALTER TABLE metrics ADD COLUMN precision_weighted REAL;
 ALTER TABLE metrics ADD COLUMN f1_weighted REAL;
 ALTER TABLE metrics ADD COLUMN calibration_error REAL;
 )sql",
+    // Starts are counted, as the clock may be set back. Texts of several lines hold one entry a
+    // line. `specs` holds those of runs that were resumed with changes.
+    R"sql(
+ALTER TABLE runs ADD COLUMN start_order INTEGER NOT NULL DEFAULT 0;
+UPDATE runs SET start_order =
+  (SELECT COUNT(*) FROM runs AS other
+   WHERE (other.last_start, other.sequence) <= (runs.last_start, runs.sequence))
+  WHERE last_start IS NOT NULL;
+ALTER TABLE runs DROP COLUMN last_start;
+ALTER TABLE runs ADD COLUMN data_notes TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN bad_validation_images INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE runs ADD COLUMN first_bad_images TEXT NOT NULL DEFAULT '';
+ALTER TABLE metrics ADD COLUMN top_k INTEGER;
+CREATE TABLE specs (
+  run TEXT NOT NULL,
+  step INTEGER NOT NULL,
+  spec TEXT NOT NULL,
+  PRIMARY KEY (run, step)
+) WITHOUT ROWID;
+)sql",
 };
 constexpr int kVersion = std::size(kMigrations);
 

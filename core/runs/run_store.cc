@@ -7,6 +7,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "core/base/status.h"
 #include "core/runs/run_schema.h"
 #include "proto/spec_text.h"
@@ -23,15 +26,17 @@ namespace {
 // In the order of WriteRun and ReadRun.
 #define VIT_RUN_COLUMNS                                                                 \
   "id, name, request_id, state, message, preset, data_source, data_fingerprint, spec, " \
-  "create_time, start_time, end_time, last_start, queue_order, step, total_steps, "     \
+  "create_time, start_time, end_time, start_order, queue_order, step, total_steps, "    \
   "total_epochs, steps_per_epoch, bad_images, parameter_count, class_count, "           \
-  "estimated_memory_bytes, train_size, validation_size, restarts, restart_step"
+  "estimated_memory_bytes, train_size, validation_size, restarts, restart_step, "       \
+  "data_notes, bad_validation_images, first_bad_images"
 #define VIT_RUN_PARAMETERS                                                                      \
   "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, " \
-  "?21, ?22, ?23, ?24, ?25, ?26"
+  "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29"
 #define VIT_POINT_COLUMNS                                                                   \
   "split, step, epoch, loss, accuracy, learning_rate, grad_norm, images_per_second, time, " \
-  "top_k_accuracy, precision, recall, f1, precision_weighted, f1_weighted, calibration_error"
+  "top_k_accuracy, precision, recall, f1, precision_weighted, f1_weighted, "                \
+  "calibration_error, top_k"
 
 int64_t ToNanos(const google::protobuf::Timestamp& timestamp) {
   return absl::ToUnixNanos(FromProto(timestamp));
@@ -39,21 +44,36 @@ int64_t ToNanos(const google::protobuf::Timestamp& timestamp) {
 
 google::protobuf::Timestamp FromNanos(int64_t nanos) { return ToProto(absl::FromUnixNanos(nanos)); }
 
+using Lines = google::protobuf::RepeatedPtrField<std::string>;
+
+// One entry a line; line breaks within one become spaces.
+std::string JoinLines(const Lines& lines) {
+  return absl::StrJoin(lines, "\n", [](std::string* out, const std::string& line) {
+    absl::StrAppend(out, absl::StrReplaceAll(line, {{"\n", " "}}));
+  });
+}
+
+void SplitLines(const std::string& text, Lines* lines) {
+  for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    *lines->Add() = std::string(line);
+  }
+}
+
 absl::Status WriteRun(const RunRecord& record, SqliteStatement* statement) {
   const vit::v1::Run& run = record.run;
   std::optional<std::string> request_id;
   if (!record.request_id.empty()) request_id = record.request_id;
-  std::optional<int64_t> start, end, last_start;
+  std::optional<int64_t> start, end;
   if (run.has_start_time()) start = ToNanos(run.start_time());
   if (run.has_end_time()) end = ToNanos(run.end_time());
-  if (record.last_start != absl::InfinitePast()) last_start = absl::ToUnixNanos(record.last_start);
   return statement->Run(
       run.id(), run.name(), request_id, vit::v1::RunState_Name(run.state()), run.message(),
       run.preset(), run.data_source(), record.data_fingerprint, MessageToText(record.spec),
-      ToNanos(run.create_time()), start, end, last_start, record.queue_order, run.step(),
+      ToNanos(run.create_time()), start, end, record.start_order, record.queue_order, run.step(),
       run.total_steps(), run.total_epochs(), record.steps_per_epoch, run.bad_images(),
-      run.parameter_count(), run.class_count(), record.estimated_memory_bytes, record.train_size,
-      record.validation_size, record.restarts, record.restart_step);
+      run.parameter_count(), run.class_count(), record.estimated_memory_bytes, run.train_size(),
+      run.validation_size(), record.restarts, record.restart_step, JoinLines(run.data_notes()),
+      run.bad_validation_images(), JoinLines(run.first_bad_images()));
 }
 
 absl::StatusOr<RunRecord> ReadRun(const SqliteStatement& row) {
@@ -80,8 +100,7 @@ absl::StatusOr<RunRecord> ReadRun(const SqliteStatement& row) {
   ++column;
   if (!row.IsNull(column)) *run.mutable_end_time() = FromNanos(row.Int(column));
   ++column;
-  if (!row.IsNull(column)) record.last_start = absl::FromUnixNanos(row.Int(column));
-  ++column;
+  record.start_order = row.Int(column++);
   record.queue_order = row.Int(column++);
   run.set_step(row.Int(column++));
   run.set_total_steps(row.Int(column++));
@@ -91,10 +110,13 @@ absl::StatusOr<RunRecord> ReadRun(const SqliteStatement& row) {
   run.set_parameter_count(row.Int(column++));
   run.set_class_count(static_cast<int32_t>(row.Int(column++)));
   record.estimated_memory_bytes = row.Int(column++);
-  record.train_size = row.Int(column++);
-  record.validation_size = row.Int(column++);
+  run.set_train_size(row.Int(column++));
+  run.set_validation_size(row.Int(column++));
   record.restarts = static_cast<int>(row.Int(column++));
   record.restart_step = row.Int(column++);
+  SplitLines(row.Text(column++), run.mutable_data_notes());
+  run.set_bad_validation_images(row.Int(column++));
+  SplitLines(row.Text(column++), run.mutable_first_bad_images());
   record.sequence = row.Int(column++);
   return record;
 }
@@ -123,6 +145,7 @@ MetricPoint ReadPoint(const SqliteStatement& row) {
   evaluation->set_precision_weighted(Metric(row, 13));
   evaluation->set_f1_weighted(Metric(row, 14));
   evaluation->set_calibration_error(Metric(row, 15));
+  if (!row.IsNull(16)) evaluation->set_top_k(static_cast<int32_t>(row.Int(16)));
   return point;
 }
 
@@ -143,7 +166,7 @@ absl::StatusOr<RunStore::Writer> RunStore::OpenWriter(const std::string& path) {
                        db.Prepare("DELETE FROM runs WHERE id = ?", "delete a run"));
   VIT_ASSIGN_OR_RETURN(auto insert_point,
                        db.Prepare("INSERT OR REPLACE INTO metrics (run, " VIT_POINT_COLUMNS
-                                  ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                                  ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                                   "store the metric history"));
   VIT_ASSIGN_OR_RETURN(auto drop_points,
                        db.Prepare("DELETE FROM metrics WHERE run = ?1 AND split = ?2 AND step > ?3",
@@ -154,6 +177,11 @@ absl::StatusOr<RunStore::Writer> RunStore::OpenWriter(const std::string& path) {
                                   "store a checkpoint's record"));
   VIT_ASSIGN_OR_RETURN(auto delete_checkpoints, db.Prepare("DELETE FROM checkpoints WHERE run = ?",
                                                            "drop checkpoint records"));
+  VIT_ASSIGN_OR_RETURN(auto insert_spec,
+                       db.Prepare("INSERT INTO specs (run, step, spec) VALUES (?, ?, ?)",
+                                  "store a spec that a run was changed to"));
+  VIT_ASSIGN_OR_RETURN(auto delete_specs, db.Prepare("DELETE FROM specs WHERE run = ?",
+                                                     "drop the specs of a changed run"));
   VIT_ASSIGN_OR_RETURN(
       auto touch, db.Prepare("UPDATE counters SET value = value + 1 WHERE name = 'history_syncs'",
                              "make the metric history durable"));
@@ -165,6 +193,8 @@ absl::StatusOr<RunStore::Writer> RunStore::OpenWriter(const std::string& path) {
                 std::move(drop_points),
                 std::move(insert_checkpoint),
                 std::move(delete_checkpoints),
+                std::move(insert_spec),
+                std::move(delete_specs),
                 std::move(touch)};
 }
 
@@ -178,6 +208,9 @@ absl::StatusOr<RunStore::Reader> RunStore::OpenReader(const std::string& path) {
                        db.Prepare("SELECT step, accuracy, loss, best, time FROM checkpoints "
                                   "WHERE run = ? ORDER BY step",
                                   "load checkpoint records"));
+  VIT_ASSIGN_OR_RETURN(auto specs,
+                       db.Prepare("SELECT step, spec FROM specs WHERE run = ? ORDER BY step",
+                                  "load the specs of a changed run"));
   VIT_ASSIGN_OR_RETURN(
       auto count_points,
       db.Prepare("SELECT COUNT(*) FROM metrics WHERE run = ? AND split = ? AND step > ?",
@@ -192,8 +225,9 @@ absl::StatusOr<RunStore::Reader> RunStore::OpenReader(const std::string& path) {
       db.Prepare("SELECT " VIT_POINT_COLUMNS
                  " FROM metrics WHERE run = ? AND split = ? ORDER BY step DESC LIMIT 1",
                  "read the newest metrics"));
-  return Reader{std::move(db),           std::move(runs),   std::move(checkpoints),
-                std::move(count_points), std::move(points), std::move(last_point)};
+  return Reader{std::move(db),        std::move(runs),         std::move(checkpoints),
+                std::move(specs),     std::move(count_points), std::move(points),
+                std::move(last_point)};
 }
 
 absl::StatusOr<std::unique_ptr<RunStore>> RunStore::Open(const std::filesystem::path& path) {
@@ -219,6 +253,7 @@ absl::StatusOr<std::vector<RunRecord>> RunStore::LoadRuns() {
   for (RunRecord& record : records) {
     VIT_ASSIGN_OR_RETURN(std::vector<CheckpointInfo> checkpoints, ReadCheckpoints(record.run.id()));
     SetCheckpoints(std::move(checkpoints), &record);
+    VIT_ASSIGN_OR_RETURN(record.specs, ReadSpecs(record.run.id()));
     VIT_RETURN_IF_ERROR(ReadLastPoint(vit::v1::SPLIT_TRAIN, &record.run));
     VIT_RETURN_IF_ERROR(ReadLastPoint(vit::v1::SPLIT_VALIDATION, &record.run));
   }
@@ -238,6 +273,23 @@ absl::StatusOr<std::vector<CheckpointInfo>> RunStore::ReadCheckpoints(const std:
     if (!rows.IsNull(2)) info.set_loss(rows.Double(2));
     info.set_best(rows.Int(3) != 0);
     *info.mutable_time() = FromNanos(rows.Int(4));
+  }
+}
+
+absl::StatusOr<std::vector<vit::v1::SpecFromStep>> RunStore::ReadSpecs(const std::string& run) {
+  std::vector<vit::v1::SpecFromStep> specs;
+  SqliteStatement& rows = reader_.specs;
+  rows.Bind(run);
+  while (true) {
+    VIT_ASSIGN_OR_RETURN(const bool row, rows.Step());
+    if (!row) return specs;
+    vit::v1::SpecFromStep& spec = specs.emplace_back();
+    spec.set_step(rows.Int(0));
+    const absl::Status parsed = ParseStoredMessageText(rows.Text(1), spec.mutable_spec());
+    if (!parsed.ok()) {
+      rows.Rewind();
+      return Annotate(parsed, absl::StrCat("stored spec of run ", run, " from step ", spec.step()));
+    }
   }
 }
 
@@ -279,6 +331,7 @@ absl::Status RunStore::UpdateRuns(absl::Span<const RunRecord> records) {
   for (const RunRecord& record : records) {
     VIT_RETURN_IF_ERROR(WriteRun(record, &writer_.update_run));
     VIT_RETURN_IF_ERROR(WriteCheckpoints(record));
+    VIT_RETURN_IF_ERROR(WriteSpecs(record));
   }
   VIT_RETURN_IF_ERROR(transaction.Commit());
   unsynced_ = false;
@@ -298,12 +351,22 @@ absl::Status RunStore::WriteCheckpoints(const RunRecord& record) {
   return absl::OkStatus();
 }
 
+absl::Status RunStore::WriteSpecs(const RunRecord& record) {
+  const std::string& id = record.run.id();
+  VIT_RETURN_IF_ERROR(writer_.delete_specs.Run(id));
+  for (const vit::v1::SpecFromStep& spec : record.specs) {
+    VIT_RETURN_IF_ERROR(writer_.insert_spec.Run(id, spec.step(), MessageToText(spec.spec())));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status RunStore::DeleteRun(const std::string& run) {
   MutexLock lock(&writer_mu_);
   VIT_ASSIGN_OR_RETURN(SqliteTransaction transaction,
                        SqliteTransaction::Begin(&writer_.db, "delete a run"));
   VIT_RETURN_IF_ERROR(writer_.delete_run.Run(run));
   VIT_RETURN_IF_ERROR(writer_.delete_checkpoints.Run(run));
+  VIT_RETURN_IF_ERROR(writer_.delete_specs.Run(run));
   for (Split split : {vit::v1::SPLIT_TRAIN, vit::v1::SPLIT_VALIDATION}) {
     VIT_RETURN_IF_ERROR(
         writer_.drop_points.Run(run, static_cast<int>(split), std::numeric_limits<int64_t>::min()));
@@ -330,12 +393,14 @@ absl::Status RunStore::AppendHistory(absl::Span<const HistoryEntry> entries) {
                                       : std::nullopt;
       };
       using E = vit::v1::EvaluationMetrics;
+      std::optional<int64_t> top_k;
+      if (point.evaluation().top_k() > 0) top_k = point.evaluation().top_k();
       VIT_RETURN_IF_ERROR(writer_.insert_point.Run(
           entry.run, static_cast<int>(point.split()), point.step(), point.epoch(), point.loss(),
           point.accuracy(), point.learning_rate(), point.grad_norm(), point.images_per_second(),
           ToNanos(point.time()), evaluated(&E::top_k_accuracy), evaluated(&E::precision),
           evaluated(&E::recall), evaluated(&E::f1), evaluated(&E::precision_weighted),
-          evaluated(&E::f1_weighted), evaluated(&E::calibration_error)));
+          evaluated(&E::f1_weighted), evaluated(&E::calibration_error), top_k));
     }
     return transaction.Commit();
   }();

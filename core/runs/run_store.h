@@ -28,11 +28,12 @@ class RunStore {
   // newer version of the program wrote it.
   static absl::StatusOr<std::unique_ptr<RunStore>> Open(const std::filesystem::path& path);
 
-  // Every run, by ascending sequence, with its checkpoints and the newest point of each split.
+  // Every run, by ascending sequence, with its checkpoints, its specs and the newest point of each
+  // split.
   absl::StatusOr<std::vector<RunRecord>> LoadRuns();
   // Sets record->sequence.
   absl::Status InsertRun(RunRecord* record);
-  // Replaces what is stored of these runs, checkpoints included, all or none.
+  // Replaces what is stored of these runs, checkpoints and specs included, all or none.
   absl::Status UpdateRuns(absl::Span<const RunRecord> records);
   // With its history and checkpoints. OK where there is no such run.
   absl::Status DeleteRun(const std::string& run);
@@ -68,12 +69,15 @@ class RunStore {
     SqliteStatement drop_points;
     SqliteStatement insert_checkpoint;
     SqliteStatement delete_checkpoints;
+    SqliteStatement insert_spec;
+    SqliteStatement delete_specs;
     SqliteStatement touch;
   };
   struct Reader {
     SqliteDatabase db;
     SqliteStatement runs;
     SqliteStatement checkpoints;
+    SqliteStatement specs;
     SqliteStatement count_points;
     SqliteStatement points;
     SqliteStatement last_point;
@@ -83,7 +87,10 @@ class RunStore {
   static absl::StatusOr<Writer> OpenWriter(const std::string& path);
   static absl::StatusOr<Reader> OpenReader(const std::string& path);
   absl::Status WriteCheckpoints(const RunRecord& record) VIT_REQUIRES(writer_mu_);
+  absl::Status WriteSpecs(const RunRecord& record) VIT_REQUIRES(writer_mu_);
   absl::StatusOr<std::vector<vit::v1::CheckpointInfo>> ReadCheckpoints(const std::string& run)
+      VIT_REQUIRES(reader_mu_);
+  absl::StatusOr<std::vector<vit::v1::SpecFromStep>> ReadSpecs(const std::string& run)
       VIT_REQUIRES(reader_mu_);
   absl::Status ReadLastPoint(vit::v1::Split split, vit::v1::Run* run) VIT_REQUIRES(reader_mu_);
   absl::Status ReadSplit(const std::string& run, vit::v1::Split split, int64_t after_step,

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/compute_budget.h"
 #include "core/base/status.h"
+#include "core/runs/resume_run.h"
 #include "core/runs/run_files.h"
 #include "proto/time.h"
 
@@ -82,7 +83,8 @@ void RunWorker::RunOne(const std::string& run) {
     active_stop_ = stop;
   }
   const absl::Time now = options_.manager.clock->Now();
-  const absl::StatusOr<Run> started = ledger_.Settle(run, [now](RunRecord* record) -> absl::Status {
+  const int64_t start_order = ledger_.NextStartOrder();
+  const absl::StatusOr<Run> started = ledger_.Settle(run, [&](RunRecord* record) -> absl::Status {
     Run& run = record->run;
     // It may have been stopped or deleted since it was seen in the queue.
     if (run.state() != vit::v1::RUN_STATE_QUEUED)
@@ -92,9 +94,11 @@ void RunWorker::RunOne(const std::string& run) {
     run.clear_end_time();
     run.clear_message();
     run.clear_bad_images();  // counted anew
+    run.clear_bad_validation_images();
+    run.clear_first_bad_images();
     run.set_phase("preparing data");
     run.set_phase_progress(0);
-    record->last_start = now;
+    record->start_order = start_order;
     return absl::OkStatus();
   });
   if (started.ok()) {
@@ -116,13 +120,7 @@ void RunWorker::RunOne(const std::string& run) {
 absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::stop_token stop) {
   const RunManager::Options& options = options_.manager;
   const std::optional<RunRecord> record = ledger_.Get(run);
-  vit::v1::TrainingSpec spec = record->spec;
-  const bool needs_init = NeedsInit(*record, RunDirectory(options.state_dir, run));
-  if (!needs_init) spec.clear_init();
-  TrainingEnvironment environment = options.environment;
-  environment.run_directory = RunDirectory(options.state_dir, run);
-  VIT_ASSIGN_OR_RETURN(ResolvedSpec resolved, options.resolve("", spec, environment));
-  if (!needs_init && record->spec.has_init()) resolved.spec.set_init(record->spec.init());
+  VIT_ASSIGN_OR_RETURN(ResolvedSpec resolved, ResolveAgain(options, *record, record->spec));
   if (options.loader_threads > 0) {
     resolved.spec.mutable_data()->set_loader_threads(options.loader_threads);
   }
@@ -132,19 +130,16 @@ absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::sto
   ledger_.Touch(run, [&](RunRecord* known) {
     if (known->checkpoints.empty() && resolved.data != nullptr) {
       known->data_fingerprint = resolved.data->fingerprint();
-      known->train_size = resolved.data->size(DataSplit::kTrain);
-      known->validation_size = resolved.data->size(DataSplit::kValidation);
+      known->run.set_train_size(resolved.data->size(DataSplit::kTrain));
+      known->run.set_validation_size(resolved.data->size(DataSplit::kValidation));
     }
     known->steps_per_epoch = resolved.steps_per_epoch;
-    known->run.set_total_steps(resolved.total_steps);
+    SetLength(resolved, &known->run);
     known->run.set_parameter_count(resolved.parameter_count);
-    if (known->run.total_epochs() == 0 && resolved.steps_per_epoch > 0) {
-      known->run.set_total_epochs(static_cast<double>(resolved.total_steps) /
-                                  static_cast<double>(resolved.steps_per_epoch));
-    }
   });
   TrainerOptions trainer;
-  trainer.environment = std::move(environment);
+  trainer.environment = options.environment;
+  trainer.environment.run_directory = RunDirectory(options.state_dir, run);
   trainer.directory = RunDirectory(options.state_dir, run);
   trainer.clock = options.clock;
   trainer.is_served = [this, run](int64_t step) {

@@ -197,6 +197,14 @@ absl::StatusOr<TrainState> ReadTrainState(const fs::path& directory) {
   }
 }
 
+absl::StatusOr<vit::v1::TrainingSpec> ReadCheckpointSpec(const fs::path& directory) {
+  VIT_ASSIGN_OR_RETURN(const std::string text,
+                       ReadFile(directory / "spec.textproto", kMaxStateBytes));
+  vit::v1::TrainingSpec spec;
+  VIT_RETURN_IF_ERROR(Annotate(ParseStoredMessageText(text, &spec), directory.string()));
+  return spec;
+}
+
 std::vector<vit::v1::CheckpointInfo> ListCheckpoints(const fs::path& run_directory) {
   std::vector<vit::v1::CheckpointInfo> checkpoints;
   std::vector<std::optional<int64_t>> best;  // what each of them knew as the best

@@ -74,6 +74,8 @@ absl::Status SetAsideCheckpoint(const std::filesystem::path& directory);
 absl::Status RemoveUnfinishedCheckpoints(const std::filesystem::path& run_directory);
 
 absl::StatusOr<TrainState> ReadTrainState(const std::filesystem::path& directory);
+// The effective spec under which it was written.
+absl::StatusOr<vit::v1::TrainingSpec> ReadCheckpointSpec(const std::filesystem::path& directory);
 
 // Removes all but the newest `keep_last`, the best and those that `keep` names.
 absl::Status RemoveOldCheckpoints(const std::filesystem::path& run_directory, int keep_last,

@@ -92,6 +92,7 @@ void MetricAccumulator::Add(const at::Tensor& logits, const at::Tensor& labels) 
 ClassificationMetrics MetricAccumulator::Compute() const {
   ClassificationMetrics metrics;
   metrics.samples = samples_;
+  metrics.top_k = top_k_;
   metrics.actual = ToHost(actual_);
   metrics.predicted = ToHost(predicted_);
   metrics.hits = ToHost(hits_);

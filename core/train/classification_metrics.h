@@ -16,6 +16,7 @@ struct ClassificationMetrics {
   double loss = 0;      // mean cross entropy, unweighted and without label smoothing
   double accuracy = 0;  // all of them 0..1
   double top_k_accuracy = 0;
+  int top_k = 0;                                   // its k
   double precision = 0, recall = 0, f1 = 0;        // mean over the classes ("macro")
   double precision_weighted = 0, f1_weighted = 0;  // weighted by the classes' pictures
   // Expected calibration error: the mean distance between the highest probability and the accuracy,

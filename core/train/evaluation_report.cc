@@ -10,6 +10,7 @@ vit::v1::Evaluation MakeEvaluation(int64_t step, const ClassificationMetrics& me
   evaluation.set_accuracy(metrics.accuracy);
   vit::v1::EvaluationMetrics* means = evaluation.mutable_metrics();
   means->set_top_k_accuracy(metrics.top_k_accuracy);
+  means->set_top_k(metrics.top_k);
   means->set_precision(metrics.precision);
   means->set_recall(metrics.recall);
   means->set_f1(metrics.f1);
@@ -28,21 +29,26 @@ vit::v1::Evaluation MakeEvaluation(int64_t step, const ClassificationMetrics& me
   return evaluation;
 }
 
-double BestValue(const ClassificationMetrics& metrics, vit::v1::BestMetric best) {
+double BestValue(const vit::v1::Evaluation& evaluation, vit::v1::BestMetric best) {
   switch (best) {
     case vit::v1::BEST_METRIC_LOSS:
-      return metrics.loss;
+      return evaluation.loss();
     case vit::v1::BEST_METRIC_TOP_K_ACCURACY:
-      return metrics.top_k_accuracy;
+      return evaluation.metrics().top_k_accuracy();
     case vit::v1::BEST_METRIC_RECALL:
-      return metrics.recall;
+      return evaluation.metrics().recall();
     case vit::v1::BEST_METRIC_F1:
-      return metrics.f1;
+      return evaluation.metrics().f1();
     case vit::v1::BEST_METRIC_CALIBRATION_ERROR:
-      return metrics.calibration_error;
+      return evaluation.metrics().calibration_error();
     default:
-      return metrics.accuracy;
+      return evaluation.accuracy();
   }
+}
+
+bool SameMeasure(const vit::v1::EvaluationConfig& a, const vit::v1::EvaluationConfig& b) {
+  return a.best() == b.best() &&
+         (a.best() != vit::v1::BEST_METRIC_TOP_K_ACCURACY || a.top_k() == b.top_k());
 }
 
 bool LowerIsBetter(vit::v1::BestMetric best) {

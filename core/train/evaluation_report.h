@@ -16,8 +16,10 @@ vit::v1::Evaluation MakeEvaluation(int64_t step, const ClassificationMetrics& me
                                    const std::vector<std::string>& class_names);
 
 // The number that `best` names.
-double BestValue(const ClassificationMetrics& metrics, vit::v1::BestMetric best);
+double BestValue(const vit::v1::Evaluation& evaluation, vit::v1::BestMetric best);
 bool LowerIsBetter(vit::v1::BestMetric best);
+// Whether the best values of both can be compared.
+bool SameMeasure(const vit::v1::EvaluationConfig& a, const vit::v1::EvaluationConfig& b);
 
 }  // namespace vit
 

@@ -19,6 +19,7 @@
 #include "core/train/distillation_config.h"
 #include "core/train/initial_weights.h"
 #include "core/train/memory_estimate.h"
+#include "core/train/merge_spec.h"
 #include "core/train/optimizer_config.h"
 #include "core/train/recipe_config.h"
 #include "core/train/schedule_config.h"
@@ -44,16 +45,6 @@ absl::StatusOr<const vit::v1::Preset*> FindPreset(const std::string& name) {
                                           nearest.empty()
                                               ? "; vitctl presets lists them"
                                               : absl::StrCat("; did you mean '", nearest, "'?")));
-}
-
-// Merges `spec` over `base`. Of fields that exclude each other, what `spec` sets replaces what
-// `base` set.
-void MergeSpec(const TrainingSpec& spec, TrainingSpec* base) {
-  if (spec.has_max_steps()) base->clear_epochs();
-  if (spec.has_epochs()) base->clear_max_steps();
-  if (base->has_optimizer()) ClearReplacedOptimizer(spec.optimizer(), base->mutable_optimizer());
-  if (base->has_schedule()) ClearReplacedSchedule(spec.schedule(), base->mutable_schedule());
-  MergeByPresence(spec, base);
 }
 
 // Narrow matrix products lose more by bfloat16's conversions than they gain: on an AMD EPYC with

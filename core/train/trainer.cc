@@ -138,6 +138,7 @@ class TrainingRun {
         Annotate(training_step_->averages().LoadState(optimizer.tensors), path.string()));
     training_step_->SetSums(state_.loss_sum, state_.correct);
     last_checkpoint_step_ = state_.step;
+    VIT_RETURN_IF_ERROR(CarryBestOver(path, notes));
     // What exact continuation depends on.
     const auto differs = [&](absl::string_view what, const auto& then, const auto& now) {
       if (then != now)
@@ -148,6 +149,33 @@ class TrainingRun {
     differs("the number of compute threads", state_.compute_threads, spec_.compute_threads());
     if (device_.is_cuda() && !spec_.deterministic()) {
       notes->push_back("continues inexactly: deterministic is false and the device is CUDA");
+    }
+    return absl::OkStatus();
+  }
+
+  // The run may have been resumed with another evaluation.best than the checkpoint at `path` was
+  // written under. The best so far is then judged anew, by what its checkpoint knows.
+  absl::Status CarryBestOver(const std::filesystem::path& path, std::vector<std::string>* notes) {
+    VIT_ASSIGN_OR_RETURN(const vit::v1::TrainingSpec then, ReadCheckpointSpec(path));
+    if (!state_.best_step || SameMeasure(then.evaluation(), spec_.evaluation())) {
+      return absl::OkStatus();
+    }
+    state_.improved_value.reset();
+    state_.evaluations_since_improved = 0;
+    const int64_t step = *state_.best_step;
+    const absl::StatusOr<vit::v1::Evaluation> evaluation =
+        ReadEvaluation(CheckpointPath(options_.directory, step));
+    const bool known =
+        evaluation.ok() && (spec_.evaluation().best() != vit::v1::BEST_METRIC_TOP_K_ACCURACY ||
+                            evaluation->metrics().top_k() == spec_.evaluation().top_k());
+    if (known) {
+      state_.best_value = BestValue(*evaluation, spec_.evaluation().best());
+    } else {
+      state_.best_step.reset();
+      state_.best_value.reset();
+      notes->push_back(absl::StrCat("the best checkpoint so far, of step ", step,
+                                    ", does not say how it stands by the new evaluation.best: the "
+                                    "next evaluation counts as the best"));
     }
     return absl::OkStatus();
   }
@@ -282,26 +310,26 @@ class TrainingRun {
     state_.evaluation_due = false;
     state_.accuracy = result->accuracy;
     state_.loss = result->loss;
-    KeepBest(*result);
+    evaluation_ = MakeEvaluation(state_.step, *result, options_.resolved.data->class_names());
+    KeepBest(*evaluation_);
     MetricPoint point = NewPoint(vit::v1::SPLIT_VALIDATION);
     point.set_loss(result->loss);
     point.set_accuracy(result->accuracy);
-    evaluation_ = MakeEvaluation(state_.step, *result, options_.resolved.data->class_names());
     *point.mutable_evaluation() = evaluation_->metrics();
     options_.observer->OnMetrics(point);
     return absl::OkStatus();
   }
 
-  void KeepBest(const ClassificationMetrics& metrics) {
+  void KeepBest(const vit::v1::Evaluation& evaluation) {
     const vit::v1::BestMetric best = spec_.evaluation().best();
-    const double value = BestValue(metrics, best);
+    const double value = BestValue(evaluation, best);
     const double sign = LowerIsBetter(best) ? -1 : 1;
     const double best_value = state_.best_value.value_or(
         best == vit::v1::BEST_METRIC_LOSS ? state_.best_loss : state_.best_accuracy);
     if (!state_.best_step || sign * value > sign * best_value) {
       state_.best_step = state_.step;
-      state_.best_accuracy = metrics.accuracy;
-      state_.best_loss = metrics.loss;
+      state_.best_accuracy = evaluation.accuracy();
+      state_.best_loss = evaluation.loss();
       state_.best_value = value;
     }
     const auto& stopping = spec_.early_stopping();

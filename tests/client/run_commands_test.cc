@@ -11,6 +11,7 @@
 namespace vit {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -160,7 +161,7 @@ TEST(StopCommandTest, SaysHowToGoOn) {
           vitd.address() + " resume 7f3a2c\n");
 }
 
-TEST(ResumeCommandTest, SendsLoaderThreads) {
+TEST(ResumeCommandTest, SendsLoaderThreadsAndChanges) {
   v1::ResumeRunRequest asked;
   FakeAnswers answers;
   answers.resume_run = [&](const v1::ResumeRunRequest& request, v1::ResumeRunResponse* response) {
@@ -173,7 +174,15 @@ TEST(ResumeCommandTest, SendsLoaderThreads) {
   const Outcome outcome = Vitctl(vitd, {"resume", "7f3a2c", "--loader-threads", "3"});
   EXPECT_EQ(asked.run(), "7f3a2c");
   EXPECT_EQ(asked.loader_threads(), 3);
-  EXPECT_THAT(outcome.out, StartsWith("run 7f3a2c (pets) goes on from step 1,200\n"));
+  EXPECT_FALSE(asked.has_changes());
+  EXPECT_THAT(outcome.out, StartsWith("run 7f3a2c (pets) goes on from step 1,200 of 1,880\n"));
+
+  Vitctl(vitd, {"resume", "x", "--set", "epochs=40", "--set", "schedule.type=constant"});
+  EXPECT_EQ(asked.changes().epochs(), 40);
+  EXPECT_EQ(asked.changes().schedule().type(), v1::SCHEDULE_TYPE_CONSTANT);
+  const Outcome misspelt = Vitctl(vitd, {"resume", "x", "--set", "epoch=40"});
+  EXPECT_EQ(misspelt.exit_code, kExitUsage);
+  EXPECT_THAT(misspelt.err, HasSubstr("epochs"));
 }
 
 TEST(RmCommandTest, OneFailureDoesNotKeepTheOthers) {
@@ -215,12 +224,34 @@ TEST(HistoryCommandTest, TableCsvAndJson) {
       Vitctl(vitd, {"history", "7f3a2c", "--csv"}).out,
       StartsWith("step,epoch,split,loss,accuracy,learning_rate,grad_norm,images_per_second,"
                  "top_k_accuracy,precision,recall,f1,precision_weighted,f1_weighted,"
-                 "calibration_error,time\n"
-                 "1220,0,train,0.8312,0.714,0.00082,1.21,0,,,,,,,,1970-01-01T00:00:00+00:00\n"
+                 "calibration_error,time,top_k\n"
+                 "1220,0,train,0.8312,0.714,0.00082,1.21,0,,,,,,,,1970-01-01T00:00:00+00:00,\n"
                  "1200,0,validation,0.9021,0.689,0,,,0.97,0.7,0.66,0.67,0.71,0.68,0.031,"));
   EXPECT_THAT(Vitctl(vitd, {"history", "7f3a2c"}, Tty(200)).out, HasSubstr("97.0%  67.0%   66.0%"));
   const auto json = nlohmann::json::parse(Vitctl(vitd, {"history", "7f3a2c", "-o", "json"}).out);
   EXPECT_EQ(json["points"][0]["split"], "SPLIT_TRAIN");
+  Vitctl(vitd, {"history"});
+  EXPECT_EQ(asked.run(), "") << "the latest";
+}
+
+TEST(HistoryCommandTest, TopKIsShownWithItsK) {
+  std::vector<int> ks = {5, 5};
+  FakeAnswers answers;
+  answers.get_history = [&](const v1::GetHistoryRequest&, v1::GetHistoryResponse* response) {
+    for (const int k : ks) {
+      v1::MetricPoint* point = response->add_points();
+      *point = TrainingRun().last_validation();
+      point->mutable_evaluation()->set_top_k(k);
+    }
+    return grpc::Status::OK;
+  };
+  FakeVitd vitd(answers);
+  const std::string same = Vitctl(vitd, {"history"}, Tty(200)).out;
+  EXPECT_THAT(same, HasSubstr(" TOP-5 "));
+  EXPECT_THAT(Vitctl(vitd, {"history", "--csv"}).out, HasSubstr("+00:00,5\n"));
+  ks = {5, 3};
+  const std::string differ = Vitctl(vitd, {"history"}, Tty(200)).out;
+  EXPECT_THAT(differ, AllOf(HasSubstr(" TOP-K "), HasSubstr("97.0% (5)"), HasSubstr("97.0% (3)")));
 }
 
 TEST(HistoryCommandTest, SendsItsFilters) {

@@ -58,6 +58,14 @@ TEST(UsageTest, MistakesAreExplainedOnStderr) {
   const std::map<std::vector<std::string>, std::string> mistakes = {
       {{}, "vitctl: no command given; see vitctl --help\n"},
       {{"statsu"}, "vitctl: unknown command 'statsu'; did you mean status?; see vitctl --help\n"},
+      {{"nonsense", "--help"},
+       "vitctl: unknown command 'nonsense'; commands: start-run, preview-data, status, watch, "
+       "runs, "
+       "stop, resume, rm, history, evaluation, presets, classify, embed, explain, models, publish, "
+       "import, export, load, unload, pack-data, inspect-data, health, completion; see vitctl "
+       "--help\n"},
+      {{"statsu", "-h"},
+       "vitctl: unknown command 'statsu'; did you mean status?; see vitctl --help\n"},
       {{"runs", "--limt", "3"},
        "vitctl: unknown option --limt; did you mean --limit?; see vitctl runs --help\n"},
       {{"runs", "extra"}, "vitctl: unexpected argument 'extra'; see vitctl runs --help\n"},

@@ -194,6 +194,43 @@ TEST_F(DaemonTest, HealthIsPerServiceAndFollowsTheDaemon) {
   stopping.join();
 }
 
+// What the daemon answers to `bytes` as the request of `method`.
+grpc::Status CallWithBytes(int port, const std::string& method, const std::string& bytes) {
+  grpc::Slice slice(bytes);
+  grpc::ByteBuffer request(&slice, 1), response;
+  grpc::GenericStub stub(Connect(port));
+  grpc::CompletionQueue queue;
+  const auto context = NewContext();
+  const auto call = stub.PrepareUnaryCall(context.get(), method, request, &queue);
+  grpc::Status status;
+  call->StartCall();
+  call->Finish(&response, &status, nullptr);
+  void* tag = nullptr;
+  bool ok = false;
+  EXPECT_TRUE(queue.Next(&tag, &ok));
+  return status;
+}
+
+TEST_F(DaemonTest, RequestThatIsNoMessageIsSaidToBeThat) {
+  StartDaemon();
+  const int port = daemon_->grpc_port();
+  const std::string list = "/vit.v1.TrainingService/ListRuns";
+  EXPECT_TRUE(CallWithBytes(port, list, "").ok());
+  const std::string stop = "/vit.v1.TrainingService/StopRun";
+  EXPECT_EQ(CallWithBytes(port, stop, std::string("\x0a\x01x", 3)).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  for (const std::string& bytes :
+       {std::string("\x0a\xff\xff\xff\x0f", 5),  // a length beyond the end
+        std::string("\x0a\x02\xc3\x28", 4),      // no UTF-8
+        std::string("not a message")}) {
+    const grpc::Status status = CallWithBytes(port, stop, bytes);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_THAT(status.error_message(), AllOf(HasSubstr(stop), HasSubstr("UTF-8")));
+  }
+  const grpc::Status unknown = CallWithBytes(port, "/vit.v1.TrainingService/NoSuchCall", "");
+  EXPECT_EQ(unknown.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+}
+
 TEST_F(DaemonTest, ReflectionListsTheServices) {
   StartDaemon();
   // ServerReflectionRequest{list_services: "*"}, by hand: its proto is gRPC's own.

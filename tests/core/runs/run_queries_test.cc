@@ -64,6 +64,35 @@ TEST_F(RunManagerTest, LatestServesTheMostRecentlyStartedRunThatHasACheckpoint) 
   EXPECT_EQ(manager->FindServable("")->run, b);
 }
 
+TEST_F(RunManagerTest, LatestIsTheLastStartedRunThoughTheClockWentBack) {
+  auto manager = Open();
+  const auto run_to_its_end = [&] {
+    std::string id = StartRun(manager.get());
+    const auto session = trainer_.Await();
+    session->WriteCheckpoint(10);
+    session->Finish(TrainOutcome::kFinished);
+    AwaitState(manager.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
+    return id;
+  };
+  const std::string before = run_to_its_end();
+  clock_.Advance(-absl::Hours(24 * 30));
+  const std::string after = run_to_its_end();
+  EXPECT_EQ(StatusOf(manager.get(), "").id(), after);
+  EXPECT_EQ(manager->FindServable("latest")->run, after);
+  // The count is stored.
+  manager = nullptr;
+  manager = Open();
+  EXPECT_EQ(StatusOf(manager.get(), "").id(), after);
+  const std::string last = run_to_its_end();
+  EXPECT_EQ(StatusOf(manager.get(), "").id(), last);
+  // An earlier run that is taken up again is the last one started.
+  vit::v1::ResumeRunRequest resume = ResumeRequest(before);
+  resume.mutable_changes()->set_max_steps(200);
+  ASSERT_TRUE(manager->Resume(resume).ok());
+  trainer_.Await();
+  EXPECT_EQ(StatusOf(manager.get(), "").id(), before);
+}
+
 TEST_F(RunManagerTest, RunsAreFoundByIdPrefixAndName) {
   auto manager = Open();
   EXPECT_EQ(manager->GetStatus("").status().code(), absl::StatusCode::kNotFound);

@@ -40,6 +40,10 @@ class RunStoreTest : public ::testing::Test {
     record.run.set_total_steps(100);
     record.run.set_total_epochs(2.5);
     record.run.set_bad_images(4);
+    record.run.set_bad_validation_images(2);
+    record.run.add_first_bad_images("a.jpg: truncated");
+    record.run.add_first_bad_images("b.jpg: empty");
+    record.run.add_data_notes("validation: valid/");
     record.run.set_parameter_count(1'000'000'000'000);
     record.run.set_class_count(10);
     record.spec.set_seed(std::numeric_limits<uint64_t>::max());
@@ -51,8 +55,8 @@ class RunStoreTest : public ::testing::Test {
     record.restart_step = 7;
     record.steps_per_epoch = 40;
     record.estimated_memory_bytes = 1LL << 40;
-    record.train_size = 50'000;
-    record.validation_size = 10'000;
+    record.run.set_train_size(50'000);
+    record.run.set_validation_size(10'000);
     return record;
   }
   static std::vector<std::pair<int64_t, int>> Steps(
@@ -68,12 +72,16 @@ class RunStoreTest : public ::testing::Test {
 TEST_F(RunStoreTest, EverythingOfARunSurvivesAReopening) {
   RunRecord record = Record("a");
   *record.run.mutable_start_time() = record.run.create_time();
-  record.last_start = absl::FromUnixNanos(1'800'000'000'000'000'001);
+  record.start_order = 7;
   SetCheckpoints({Checkpoint(10, true), Checkpoint(20)}, &record);
   {
     auto store = Open();
     ASSERT_TRUE(store->InsertRun(&record).ok());
     EXPECT_EQ(record.sequence, 1);
+    vit::v1::TrainingSpec longer = record.spec;
+    longer.set_max_steps(200);
+    ChangeSpecFrom(20, longer, &record);
+    ASSERT_TRUE(store->UpdateRuns({&record, 1}).ok());
     ASSERT_TRUE(store->AppendHistory({{"a", Point(5, SPLIT_TRAIN, 0.5)}}).ok());
   }
   *record.run.mutable_last_train() = Point(5, SPLIT_TRAIN, 0.5);
@@ -88,13 +96,13 @@ TEST_F(RunStoreTest, EverythingOfARunSurvivesAReopening) {
   EXPECT_EQ(back.data_fingerprint, record.data_fingerprint);
   EXPECT_EQ(back.sequence, record.sequence);
   EXPECT_EQ(back.queue_order, record.queue_order);
-  EXPECT_EQ(back.last_start, record.last_start);
+  EXPECT_EQ(back.start_order, record.start_order);
   EXPECT_EQ(back.restarts, record.restarts);
   EXPECT_EQ(back.restart_step, record.restart_step);
   EXPECT_EQ(back.steps_per_epoch, record.steps_per_epoch);
   EXPECT_EQ(back.estimated_memory_bytes, record.estimated_memory_bytes);
-  EXPECT_EQ(back.train_size, record.train_size);
-  EXPECT_EQ(back.validation_size, record.validation_size);
+  ASSERT_EQ(back.specs.size(), 2);
+  EXPECT_EQ(back.specs[1].DebugString(), record.specs[1].DebugString());
   EXPECT_EQ(back.checkpoints.size(), 2);
 }
 
@@ -162,9 +170,11 @@ TEST_F(RunStoreTest, PointsKeepEveryBit) {
   double value = 0.01;
   const auto* fields = v1::EvaluationMetrics::descriptor();
   for (int i = 0; i < fields->field_count(); ++i) {
+    if (fields->field(i)->name() == "top_k") continue;  // the one that is no ratio
     evaluated.mutable_evaluation()->GetReflection()->SetDouble(evaluated.mutable_evaluation(),
                                                                fields->field(i), value += 0.1);
   }
+  evaluated.mutable_evaluation()->set_top_k(3);
   ASSERT_TRUE(store->AppendHistory({{"a", evaluated}}).ok());
   EXPECT_EQ(store->History("a", SPLIT_VALIDATION, 0, 0)->at(0).SerializeAsString(),
             evaluated.SerializeAsString());

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "core/base/file.h"
 #include "core/runs/run_manager.h"
 #include "proto/spec_text.h"
@@ -93,9 +95,9 @@ std::string History(RunManager* manager, const std::string& run) {
   return all;
 }
 
-std::string FinalWeights(RunManager* manager, const fs::path& state_dir, const std::string& run) {
+std::string Weights(const fs::path& state_dir, const std::string& run, int64_t step) {
   const auto content =
-      ReadFile(CheckpointPath(state_dir / "runs" / run, 13) / "model.safetensors", 1 << 30);
+      ReadFile(CheckpointPath(state_dir / "runs" / run, step) / "model.safetensors", 1 << 30);
   EXPECT_TRUE(content.ok()) << content.status();
   return content.value_or("");
 }
@@ -151,7 +153,7 @@ TEST(RunTrainingTest, KilledRunEndsWithTheHistoryAndWeightsOfAnUninterruptedOne)
   const std::string id = manager->Start(Request())->run().id();
   AwaitState(manager.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
   const std::string history = History(manager.get(), id);
-  const std::string weights = FinalWeights(manager.get(), whole.path(), id);
+  const std::string weights = Weights(whole.path(), id, 13);
   ASSERT_FALSE(weights.empty());
   for (const int64_t step : {1, 5, 8, 12}) {
     StateFolder first, killed;
@@ -164,7 +166,7 @@ TEST(RunTrainingTest, KilledRunEndsWithTheHistoryAndWeightsOfAnUninterruptedOne)
     const std::string run = after->GetStatus("")->run().id();
     AwaitState(after.get(), run, vit::v1::RUN_STATE_SUCCEEDED);
     EXPECT_EQ(History(after.get(), run), history) << "killed at step " << step;
-    EXPECT_TRUE(FinalWeights(after.get(), killed.path(), run) == weights)
+    EXPECT_TRUE(Weights(killed.path(), run, 13) == weights)
         << "weights differ, killed at step " << step;
   }
 }
@@ -187,6 +189,61 @@ TEST(RunTrainingTest, StoppedRunIsResumedToTheSameEnd) {
   ASSERT_TRUE(other->Resume(resume).ok());
   AwaitState(other.get(), run, vit::v1::RUN_STATE_SUCCEEDED);
   EXPECT_EQ(History(other.get(), run), History(manager.get(), id));
+}
+
+vit::v1::ResumeRunRequest Longer(const std::string& run) {
+  vit::v1::ResumeRunRequest resume;
+  resume.set_run(run);
+  const absl::Status parsed = ParseMessageText(R"(
+      max_steps: 24 optimizer { learning_rate: 5e-4 } schedule { type: SCHEDULE_TYPE_LINEAR }
+      evaluation { best: BEST_METRIC_LOSS every_steps: 7 })",
+                                               resume.mutable_changes());
+  EXPECT_TRUE(parsed.ok()) << parsed;
+  return resume;
+}
+
+TEST(RunTrainingTest, RunMadeLongerIsExactFromTheChangeOn) {
+  StateFolder whole, interrupted;
+  {
+    auto manager = Open(whole.path());
+    const std::string id = manager->Start(Request())->run().id();
+    AwaitState(manager.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
+  }
+  CopyState(whole.path(), interrupted.path());
+  auto manager = Open(whole.path());
+  const std::string id = manager->GetStatus("")->run().id();
+  const auto resumed = manager->Resume(Longer(id));
+  ASSERT_TRUE(resumed.ok()) << resumed.status();
+  EXPECT_EQ(resumed->total_steps(), 24);
+  const RunInfo run = AwaitState(manager.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
+  EXPECT_EQ(run.step(), 24);
+  EXPECT_EQ(run.last_validation().step(), 24);
+
+  // The same change, and a stop and a resume on the way.
+  RunManager* running = nullptr;
+  auto other = Open(interrupted.path(), 17, [&] { EXPECT_TRUE(running->Stop("").ok()); });
+  running = other.get();
+  ASSERT_TRUE(other->Resume(Longer(id)).ok());
+  EXPECT_EQ(AwaitState(other.get(), id, vit::v1::RUN_STATE_STOPPED).step(), 17);
+  vit::v1::ResumeRunRequest resume;
+  resume.set_run(id);
+  ASSERT_TRUE(other->Resume(resume).ok());
+  AwaitState(other.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
+  EXPECT_EQ(History(other.get(), id), History(manager.get(), id));
+  EXPECT_TRUE(Weights(interrupted.path(), id, 24) == Weights(whole.path(), id, 24));
+  // What is best is judged by the loss from the change on, what went before included.
+  const RunInfo status = other->GetStatus(id)->run();
+  vit::v1::GetHistoryRequest history;
+  history.set_run(id);
+  history.set_split(vit::v1::SPLIT_VALIDATION);
+  double lowest = std::numeric_limits<double>::infinity();
+  int64_t step = 0;
+  for (const vit::v1::MetricPoint& point : other->GetHistory(history)->points()) {
+    if (point.step() < 13 || point.loss() >= lowest) continue;
+    lowest = point.loss();
+    step = point.step();
+  }
+  EXPECT_EQ(status.best_checkpoint().step(), step);
 }
 
 TEST(RunTrainingTest, ImpossibleSpecIsRefusedBeforeAnythingIsStored) {
