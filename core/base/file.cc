@@ -46,7 +46,7 @@ bool IsInside(const fs::path& inner, const fs::path& outer) {
 }  // namespace
 
 absl::StatusOr<std::string> ReadFile(const fs::path& path, int64_t max_bytes) {
-  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
   struct stat info;
   if (fstat(fd.get(), &info) != 0)

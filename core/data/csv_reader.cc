@@ -6,7 +6,7 @@
 
 namespace vit {
 
-CsvReader::CsvReader(absl::string_view text) : text_(text) {
+CsvReader::CsvReader(absl::string_view text, char separator) : text_(text), separator_(separator) {
   if (absl::StartsWith(text_, "\xEF\xBB\xBF")) at_ = 3;
 }
 
@@ -39,7 +39,7 @@ absl::StatusOr<std::string> CsvReader::QuotedField() {
 
 absl::StatusOr<std::string> CsvReader::PlainField() {
   const size_t begin = at_;
-  while (at_ < text_.size() && text_[at_] != ',' && text_[at_] != '\n') {
+  while (at_ < text_.size() && text_[at_] != separator_ && text_[at_] != '\n') {
     if (absl::StartsWith(text_.substr(at_), "\r\n")) break;
     if (text_[at_] == '"') {
       return Error(next_line_,
@@ -60,8 +60,8 @@ absl::StatusOr<bool> CsvReader::Next(std::vector<std::string>* fields) {
     const bool quoted = at_ < text_.size() && text_[at_] == '"';
     VIT_ASSIGN_OR_RETURN(fields->emplace_back(), quoted ? QuotedField() : PlainField());
     if (at_ == text_.size() || TakeLineEnd()) return true;
-    if (text_[at_] != ',') {
-      return Error(next_line_, "text after the quote that closes a field; expected a comma");
+    if (text_[at_] != separator_) {
+      return Error(next_line_, "text after the quote that closes a field; expected a separator");
     }
     ++at_;
   }

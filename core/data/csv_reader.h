@@ -11,13 +11,13 @@
 
 namespace vit {
 
-// Reads records of comma-separated fields. A field in double quotes may hold commas, line breaks
-// and, doubled, quotes. Lines end with LF or CRLF; a byte order mark at the start and empty lines
-// are passed over. Nothing is trimmed.
+// Reads records of fields with a separator between them. A field in double quotes may hold
+// separators, line breaks and, doubled, quotes. Lines end with LF or CRLF; a byte order mark at the
+// start and empty lines are passed over. Nothing is trimmed.
 class CsvReader {
  public:
   // `text` must outlive the reader.
-  explicit CsvReader(absl::string_view text);
+  explicit CsvReader(absl::string_view text, char separator = ',');
 
   // Reads the next record into `fields`; false at the end. INVALID_ARGUMENT names the line: a quote
   // that is never closed, text after a closing quote, a quote within a field without quotes.
@@ -34,6 +34,7 @@ class CsvReader {
   absl::Status Error(int64_t line, absl::string_view what) const;
 
   const absl::string_view text_;
+  const char separator_;
   size_t at_ = 0;
   int64_t line_ = 0;
   int64_t next_line_ = 1;  // on which line `at_` is

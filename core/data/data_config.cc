@@ -13,6 +13,7 @@ namespace {
 using vit::v1::DataConfig;
 using vit::v1::TrainTransform;
 
+constexpr int kListingVersion = 2;  // of new specifications
 constexpr double kDefaultScaleMin = 0.08;
 constexpr double kDefaultScaleMax = 1;
 constexpr double kDefaultRatioMin = 0.75;
@@ -132,6 +133,10 @@ absl::Status ValidateDataConfig(const DataConfig& config) {
       !(config.validation_fraction() > 0 && config.validation_fraction() < 1)) {
     return Out("validation_fraction", config.validation_fraction(), "between 0 and 1");
   }
+  if (config.has_listing_version()) {
+    VIT_RETURN_IF_ERROR(
+        CheckRange("listing_version", config.listing_version(), 1, kListingVersion));
+  }
   VIT_RETURN_IF_ERROR(ValidateTrain(config.train()));
   VIT_RETURN_IF_ERROR(ValidateErasing(config.train().random_erasing()));
   if (config.eval().has_crop_pct()) {
@@ -165,6 +170,14 @@ absl::Status ValidateDataConfig(const DataConfig& config) {
   return absl::OkStatus();
 }
 
+int ListingVersion(const DataConfig& config) {
+  return config.has_listing_version() ? config.listing_version() : kListingVersion;
+}
+
+void MarkStoredListing(DataConfig* config) {
+  if (!config->has_listing_version()) config->set_listing_version(1);
+}
+
 int EvalImageSize(const DataConfig& config, int image_size) {
   return config.eval().has_image_size() ? config.eval().image_size() : image_size;
 }
@@ -175,6 +188,7 @@ int EvalImageSize(const DataConfig& config, int image_size) {
 
 void FillDataConfigDefaults(const DataSet& data, int image_size, int default_loader_threads,
                             DataConfig* config) {
+  VIT_DEFAULT(config, listing_version, kListingVersion);
   VIT_DEFAULT(config, validation_fraction, kDefaultValidationFraction);
   TrainTransform* train = config->mutable_train();
   VIT_DEFAULT(train, crop, vit::v1::TRAIN_CROP_RANDOM_RESIZED);

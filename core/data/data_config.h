@@ -12,6 +12,13 @@ namespace vit {
 // as "data.train.padding".
 absl::Status ValidateDataConfig(const vit::v1::DataConfig& config);
 
+// The rules by which `config`'s source is listed; those of a new specification where it has none.
+int ListingVersion(const vit::v1::DataConfig& config);
+
+// For an effective specification that was stored: one from before there were listing versions
+// follows the first, by which its data was listed then.
+void MarkStoredListing(vit::v1::DataConfig* config);
+
 // Side of the pictures that evaluation and Classify make for a model of `image_size`.
 int EvalImageSize(const vit::v1::DataConfig& config, int image_size);
 

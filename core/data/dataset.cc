@@ -4,9 +4,11 @@
 #include <iterator>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status.h"
+#include "core/base/utf8.h"
 #include "core/data/sources.h"
 
 namespace vit {
@@ -119,6 +121,31 @@ std::vector<int64_t> ClassCounts(const DataSet& data, DataSplit split) {
   std::vector<int64_t> counts(data.class_names().size());
   for (int64_t i = 0; i < data.size(split); ++i) ++counts[data.label(split, i)];
   return counts;
+}
+
+std::vector<std::string> DataNotes(const DataSet& data) {
+  std::vector<std::string> notes = data.notes();
+  for (const PassedOver& files : data.passed_over()) {
+    const std::string example =
+        IsPrintableUtf8(files.example) ? files.example : absl::CEscape(files.example);
+    notes.push_back(absl::StrCat("passed over: ", files.count,
+                                 files.count == 1 ? " file" : " files", " (", files.kind,
+                                 "), such as ", example));
+  }
+  return notes;
+}
+
+void PassedOverCounts::Add(absl::string_view kind, absl::string_view example, int64_t count) {
+  for (PassedOver& files : files_) {
+    if (files.kind != kind) continue;
+    files.count += count;
+    return;
+  }
+  files_.push_back({std::string(kind), count, std::string(example)});
+}
+
+void PassedOverCounts::AddAll(const PassedOverCounts& other) {
+  for (const PassedOver& files : other.files_) Add(files.kind, files.example, files.count);
 }
 
 }  // namespace vit

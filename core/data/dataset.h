@@ -21,6 +21,13 @@ struct SampleSelection {
   std::vector<int64_t> indices;
 };
 
+// Files of a source that are no samples.
+struct PassedOver {
+  std::string kind;  // "GIF", "not an image"
+  int64_t count = 0;
+  std::string example;  // the first one
+};
+
 struct DataSetOptions {
   // Folders that a source's PATH must lie in, symbolic links resolved.
   std::vector<std::string> data_roots;
@@ -66,6 +73,11 @@ class DataSet {
   // 16 hexadecimal digits over the names, sizes, classes and splits of all samples: changes when
   // the data does.
   const std::string& fingerprint() const { return fingerprint_; }
+  // How the source was understood, in sentences without a full stop: where its splits come from,
+  // what of it is not used.
+  const std::vector<std::string>& notes() const { return notes_; }
+  // Its files that are no samples, by kind.
+  const std::vector<PassedOver>& passed_over() const { return passed_over_; }
   // What fingerprint() is to be where only these samples are seen.
   virtual std::string FingerprintOf(const SampleSelection& train,
                                     const SampleSelection& validation) const;
@@ -74,10 +86,15 @@ class DataSet {
   std::vector<std::string> class_names_;
   int native_size_ = 0;
   std::string fingerprint_;
+  std::vector<std::string> notes_;
+  std::vector<PassedOver> passed_over_;
 };
 
 // Samples of each class in `split`, in class order.
 std::vector<int64_t> ClassCounts(const DataSet& data, DataSplit split);
+
+// notes() and passed_over() of `data`, for people: a short sentence each.
+std::vector<std::string> DataNotes(const DataSet& data);
 
 }  // namespace vit
 

@@ -30,7 +30,12 @@ absl::StatusOr<ImagePart> FileListDataSet::LoadPart(DataSplit split, int64_t ind
 }
 
 absl::StatusOr<std::string> FileListDataSet::ReadEncoded(DataSplit split, int64_t index) const {
-  return ReadFile(Path(split, index), options_.limits.max_bytes);
+  const std::string path = Path(split, index);
+  if (samples(split)[index].size == kUnreadableLink) {
+    VIT_RETURN_IF_ERROR(ResolveUnderRoots(path, options_.data_roots));
+    return absl::InvalidArgumentError("it was a link that leads nowhere when the data was listed");
+  }
+  return ReadFile(path, options_.limits.max_bytes);
 }
 
 std::string FileListDataSet::FingerprintOf(const SampleSelection& train,
@@ -54,25 +59,34 @@ void FileListDataSet::SetFingerprint() {
                                WholeSplit(*this, DataSplit::kValidation));
 }
 
-bool HasPictureExtension(absl::string_view name) {
+absl::Status FileListDataSet::SetClasses(const ClassTable& classes) {
+  VIT_ASSIGN_OR_RETURN(ClassTable::Order order, classes.Finish());
+  class_names_ = std::move(order.names);
+  for (std::vector<Sample>& samples : samples_) {
+    for (Sample& sample : samples) sample.label = order.labels[sample.label];
+  }
+  return absl::OkStatus();
+}
+
+namespace {
+
+std::string Extension(absl::string_view name) {
   const size_t dot = name.rfind('.');
-  if (dot == absl::string_view::npos) return false;
-  const std::string extension = absl::AsciiStrToLower(name.substr(dot + 1));
+  return dot == absl::string_view::npos ? "" : absl::AsciiStrToLower(name.substr(dot + 1));
+}
+
+}  // namespace
+
+bool HasImageExtensionV1(absl::string_view name) {
+  const std::string extension = Extension(name);
   return extension == "jpg" || extension == "jpeg" || extension == "png" || extension == "webp" ||
          extension == "bmp";
 }
 
-std::vector<std::string> OrderClassNames(std::vector<std::string> labels) {
-  const auto is_number = [](const std::string& label) {
-    return !label.empty() && (label == "0" || label[0] != '0') &&
-           std::all_of(label.begin(), label.end(), absl::ascii_isdigit);
-  };
-  const bool numbers = std::all_of(labels.begin(), labels.end(), is_number);
-  std::sort(labels.begin(), labels.end(), [&](const std::string& a, const std::string& b) {
-    return numbers && a.size() != b.size() ? a.size() < b.size() : a < b;
-  });
-  labels.erase(std::unique(labels.begin(), labels.end()), labels.end());
-  return labels;
+bool HasImageExtension(absl::string_view name) {
+  const std::string extension = Extension(name);
+  return HasImageExtensionV1(name) || extension == "jpe" || extension == "jfif" ||
+         extension == "jpg_large" || extension == "dib";
 }
 
 }  // namespace vit

@@ -11,9 +11,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "core/data/class_names.h"
 #include "core/data/dataset.h"
 
 namespace vit {
+
+// In place of the size of a link that leads nowhere, or out of the data roots: an image that cannot
+// be read.
+inline constexpr int64_t kUnreadableLink = -1;
 
 // Pictures in files of their own. A derived class lists them: `class_names_`, `folders_`,
 // `samples_`, then SetFingerprint.
@@ -38,7 +43,7 @@ class FileListDataSet : public DataSet {
     int32_t folder;  // in folders_
     int32_t label;
     std::string file;  // below the folder
-    int64_t size;      // in bytes
+    int64_t size;      // in bytes, or kUnreadableLink
   };
 
   FileListDataSet(DataSetOptions options, bool apply_orientation)
@@ -48,6 +53,8 @@ class FileListDataSet : public DataSet {
     return samples_[split == DataSplit::kTrain ? 0 : 1];
   }
   void SetFingerprint();
+  // Gives the classes their order: until then a sample's label is a number of `classes`.
+  absl::Status SetClasses(const ClassTable& classes);
 
   const DataSetOptions options_;
   std::vector<std::string> folders_;
@@ -59,13 +66,11 @@ class FileListDataSet : public DataSet {
   const bool apply_orientation_;
 };
 
-// Whether a file of this name is taken for a picture: .jpg, .jpeg, .png, .webp or .bmp, in any
-// case.
-bool HasPictureExtension(absl::string_view name);
-
-// Class names in class order for labels that are text, each once: in the order of their numbers
-// where all are numbers without leading zeros, else by bytes.
-std::vector<std::string> OrderClassNames(std::vector<std::string> labels);
+// Whether a file of this name is taken for an image, whatever it holds: .jpg, .jpeg, .png, .webp or
+// .bmp, and what else JPEGs and bitmaps are called (.jpe, .jfif, .jpg_large, .dib), in any case.
+bool HasImageExtension(absl::string_view name);
+// The same by listing version 1: the first five.
+bool HasImageExtensionV1(absl::string_view name);
 
 }  // namespace vit
 

@@ -8,6 +8,7 @@
 #include "core/base/bounded_reader.h"
 #include "core/base/status.h"
 #include "core/data/image.h"
+#include "core/data/image_format.h"
 
 namespace vit {
 namespace {
@@ -143,9 +144,7 @@ absl::StatusOr<ImageHeader> ReadWebpHeader(absl::string_view bytes) {
     reader.Skip(std::min<size_t>(size % 2, reader.remaining()));
     if (name == "VP8X") {
       BoundedReader canvas(content);
-      constexpr uint8_t kAnimation = 0x02;
-      if (canvas.U8() & kAnimation) return Bad("WebP", "an animation, not a picture");
-      canvas.Skip(3);
+      canvas.Skip(4);
       header.width = static_cast<int>(canvas.U24Le()) + 1;
       header.height = static_cast<int>(canvas.U24Le()) + 1;
       if (!canvas.ok()) return Bad("WebP", "the header is truncated");
@@ -203,12 +202,17 @@ absl::StatusOr<ImageHeader> ReadBmpHeader(absl::string_view bytes) {
 
 absl::StatusOr<ImageHeader> ReadImageHeader(absl::string_view bytes) {
   if (bytes.empty()) return absl::InvalidArgumentError("the image is empty (0 bytes)");
-  if (absl::StartsWith(bytes, "\xFF\xD8\xFF")) return ReadJpegHeader(bytes);
-  if (absl::StartsWith(bytes, "\x89PNG\r\n\x1A\n")) return ReadPngHeader(bytes);
-  if (absl::StartsWith(bytes, "RIFF") && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP") {
-    return ReadWebpHeader(bytes);
+  const RecognizedImage format = RecognizeImage(bytes.substr(0, kImageStartBytes));
+  if (format.name == "JPEG") return ReadJpegHeader(bytes);
+  if (format.name == "PNG") return ReadPngHeader(bytes);
+  if (format.name == "WebP") return ReadWebpHeader(bytes);
+  if (absl::StartsWith(bytes, "BM")) return ReadBmpHeader(bytes);  // a damaged one too
+  if (!format.name.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the image is ", format.name == "animated WebP" ? "an " : "in the format ",
+                     format.name, ", which is not read; convert it to JPEG, PNG, WebP or BMP",
+                     format.name == "animated WebP" ? " of one frame" : ""));
   }
-  if (absl::StartsWith(bytes, "BM")) return ReadBmpHeader(bytes);
   std::string start;
   for (const char c : bytes.substr(0, 8)) {
     absl::StrAppendFormat(&start, "%s%02x", start.empty() ? "" : " ", static_cast<uint8_t>(c));

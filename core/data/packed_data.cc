@@ -1,4 +1,5 @@
 // packed:PATH, a file that pack-data wrote.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <filesystem>
@@ -13,6 +14,8 @@
 #include "core/base/mapped_file.h"
 #include "core/base/status.h"
 #include "core/base/utf8.h"
+#include "core/data/class_names.h"
+#include "core/data/data_config.h"
 #include "core/data/pack_format.h"
 #include "core/data/sources.h"
 
@@ -22,8 +25,10 @@ namespace fs = std::filesystem;
 
 class PackedData : public DataSet {
  public:
-  PackedData(DataSetOptions options, bool apply_orientation)
-      : options_(std::move(options)), apply_orientation_(apply_orientation) {}
+  PackedData(DataSetOptions options, bool apply_orientation, int listing_version)
+      : options_(std::move(options)),
+        apply_orientation_(apply_orientation),
+        listing_version_(listing_version) {}
 
   // Checks everything but the pictures themselves.
   absl::Status Open(const fs::path& path);
@@ -52,12 +57,16 @@ class PackedData : public DataSet {
   absl::StatusOr<PackHeader> ReadHeader() const;
   absl::Status ReadIndex(const PackHeader& header);
   absl::Status CheckEntry(const PackEntry& entry, const PackHeader& header) const;
+  // Gives classes the order and the form that they have in other sources, where the file's are
+  // those of listing version 1, which went by their bytes.
+  absl::Status OrderClasses();
   void SetFingerprint();
   // The stored bytes, their checksum compared the first time.
   absl::StatusOr<absl::string_view> Bytes(int64_t place) const;
 
   const DataSetOptions options_;
   const bool apply_orientation_;
+  const int listing_version_;
   std::string path_;
   SharedBytes file_;
   int64_t train_samples_ = 0;
@@ -129,7 +138,23 @@ absl::Status PackedData::Open(const fs::path& path) {
   VIT_ASSIGN_OR_RETURN(const PackHeader header, ReadHeader());
   VIT_RETURN_IF_ERROR(ReadIndex(header));
   if (train_samples_ == 0) return Damaged("it has no training pictures");
+  VIT_RETURN_IF_ERROR(OrderClasses());
   SetFingerprint();
+  return absl::OkStatus();
+}
+
+absl::Status PackedData::OrderClasses() {
+  // CIFAR and shapes: have orders of their own.
+  if (listing_version_ == 1 || !std::is_sorted(class_names_.begin(), class_names_.end())) {
+    return absl::OkStatus();
+  }
+  ClassTable classes(listing_version_);
+  for (const std::string& name : class_names_) {
+    VIT_RETURN_IF_ERROR(classes.Add(DataSplit::kTrain, name, [&] { return path_; }));
+  }
+  VIT_ASSIGN_OR_RETURN(ClassTable::Order order, classes.Finish());
+  class_names_ = std::move(order.names);
+  for (PackEntry& entry : entries_) entry.label = order.labels[entry.label];
   return absl::OkStatus();
 }
 
@@ -195,7 +220,8 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenPackedData(const std::string&
                                                               const DataSetOptions& options) {
   VIT_ASSIGN_OR_RETURN(const fs::path file, ResolveUnderRoots(path, options.data_roots));
   auto packed = std::make_shared<PackedData>(
-      options, config.has_apply_orientation() ? config.apply_orientation() : true);
+      options, config.has_apply_orientation() ? config.apply_orientation() : true,
+      ListingVersion(config));
   VIT_RETURN_IF_ERROR(packed->Open(file));
   return packed;
 }

@@ -24,6 +24,8 @@ class SelectedDataSet : public DataSet {
       : all_(std::move(all)), selections_{std::move(train), std::move(validation)} {
     class_names_ = all_->class_names();
     native_size_ = all_->native_size();
+    notes_ = all_->notes();
+    passed_over_ = all_->passed_over();
     fingerprint_ = all_->FingerprintOf(selections_[0], selections_[1]);
   }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -47,6 +48,17 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenPackedData(const std::string&
 // `classes`: 10 or 100.
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenCifar(const std::string& path, int classes,
                                                          const DataSetOptions& options);
+
+// Gathers what DataSet::passed_over gives.
+class PassedOverCounts {
+ public:
+  void Add(absl::string_view kind, absl::string_view example, int64_t count = 1);
+  void AddAll(const PassedOverCounts& other);
+  const std::vector<PassedOver>& files() const { return files_; }
+
+ private:
+  std::vector<PassedOver> files_;  // kinds in the order of their first examples
+};
 
 // Every sample of `split`, in its order.
 SampleSelection WholeSplit(const DataSet& data, DataSplit split);

@@ -111,6 +111,10 @@ absl::StatusOr<std::string> TarReader::Read(const TarMember& member, int64_t max
   return content;
 }
 
+absl::StatusOr<absl::string_view> TarReader::ReadStart(const TarMember& member, int64_t count) {
+  return Bytes(member.offset, std::min(count, member.size));
+}
+
 absl::Status TarReader::CheckHeader(absl::string_view header) const {
   if (at_ == 0 && absl::StartsWith(header, "\x1F\x8B")) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -35,6 +35,8 @@ class TarReader {
   absl::StatusOr<bool> Next(TarMember* member);
   // The content of a member that Next gave. RESOURCE_EXHAUSTED where it has more than `max_bytes`.
   absl::StatusOr<std::string> Read(const TarMember& member, int64_t max_bytes);
+  // Its first bytes, `count` (at most 512) or all where it has fewer; valid until the next call.
+  absl::StatusOr<absl::string_view> ReadStart(const TarMember& member, int64_t count);
 
  private:
   // What an extension header says of the member that follows.

@@ -106,7 +106,7 @@ class Reconciler {
     RunRecord record;
     const absl::StatusOr<std::string> text = ReadFile(SpecPath(folder), kMaxSpecBytes);
     // Without a specification nothing can be done with it; but it is somebody's work, so it stays.
-    if (!text.ok() || !ParseStoredMessageText(*text, &record.spec).ok()) return absl::OkStatus();
+    if (!text.ok() || !ParseStoredSpec(*text, &record.spec).ok()) return absl::OkStatus();
     vit::v1::Run& run = record.run;
     run.set_id(id);
     run.set_state(vit::v1::RUN_STATE_STOPPED);

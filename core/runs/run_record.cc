@@ -6,11 +6,19 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "core/data/data_config.h"
 #include "proto/spec_text.h"
 
 namespace vit {
 
 using vit::v1::CheckpointInfo;
+
+absl::Status ParseStoredSpec(absl::string_view text, vit::v1::TrainingSpec* spec) {
+  VIT_RETURN_IF_ERROR(ParseStoredMessageText(text, spec));
+  MarkStoredListing(spec->mutable_data());
+  return absl::OkStatus();
+}
 
 std::string StateName(vit::v1::RunState state) {
   const auto* value = vit::v1::RunState_descriptor()->FindValueByNumber(state);

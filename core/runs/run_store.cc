@@ -93,7 +93,7 @@ absl::StatusOr<RunRecord> ReadRun(const SqliteStatement& row) {
   run.set_preset(row.Text(column++));
   run.set_data_source(row.Text(column++));
   record.data_fingerprint = row.Text(column++);
-  VIT_RETURN_IF_ERROR(Annotate(ParseStoredMessageText(row.Text(column++), &record.spec),
+  VIT_RETURN_IF_ERROR(Annotate(ParseStoredSpec(row.Text(column++), &record.spec),
                                absl::StrCat("stored spec of run ", run.id())));
   *run.mutable_create_time() = FromNanos(row.Int(column++));
   if (!row.IsNull(column)) *run.mutable_start_time() = FromNanos(row.Int(column));

@@ -158,12 +158,12 @@ TEST_F(TarShardsTest, SamplesThatAreWrongAreNamed) {
   const std::string picture = Picture(0);
   for (const auto& [archive, error] : {
            std::pair{Member("a.png", picture), "sample a has no class"},
-           {Member("a.png", picture) + Member("a.jpg", picture), "sample a has two pictures"},
+           {Member("a.png", picture) + Member("a.jpg", picture), "sample a has two images"},
            {Member("a.cls", "1") + Member("a.cls", "2"), "sample a has two .cls files"},
            {Member("a.cls", " \n"), "sample a has an empty .cls file"},
-           {Member("a.png", picture) + Member("a.cls", "x\ty"), "sample a has a class that is not"},
-           {Member("a.txt", "x"), "no pictures in the training archives"},
-           {kEnd, "no pictures in the training archives"},
+           {Member("a.png", picture) + Member("a.cls", "x\ty"), "sample a: the class's name is"},
+           {Member("a.txt", "x"), "no images in the training archives"},
+           {kEnd, "no images in the training archives"},
        }) {
     folder_.Write("set.tar", archive + kEnd);
     EXPECT_THAT(OpenError("/set.tar"), HasSubstr(error));
@@ -173,7 +173,7 @@ TEST_F(TarShardsTest, SamplesThatAreWrongAreNamed) {
   folder_.Write("two/train.tar", Member("a/1.png", picture) + kEnd);
   folder_.Write("two/val.tar", Member("b/1.png", picture) + kEnd);
   EXPECT_THAT(OpenError("/two"),
-              HasSubstr("val.tar: sample b/1 is of class 'b', which no training"));
+              HasSubstr("val.tar: sample b/1: no training image is of the class 'b'"));
   folder_.Write("none/val.tar", Member("b/1.png", picture) + kEnd);
   EXPECT_THAT(OpenError("/none"), HasSubstr("no training archives (found 1 .tar files"));
   OpenError("/away.tar", absl::StatusCode::kNotFound);
