@@ -102,7 +102,10 @@ absl::Status Grouper::Add(const TarMember& member) {
       absl::string_view(member.name).substr(std::min(dot + 1, member.name.size())));
   // Such a file could be of another key, which ends with the first of its extensions.
   if (!is_v1_ && absl::StrContains(extension, ".")) {
-    if (HasImageExtension(member.name)) dotted_image_ = std::string(key);
+    if (HasImageExtension(member.name)) {
+      dotted_image_ = std::string(key);
+      parts_.passed_over_image = parts_.passed_over_image || key == parts_.key;
+    }
     PassOver("a dot in the key or two extensions", member);
     return absl::OkStatus();
   }
@@ -116,6 +119,7 @@ absl::Status Grouper::Add(const TarMember& member) {
 absl::Status Grouper::Begin(absl::string_view key) {
   parts_ = {};
   parts_.key = std::string(key);
+  parts_.passed_over_image = parts_.key == dotted_image_;
   if (is_v1_ || finished_.count(parts_.key) == 0) return absl::OkStatus();
   return Error(
       "is met twice: its files do not follow each other, or the archive holds one of them twice; "
@@ -214,8 +218,7 @@ absl::Status Grouper::Finish() {
     VIT_RETURN_IF_ERROR(FindLabel());
     archive_.samples.push_back(
         {parts_.key, std::move(parts_.label), parts_.image->offset, parts_.image->size});
-  } else if (!is_v1_ && !parts_.label.empty() && !parts_.passed_over_image &&
-             dotted_image_ != parts_.key) {
+  } else if (!is_v1_ && !parts_.label.empty() && !parts_.passed_over_image) {
     return Error(
         "has a .cls file and no image: its files do not follow each other, or the image is "
         "missing; "

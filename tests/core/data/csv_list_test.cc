@@ -14,8 +14,10 @@ namespace vit {
 namespace {
 namespace fs = std::filesystem;
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
 
 using DataSetPtr = std::shared_ptr<const DataSet>;
 
@@ -128,6 +130,98 @@ TEST_F(CsvListTest, FilesLieUnderTheDataRoots) {
   // A link within the roots will do.
   fs::create_symlink(folder_.path() / "set/p", folder_.path() / "set/near");
   EXPECT_TRUE(Open("file,label\nnear/1.png,a\n").ok());
+}
+
+TEST_F(CsvListTest, SeparatorsAndHeadingsAsProgramsWriteThem) {
+  for (const char* table : {
+           "Filename;LABEL;Split\np/1.png;a;Train\np/2.png;b;TRAIN\np/3.png;a;Valid\n",
+           "split\tclass\timage\ntraining\ta\tp/1.png\ntrain\tb\tp/2.png\ndev\ta\tp/3.png\n",
+           "note; path ; class;split\n\"x;y\";p/1.png; "
+           "a;train\n,;p/2.png;b;train\n;p/3.png;a;val\n",
+           "image,label,split\rp/1.png,a,train\rp/2.png,b,train\rp/3.png,a,validation\r",
+       }) {
+    const auto data = Open(table);
+    ASSERT_TRUE(data.ok()) << data.status();
+    EXPECT_THAT(Names(**data, DataSplit::kTrain), ElementsAre("p/1.png=a", "p/2.png=b")) << table;
+    EXPECT_THAT(Names(**data, DataSplit::kValidation), ElementsAre("p/3.png=a")) << table;
+  }
+}
+
+// `text`, of ASCII alone, in UTF-16 with a byte order mark.
+std::string Utf16(const std::string& text, bool big_endian) {
+  std::string bytes = big_endian ? "\xFE\xFF" : "\xFF\xFE";
+  for (const char c : text) {
+    bytes += big_endian ? std::string{'\0', c} : std::string{c, '\0'};
+  }
+  return bytes;
+}
+
+TEST_F(CsvListTest, Utf16IsReadOrNamed) {
+  const std::string table = "file,label\r\np/1.png,a\r\np/2.png,";
+  for (const bool big_endian : {false, true}) {
+    const std::string start = Utf16(table, big_endian);
+    // U+00E9, then U+1F600 as a surrogate pair.
+    const std::string name = big_endian ? std::string("\x00\xE9\xD8\x3D\xDE\x00", 6)
+                                        : std::string("\xE9\x00\x3D\xD8\x00\xDE", 6);
+    const auto data = Open(start + name);
+    ASSERT_TRUE(data.ok()) << data.status();
+    EXPECT_THAT((*data)->class_names(), ElementsAre("a", "\xC3\xA9\xF0\x9F\x98\x80"));
+    EXPECT_THAT(OpenError(start + name.substr(0, 4)), HasSubstr("UTF-16 is damaged at byte"));
+    EXPECT_THAT(OpenError(start + "x"), HasSubstr("UTF-16 is damaged"));
+    EXPECT_THAT(OpenError(start.substr(2)), HasSubstr("UTF-16 without a byte order mark"));
+  }
+}
+
+TEST_F(CsvListTest, NamesWithoutExtensionsAreFoundWhereOneFileFits) {
+  const auto data = Open("image,label\np/1,a\nq/4,b\np/3.png,a\n");
+  ASSERT_TRUE(data.ok()) << data.status();
+  std::vector<std::string> names = Names(**data, DataSplit::kTrain);
+  for (const std::string& name : Names(**data, DataSplit::kValidation)) names.push_back(name);
+  EXPECT_THAT(names, UnorderedElementsAre("p/1.png=a", "q/4.jpg=b", "p/3.png=a"));
+  EXPECT_TRUE((*data)->Load(DataSplit::kTrain, 0).ok());
+  folder_.Write("set/p/1.jpg", "another");
+  EXPECT_THAT(
+      OpenError("image,label\np/1,a\n"),
+      AllOf(HasSubstr("line 2: several files could be '1'"), HasSubstr("write the extension")));
+  folder_.Write("set/p/1", Encode(SmoothImage(8, 6), ".png"));
+  EXPECT_TRUE(Open("image,label\np/1,a\np/2,b\n").ok());
+  EXPECT_THAT(OpenError("image,label\np/9,a\n", absl::StatusCode::kNotFound), HasSubstr("line 2"));
+}
+
+TEST_F(CsvListTest, ClassNamesAreComparedAsTheyRead) {
+  const auto data = Open(
+      "file,label,split\np/1.png, "
+      "Caf\xC3\xA9,train\np/2.png,dog,train\np/3.png,Cafe\xCC\x81,val\n");
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_THAT((*data)->class_names(), ElementsAre("Caf\xC3\xA9", "dog"));
+  EXPECT_THAT(OpenError("file,label\np/1.png,dog\np/2.png,dog \n"),
+              AllOf(HasSubstr("'dog' (line 2)"), HasSubstr("'dog ' (line 3)"),
+                    HasSubstr("cannot be told apart")));
+}
+
+TEST_F(CsvListTest, ErrorsAreFoundInTheOrderOfTheRows) {
+  EXPECT_THAT(
+      OpenError("file,label,split\np/9.png,a,train\np/1.png\n", absl::StatusCode::kNotFound),
+      HasSubstr("line 2"));
+}
+
+TEST_F(CsvListTest, RowsForTestThatAreNotUsedAreNamed) {
+  const auto data = Open("file,label,split\np/1.png,a,train\np/2.png,a,dev\nnone.png,b,test\n");
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_THAT(DataNotes(**data), ElementsAre(HasSubstr("not used: the 1 row for test")));
+}
+
+TEST_F(CsvListTest, ALinkThatCannotBeFollowedIsOneUnreadableImage) {
+  const TemporaryFolder outside;
+  outside.Write("1.png", Encode(SmoothImage(8, 6), ".png"));
+  fs::create_symlink("none.png", folder_.path() / "set/gone.png");
+  fs::create_symlink(outside.path() / "1.png", folder_.path() / "set/away.png");
+  const auto data = Open("file,label,split\np/1.png,a,val\ngone.png,a,train\naway.png,a,train\n");
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_EQ((*data)->Load(DataSplit::kTrain, 0).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ((*data)->Load(DataSplit::kTrain, 1).status().code(),
+            absl::StatusCode::kPermissionDenied);
+  EXPECT_TRUE((*data)->Load(DataSplit::kValidation, 0).ok());
 }
 
 TEST_F(CsvListTest, FingerprintFollowsRowsAndFiles) {

@@ -19,6 +19,7 @@ namespace vit {
 namespace {
 namespace fs = std::filesystem;
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -152,6 +153,98 @@ TEST_F(TarShardsTest, PatternsAndSubfolders) {
   EXPECT_THAT(OpenError("/x/train/s-{010..012}.tar", absl::StatusCode::kNotFound),
               HasSubstr("s-012.tar"));
   EXPECT_THAT(OpenError("/x/{train,validation/s.tar"), HasSubstr("a brace without its partner"));
+}
+
+TEST_F(TarShardsTest, FilesOfASampleThatAreApartAreAnError) {
+  const std::string a = Member("train/a.png", Picture(0)), a_cls = Member("train/a.cls", "0");
+  const std::string b = Member("train/b.png", Picture(1)), b_cls = Member("train/b.cls", "1");
+  folder_.Write("set.tar", a + b + a_cls + b_cls + kEnd);
+  EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("set.tar: sample train/a is met twice"),
+                                           HasSubstr("tar --sort=name")));
+  folder_.Write("set.tar", a_cls + b_cls + a + b + kEnd);
+  EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("sample train/a has a .cls file and no image"),
+                                           HasSubstr("tar --sort=name")));
+  folder_.Write("set.tar", a + b + b_cls + a_cls + kEnd);
+  EXPECT_THAT(OpenError("/set.tar"), HasSubstr("sample train/a is met twice"));
+  folder_.Write("set.tar", a + a_cls + b + b_cls + Member("train/c.cls", "1") + kEnd);
+  EXPECT_THAT(OpenError("/set.tar"), HasSubstr("sample train/c has a .cls file and no image"));
+  folder_.Write("set.tar", a + a_cls + b_cls + b + kEnd);
+  const auto data = Open("/set.tar");
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_THAT((*data)->class_names(), ElementsAre("0", "1"));
+}
+
+TEST_F(TarShardsTest, KeysWithDotsArePassedOverAndCounted) {
+  const std::string plain = Member("p.png", Picture(0)) + Member("p.cls", "cat");
+  folder_.Write("set.tar", plain + Member("a.1.jpg", "x") + Member("a.1.cls", "0") +
+                               Member("b.jpg", Picture(1)) + Member("b.cls", "dog") +
+                               Member("a.2.jpg", "x") + Member("x.cls", "cat") +
+                               Member("x.input.jpg", "x") + Member("y.input.jpg", "y") +
+                               Member("y.cls", "cat") + Member("notes", "text") + kEnd);
+  const auto data = Open("/set.tar");
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_EQ((*data)->size(DataSplit::kTrain) + (*data)->size(DataSplit::kValidation), 2);
+  EXPECT_THAT(DataNotes(**data),
+              ElementsAre(AllOf(HasSubstr("5 files (a dot in the key or two extensions)"),
+                                HasSubstr("set.tar:a.1.jpg")),
+                          HasSubstr("1 file (not an image), such as")));
+  folder_.Write("set.tar", Member("a.1.jpg", "x") + Member("a.1.cls", "0") + kEnd);
+  EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("no images in the training archives"),
+                                           HasSubstr("2 files (a dot in the key")));
+}
+
+TEST_F(TarShardsTest, TheLabelOfAJsonFileIsTheClassWhereNoClsFileIs) {
+  folder_.Write("set.tar",
+                Member("s/a.png", Picture(0)) + Member("s/a.json", "{\"label\": 7, \"x\": []}") +
+                    Member("s/b.json", "{\"label\": \" dog\"}") + Member("s/b.png", Picture(1)) +
+                    Member("s/c.png", Picture(2)) + Member("s/c.json", "{\"label\": 8}") +
+                    Member("s/c.cls", "cat") + Member("s/d.png", Picture(3)) +
+                    Member("s/d.json", "{\"width\": 8}") + kEnd);
+  const auto data = Open("/set.tar");
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_THAT((*data)->class_names(), ElementsAre("7", "cat", "dog", "s"));
+  for (const auto& [json, error] : {
+           std::pair{"{\"label\": [1]}", "neither text nor a whole number"},
+           {"{\"label\": 1.5}", "neither text nor a whole number"},
+           {"{\"label\": \"\"}", "has an empty label"},
+           {"{\"label\": ", "that is no JSON"},
+       }) {
+    folder_.Write("set.tar", Member("s/a.png", Picture(0)) + Member("s/a.json", json) + kEnd);
+    EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("sample s/a has"), HasSubstr(error)));
+  }
+}
+
+TEST_F(TarShardsTest, ImagesAreToldByTheirContentToo) {
+  folder_.Write("set.tar", Member("cat/a.jfif", Picture(0)) + Member("cat/b.img", Picture(1)) +
+                               Member("cat/c", Picture(2)) + Member("cat/d.png", Picture(3)) +
+                               Member("cat/d.mask", Picture(4)) + Member("cat/e.gif", "GIF89a") +
+                               Member("cat/e.cls", "x") + Member("cat/f.txt", "text") +
+                               Member("__MACOSX/cat/a.jfif", "junk") + kEnd);
+  const auto data = Open("/set.tar");
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_THAT((*data)->class_names(), ElementsAre("cat"));
+  EXPECT_EQ((*data)->size(DataSplit::kTrain) + (*data)->size(DataSplit::kValidation), 4);
+  EXPECT_THAT(DataNotes(**data), ElementsAre(HasSubstr("(a second image of a sample)"),
+                                             HasSubstr("(GIF)"), HasSubstr("(not an image)")));
+}
+
+TEST_F(TarShardsTest, SplitsByEveryName) {
+  const std::string sample = Member("a/1.png", Picture(0)) + kEnd;
+  folder_.Write("x/set-training-0.tar", sample);
+  folder_.Write("x/set-dev-0.tar", sample);
+  folder_.Write("x/set-testing-0.tar", sample);
+  const auto names = Open("/x");
+  ASSERT_TRUE(names.ok()) << names.status();
+  EXPECT_THAT(Names(**names, DataSplit::kValidation), ElementsAre("x/set-dev-0.tar:a/1=a"));
+  EXPECT_THAT((*names)->notes(), ElementsAre(HasSubstr("not used: the 1 archive for test")));
+  folder_.Write("y/Train/0.tar", sample);
+  folder_.Write("y/Valid/0.tar", sample);
+  folder_.Write("y/test/0.tar", sample);
+  const auto folders = Open("/y");
+  ASSERT_TRUE(folders.ok()) << folders.status();
+  EXPECT_THAT(Names(**folders, DataSplit::kValidation), ElementsAre("y/Valid/0.tar:a/1=a"));
+  folder_.Write("y/val/0.tar", sample);
+  EXPECT_THAT(OpenError("/y"), HasSubstr("has both Valid/ and val/"));
 }
 
 TEST_F(TarShardsTest, SamplesThatAreWrongAreNamed) {
