@@ -1,4 +1,6 @@
 // Sizes and orientations from the headers of the four formats, without decoding.
+#include <zlib.h>
+
 #include <algorithm>
 #include <string>
 
@@ -9,6 +11,7 @@
 #include "core/base/status.h"
 #include "core/data/image.h"
 #include "core/data/image_format.h"
+#include "core/data/image_orientation.h"
 
 namespace vit {
 namespace {
@@ -17,40 +20,10 @@ absl::Status Bad(absl::string_view format, absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat(format, ": ", why));
 }
 
-// Tag 0x0112 of the first directory of a TIFF structure. Damage in it costs the orientation only,
-// never the picture.
-int TiffOrientation(absl::string_view tiff) {
-  BoundedReader reader(tiff);
-  const absl::string_view order = reader.Bytes(2);
-  const bool big_endian = order == "MM";
-  if (!big_endian && order != "II") return 1;
-  const auto u16 = [&] { return big_endian ? reader.U16Be() : reader.U16Le(); };
-  const auto u32 = [&] { return big_endian ? reader.U32Be() : reader.U32Le(); };
-  if (u16() != 42) return 1;
-  reader.Seek(u32());
-  const int entries = u16();
-  for (int i = 0; i < entries && reader.ok(); ++i) {
-    const uint16_t tag = u16();
-    const uint16_t type = u16();
-    const uint32_t count = u32();
-    const uint16_t value = u16();
-    reader.Skip(2);
-    constexpr uint16_t kOrientation = 0x0112;
-    constexpr uint16_t kShort = 3;
-    if (tag == kOrientation && type == kShort && count == 1 && reader.ok()) {
-      return value >= 1 && value <= 8 ? value : 1;
-    }
-  }
-  return 1;
-}
-
-int ExifOrientation(absl::string_view exif) {
-  constexpr absl::string_view kPrefix("Exif\0\0", 6);
-  return TiffOrientation(absl::StartsWith(exif, kPrefix) ? exif.substr(kPrefix.size()) : exif);
-}
-
 absl::StatusOr<ImageHeader> ReadJpegHeader(absl::string_view bytes) {
   ImageHeader header{ImageFormat::kJpeg};
+  std::string exif;  // of all its segments
+  absl::string_view xmp;
   BoundedReader reader(bytes);
   reader.Skip(2);
   while (reader.ok()) {
@@ -68,9 +41,12 @@ absl::StatusOr<ImageHeader> ReadJpegHeader(absl::string_view bytes) {
     constexpr uint8_t kApp1 = 0xE1;
     const bool is_frame =
         marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+    constexpr absl::string_view kXmp("http://ns.adobe.com/xap/1.0/\0", 29);
     if (marker == kApp1 && absl::StartsWith(content, absl::string_view("Exif\0", 5)) &&
         content.size() > 6) {
-      header.orientation = TiffOrientation(content.substr(6));
+      absl::StrAppend(&exif, content.substr(6));
+    } else if (marker == kApp1 && absl::StartsWith(content, kXmp)) {
+      xmp = content.substr(kXmp.size());
     } else if (is_frame && header.width == 0) {
       BoundedReader frame(content);
       frame.Skip(1);  // precision
@@ -83,7 +59,42 @@ absl::StatusOr<ImageHeader> ReadJpegHeader(absl::string_view bytes) {
   if (header.width == 0) {
     return Bad("JPEG", "no frame header found: the file is truncated or damaged");
   }
+  header.orientation = ReadOrientation(exif, xmp);
   return header;
+}
+
+// `deflated` unpacked; empty where it is damaged or has more than a megabyte, as Pillow reads it.
+std::string Inflate(absl::string_view deflated) {
+  std::string text(1 << 20, '\0');
+  uLongf size = text.size();
+  const bool ok = uncompress(reinterpret_cast<Bytef*>(text.data()), &size,
+                             reinterpret_cast<const Bytef*>(deflated.data()),
+                             static_cast<uLong>(deflated.size())) == Z_OK;
+  text.resize(ok ? size : 0);
+  return text;
+}
+
+// Takes what stands before the next zero byte, and that.
+absl::string_view TakeText(absl::string_view* bytes) {
+  const size_t end = std::min(bytes->find('\0'), bytes->size());
+  const absl::string_view text = bytes->substr(0, end);
+  bytes->remove_prefix(std::min(end + 1, bytes->size()));
+  return text;
+}
+
+// The text of a PNG's chunk tEXt, zTXt or iTXt that is kept under `keyword`; empty for another.
+std::string PngText(absl::string_view type, absl::string_view chunk, absl::string_view keyword) {
+  if (TakeText(&chunk) != keyword) return "";
+  if (type == "tEXt") return std::string(chunk);
+  if (chunk.empty()) return "";
+  const bool deflated = type == "zTXt" || chunk[0] != 0;
+  chunk.remove_prefix(1);  // the method of compression, or whether there is one
+  if (type == "iTXt") {
+    chunk.remove_prefix(std::min<size_t>(1, chunk.size()));
+    TakeText(&chunk);  // the language
+    TakeText(&chunk);  // the keyword in it
+  }
+  return deflated ? Inflate(chunk) : std::string(chunk);
 }
 
 absl::StatusOr<ImageHeader> ReadPngHeader(absl::string_view bytes) {
@@ -101,13 +112,21 @@ absl::StatusOr<ImageHeader> ReadPngHeader(absl::string_view bytes) {
   if (width > INT32_MAX || height > INT32_MAX) return Bad("PNG", "width or height passes 2^31 - 1");
   header.width = static_cast<int>(width);
   header.height = static_cast<int>(height);
+  absl::string_view exif;
+  std::string raw_exif, xmp;
   while (reader.ok() && reader.remaining() > 0) {
     const uint32_t size = reader.U32Be();
     const absl::string_view name = reader.Bytes(4);
     const absl::string_view content = reader.Bytes(size);
     reader.Skip(4);
-    if (reader.ok() && name == "eXIf") header.orientation = ExifOrientation(content);
+    if (!reader.ok()) break;
+    if (name == "eXIf") exif = content;
+    if (name == "iTXt" && xmp.empty()) xmp = PngText(name, content, "XML:com.adobe.xmp");
+    if ((name == "tEXt" || name == "zTXt") && raw_exif.empty()) {
+      raw_exif = ParseRawProfile(PngText(name, content, "Raw profile type exif"));
+    }
   }
+  header.orientation = ReadOrientation(exif.empty() ? absl::string_view(raw_exif) : exif, xmp);
   return header;
 }
 
@@ -134,6 +153,7 @@ absl::StatusOr<ImageHeader> ReadWebpHeader(absl::string_view bytes) {
   reader.Skip(12);
   bool extended = false;
   bool has_frame = false;
+  absl::string_view exif, xmp;
   while (reader.ok() && reader.remaining() > 0) {
     const absl::string_view name = reader.Bytes(4);
     const uint32_t size = reader.U32Le();
@@ -163,10 +183,13 @@ absl::StatusOr<ImageHeader> ReadWebpHeader(absl::string_view bytes) {
       header.height = height;
       has_frame = true;
     } else if (name == "EXIF") {
-      header.orientation = ExifOrientation(content);
+      exif = content;
+    } else if (name == "XMP ") {
+      xmp = content;
     }
   }
   if (header.width == 0) return Bad("WebP", "no picture found: the file is truncated or damaged");
+  header.orientation = ReadOrientation(exif, xmp);
   return header;
 }
 

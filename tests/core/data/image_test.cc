@@ -19,6 +19,7 @@
 namespace vit {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 absl::Status DecodeError(absl::string_view bytes, const DecodeOptions& options = {}) {
@@ -98,6 +99,33 @@ TEST(ImageHeaderTest, RefusesWhatIsNoPicture) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_THAT(std::string(status.message()), HasSubstr("not a JPEG, PNG, WebP or BMP"));
   }
+}
+
+TEST(ImageHeaderTest, NamesTheFormatsThatAreNotRead) {
+  for (const auto& [bytes, name] : {
+           std::pair{absl::string_view("GIF89a\x01\0\x01\0", 10), "GIF"},
+           {absl::string_view("II*\0\x08\0\0\0", 8), "TIFF"},
+           {absl::string_view("MM\0*\0\0\0\x08", 8), "TIFF"},
+           {absl::string_view("\0\0\0\x18"
+                              "ftypmif1\0\0\0\0mif1avif",
+                              24),
+            "AVIF"},
+           {absl::string_view("\0\0\0\x14"
+                              "ftypheic\0\0\0\0mif1",
+                              20),
+            "HEIC"},
+           {absl::string_view("\xFF\x0A\0\0", 4), "JPEG XL"},
+           {absl::string_view("RIFF\x64\0\0\0WEBPVP8X\x0A\0\0\0\x02\0\0\0", 24), "animated WebP"},
+       }) {
+    EXPECT_THAT(std::string(DecodeError(bytes).message()),
+                AllOf(HasSubstr(name), HasSubstr("which is not read; convert it to JPEG, PNG")));
+  }
+  // A film in the same container.
+  EXPECT_THAT(std::string(DecodeError(absl::string_view("\0\0\0\x14"
+                                                        "ftypisom\0\0\0\0mp42",
+                                                        20))
+                              .message()),
+              HasSubstr("not a JPEG, PNG, WebP or BMP image"));
 }
 
 TEST(ImageHeaderTest, EveryPrefixOfAHeaderIsAnErrorOrTheSameSize) {
