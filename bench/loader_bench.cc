@@ -150,10 +150,9 @@ class Photographs {
   int64_t size() const { return data_->size(DataSplit::kTrain); }
 
   std::unique_ptr<SampleReader> MakeReader() const {
-    return std::make_unique<SampleReader>(
-        data_, config_, kSide, [](const std::string& name, const absl::Status& why) {
-          Check(absl::InvalidArgumentError(absl::StrCat(name, ": ", why.message())));
-        });
+    return std::make_unique<SampleReader>(data_, config_, kSide, [](const BadImage& bad) {
+      Check(absl::InvalidArgumentError(absl::StrCat(bad.name, ": ", bad.why.message())));
+    });
   }
 
   // On one core. A new reader looks at each file to its end, for damage, and later at what it

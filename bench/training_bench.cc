@@ -58,7 +58,7 @@ class StepTimer : public TrainObserver {
                  why.ToString().c_str());
     std::exit(1);
   }
-  void OnBadImage(const std::string&, const absl::Status&, int64_t) override {}
+  void OnBadImage(const BadImage&) override {}
   void OnStart(int64_t, const std::string&) override {}
 
   double images_per_second() const {

@@ -203,10 +203,7 @@ std::vector<std::string> RenderFrame(const Run& run, const Curves& curves,
     add(std::move(segments));
   }
   add(SpeedSegments(run, options));
-  if (run.bad_images() > 0) {
-    add({{absl::StrCat(FormatCount(run.bad_images()), " training pictures could not be read"),
-          Style::kYellow}});
-  }
+  if (const std::string bad = BadImagesText(run); !bad.empty()) add({{bad, Style::kYellow}});
   if (!run.message().empty()) add({{Printable(run.message()), StateStyle(run.state())}});
   if (!options.notice.empty()) add({{options.notice, Style::kYellow}});
   return lines;

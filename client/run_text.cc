@@ -1,9 +1,12 @@
 #include "client/run_text.h"
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "client/text.h"
 #include "proto/spec_text.h"
@@ -77,6 +80,19 @@ std::optional<absl::Duration> Elapsed(const Run& run, absl::Time now) {
 }
 
 std::string TopKName(int k) { return k > 0 ? absl::StrCat("top-", k) : "top-k"; }
+
+std::string BadImagesText(const vit::v1::Run& run) {
+  std::vector<std::string> parts;
+  const auto add = [&](int64_t bad, int64_t size, absl::string_view split) {
+    if (bad == 0) return;
+    parts.push_back(absl::StrCat(bad == size ? "all " : "", FormatCount(bad),
+                                 size > bad ? absl::StrCat(" of ", FormatCount(size)) : "", " ",
+                                 split, bad == 1 && size <= 1 ? " image" : " images"));
+  };
+  add(run.bad_images(), run.train_size(), "training");
+  add(run.bad_validation_images(), run.validation_size(), "validation");
+  return parts.empty() ? "" : absl::StrCat(absl::StrJoin(parts, " and "), " could not be read");
+}
 
 std::string BestText(const Run& run) {
   if (!run.has_best_checkpoint()) return "";

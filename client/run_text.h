@@ -29,6 +29,9 @@ std::optional<absl::Duration> Elapsed(const vit::v1::Run& run, absl::Time now);
 // "top-5" for the k of a top-k accuracy; "top-k" where it was not recorded.
 std::string TopKName(int k);
 
+// "2 of 58 training images and 1 of 10 validation images could not be read", or "" where all could.
+std::string BadImagesText(const vit::v1::Run& run);
+
 // "68.9% at step 1,200", or "" where there is no best checkpoint.
 std::string BestText(const vit::v1::Run& run);
 

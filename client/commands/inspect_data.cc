@@ -73,6 +73,9 @@ void PrintSummary(const Session& session, const DataReport& report) {
     fields.push_back({"std", ChannelsText(report.std())});
   }
   fields.push_back({"unreadable", Bad(report.unreadable_count(), "")});
+  int64_t passed_over = 0;
+  for (const vit::v1::PassedOverFiles& files : report.passed_over()) passed_over += files.count();
+  fields.push_back({"passed over", passed_over == 0 ? "none" : FormatCount(passed_over)});
   fields.push_back({"duplicates", Bad(report.duplicates(), "")});
   fields.push_back({"look alike", Bad(report.near_duplicates(), "")});
   fields.push_back({"leaks", Bad(report.leaked(), " validation pictures are in training too")});
@@ -111,6 +114,13 @@ void PrintFindings(const Session& session, const DataReport& report) {
                           : EllipsizeStart(shown, terminal.columns() - 2, terminal.utf8))
                   << "\n";
   };
+  if (report.notes_size() > 0) session.out() << "\nnotes:\n";
+  for (const std::string& note : report.notes()) line(note);
+  if (report.passed_over_size() > 0) session.out() << "\npassed over:\n";
+  for (const vit::v1::PassedOverFiles& files : report.passed_over()) {
+    line(
+        absl::StrCat(FormatCount(files.count()), " ", files.kind(), ", such as ", files.example()));
+  }
   if (report.unreadable_count() > 0) session.out() << "\nunreadable:\n";
   for (const vit::v1::UnreadablePicture& picture : report.unreadable()) {
     line(absl::StrCat(picture.name(), " (", picture.reason(), ")"));
@@ -165,8 +175,9 @@ void AddInspectData(CLI::App& app, Session& session) {
   command->add_option("--set", options->set, "A field of data, as for start-run (repeatable)")
       ->type_name("FIELD=VALUE");
   command->footer(
-      R"(Counts per class, sizes, mean and std, unreadable pictures, copies (the same
-bytes, or looking alike), and validation pictures that are in training too.
+      R"(Counts per class, sizes, mean and std, unreadable pictures, files passed over,
+copies (the same bytes, or looking alike), and validation pictures that are in
+training too.
 )");
   command->callback([&session, options] {
     session.action = [&session, options] { return InspectData(session, *options); };

@@ -71,14 +71,18 @@ Fields Describe(const vit::v1::StatusResponse& response, absl::Time now) {
   }
   if (const std::string list = CheckpointList(response); !list.empty())
     fields.emplace_back("checkpoints", list);
-  if (run.bad_images() > 0) {
-    fields.emplace_back("bad images", Table::Cell(FormatCount(run.bad_images()), Style::kYellow));
+  if (const std::string bad = BadImagesText(run); !bad.empty()) {
+    fields.emplace_back("bad images", Table::Cell(bad, Style::kYellow));
+    for (const std::string& image : run.first_bad_images()) {
+      fields.emplace_back("", Printable(image));
+    }
   }
   std::string model = run.preset().empty() ? "" : absl::StrCat(Printable(run.preset()), ", ");
   absl::StrAppend(&model, FormatLarge(run.parameter_count()), " parameters, ", run.class_count(),
                   " classes");
   fields.emplace_back("model", model);
   fields.emplace_back("data", Printable(run.data_source()));
+  for (const std::string& note : run.data_notes()) fields.emplace_back("", Printable(note));
   if (run.has_create_time()) {
     const absl::Time created = FromProto(run.create_time());
     fields.emplace_back("created",

@@ -10,10 +10,12 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/compute_budget.h"
 #include "core/base/mutex.h"
 #include "core/base/status.h"
+#include "core/base/utf8.h"
 #include "core/data/sources.h"
 #include "core/data/transform.h"
 
@@ -111,7 +113,7 @@ class Inspector {
   int64_t LabelOf(int64_t i) const { return data_.label(SplitOf(i), IndexOf(i)); }
   std::string NameOf(int64_t i) const { return data_.name(SplitOf(i), IndexOf(i)); }
 
-  void CountClasses(DataReport* report) const;
+  void DescribeSource(DataReport* report) const;
   void Measure(DataReport* report) const;
   void ListUnreadable(DataReport* report) const;
   // Readable pictures of which `key` is the same, two or more of them.
@@ -158,7 +160,7 @@ absl::Status Inspector::LookAtAll(const std::stop_token& stop,
   return absl::OkStatus();
 }
 
-void Inspector::CountClasses(DataReport* report) const {
+void Inspector::DescribeSource(DataReport* report) const {
   const std::vector<int64_t> train = ClassCounts(data_, DataSplit::kTrain);
   const std::vector<int64_t> validation = ClassCounts(data_, DataSplit::kValidation);
   for (size_t i = 0; i < train.size(); ++i) {
@@ -166,6 +168,14 @@ void Inspector::CountClasses(DataReport* report) const {
     of_class->set_name(data_.class_names()[i]);
     of_class->set_train(train[i]);
     of_class->set_validation(validation[i]);
+  }
+  for (const std::string& note : data_.notes()) report->add_notes(note);
+  for (const PassedOver& files : data_.passed_over()) {
+    vit::v1::PassedOverFiles* passed_over = report->add_passed_over();
+    passed_over->set_kind(files.kind);
+    passed_over->set_count(files.count);
+    passed_over->set_example(IsPrintableUtf8(files.example) ? files.example
+                                                            : absl::CEscape(files.example));
   }
   report->set_train_samples(train_);
   report->set_validation_samples(static_cast<int64_t>(looks_.size()) - train_);
@@ -303,7 +313,7 @@ void Inspector::FindCopies(DataReport* report) const {
 
 DataReport Inspector::Report() const {
   DataReport report;
-  CountClasses(&report);
+  DescribeSource(&report);
   Measure(&report);
   ListUnreadable(&report);
   FindCopies(&report);

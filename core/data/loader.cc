@@ -21,7 +21,7 @@ class TrainLoader::Impl {
 
   absl::StatusOr<Batch> Next(const std::stop_token& stop) {
     VIT_ASSIGN_OR_RETURN(std::optional<Batch> batch, maker_.Next(stop));
-    VIT_RETURN_IF_ERROR(reader_->CheckBadFraction());
+    VIT_RETURN_IF_ERROR(reader_->CheckBadFraction(DataSplit::kTrain, stop));
     if (!batch.has_value()) {
       return absl::InvalidArgumentError("the training split has fewer pictures than one batch");
     }
@@ -83,6 +83,7 @@ class EvalLoader::Impl {
 
   absl::StatusOr<Batch> Next(const std::stop_token& stop) {
     VIT_ASSIGN_OR_RETURN(std::optional<Batch> batch, maker_.Next(stop));
+    VIT_RETURN_IF_ERROR(reader_->CheckBadFraction(options_.split, stop));
     return batch.has_value() ? *std::move(batch) : Batch{};
   }
 

@@ -30,13 +30,23 @@ struct Batch {
   int size = 0;                 // places, readable or not
 };
 
+// An image that cannot be read, when it is found.
+struct BadImage {
+  std::string name;
+  absl::Status why;
+  DataSplit split;
+  // Distinct ones so far, this one included.
+  int64_t bad_train_images = 0;
+  int64_t bad_validation_images = 0;
+};
+
 // What is common to both loaders. With CACHE_MODE_AUTO decoded pictures are kept for the next
 // epoch, as many as max_cache_bytes has room for; which ones are kept changes speed only. A picture
 // that was unreadable once is not tried again. Thread-safe.
 class SampleReader {
  public:
-  // Called once for each unreadable picture, from loader threads, possibly from several at once.
-  using BadImageCallback = std::function<void(const std::string& name, const absl::Status& why)>;
+  // Called once for each unreadable image, from loader threads, possibly from several at once.
+  using BadImageCallback = std::function<void(const BadImage& image)>;
 
   // `config`: effective. Fails nothing by itself.
   SampleReader(std::shared_ptr<const DataSet> data, const vit::v1::DataConfig& config,
@@ -51,11 +61,13 @@ class SampleReader {
   // As evaluation sees it: [3, eval_image_size, eval_image_size].
   absl::StatusOr<bool> ReadEval(DataSplit split, int64_t index, uint8_t* out);
 
-  // Distinct unreadable pictures met so far in the training split.
-  int64_t bad_train_images() const;
-  // OK, or INVALID_ARGUMENT once more than max_bad_fraction of the training split is unreadable;
-  // lists the first ten.
-  absl::Status CheckBadFraction() const;
+  // Distinct unreadable images met so far in `split`.
+  int64_t bad_images(DataSplit split) const;
+  // OK, or INVALID_ARGUMENT once more than max_bad_fraction of `split` is unreadable. The message
+  // names ten: where fewer are known, reads on through the split until there are, or all of it or
+  // 2000 further images are seen, or `stop` is requested. Runs of listing version 1 began without a
+  // limit for the validation split, and have none.
+  absl::Status CheckBadFraction(DataSplit split, const std::stop_token& stop);
 
   const DataSet& data() const;
   const vit::v1::DataConfig& config() const;
@@ -109,7 +121,8 @@ class EvalLoader {
   EvalLoader(SampleReader* reader, const Options& options);
   ~EvalLoader();
 
-  // The next batch; one with size 0 at the end. CANCELLED once `stop` is requested.
+  // The next batch; one with size 0 at the end. CANCELLED once `stop` is requested;
+  // CheckBadFraction's error where it applies.
   absl::StatusOr<Batch> Next(std::stop_token stop);
 
  private:

@@ -49,9 +49,9 @@ class SampleReader::Impl {
   absl::StatusOr<bool> ReadTrain(uint64_t seed, int64_t epoch, const SampleDraw& draw,
                                  uint8_t* out);
   absl::StatusOr<bool> ReadEval(DataSplit split, int64_t index, uint8_t* out);
-  absl::Status CheckBadFraction() const;
+  absl::Status CheckBadFraction(DataSplit split, const std::stop_token& stop);
 
-  int64_t bad_train_images() const { return bad_train_images_.load(); }
+  int64_t bad_images(DataSplit split) const { return bad_images_[Part(split)].load(); }
   const DataSet& data() const { return *data_; }
   const vit::v1::DataConfig& config() const { return config_; }
   int image_size() const { return image_size_; }
@@ -62,7 +62,8 @@ class SampleReader::Impl {
   // without an error (&kWhole), or its pixels.
   using Slot = std::atomic<const Image*>;
 
-  std::vector<Slot>& slots(DataSplit split) { return slots_[split == DataSplit::kTrain ? 0 : 1]; }
+  static size_t Part(DataSplit split) { return split == DataSplit::kTrain ? 0 : 1; }
+  std::vector<Slot>& slots(DataSplit split) { return slots_[Part(split)]; }
 
   static bool HasPixels(const Image* known) {
     return known != nullptr && known != &kBad && known != &kWhole;
@@ -78,6 +79,8 @@ class SampleReader::Impl {
   // Notes that the sample cannot be read, for good: false. Where that is not the sample's fault,
   // the reason.
   absl::StatusOr<bool> MarkBad(DataSplit split, int64_t index, const absl::Status& why);
+  // Reads on through `split`, for CheckBadFraction's message; whether all of it is seen then.
+  bool ReadOn(DataSplit split, const std::stop_token& stop);
 
   static const Image kBad;
   static const Image kWhole;
@@ -91,9 +94,9 @@ class SampleReader::Impl {
   const bool cache_;
   std::vector<Slot> slots_[2];  // training, validation
   std::atomic<int64_t> cached_bytes_ = 0;
-  std::atomic<int64_t> bad_train_images_ = 0;
-  mutable Mutex mu_;
-  std::vector<std::string> first_bad_ VIT_GUARDED_BY(mu_);
+  std::atomic<int64_t> bad_images_[2] = {};  // as slots_
+  Mutex mu_;
+  std::vector<std::string> first_bad_[2] VIT_GUARDED_BY(mu_);
 };
 
 const Image SampleReader::Impl::kBad;
@@ -133,6 +136,8 @@ absl::StatusOr<const Image*> SampleReader::Impl::Get(DataSplit split, int64_t in
     return static_cast<const Image*>(nullptr);
   }
   if (TakeRoom(loaded->width, loaded->height)) return Keep(&slot, *std::move(loaded));
+  const Image* unknown = nullptr;
+  slot.compare_exchange_strong(unknown, &kWhole);
   *scratch = *std::move(loaded);
   return scratch;
 }
@@ -173,17 +178,17 @@ absl::StatusOr<bool> SampleReader::Impl::MarkBad(DataSplit split, int64_t index,
   do {
     if (known == &kBad || HasPixels(known)) return false;  // another thread was first
   } while (!slot.compare_exchange_weak(known, &kBad));
-  const std::string name = data_->name(split, index);
+  BadImage bad{data_->name(split, index), why, split};
   {
     MutexLock lock(&mu_);
-    if (split == DataSplit::kTrain) {
-      if (first_bad_.size() < kNamesKept) {
-        first_bad_.push_back(absl::StrCat(name, " (", why.message(), ")"));
-      }
-      ++bad_train_images_;
-    }
+    std::vector<std::string>& first = first_bad_[Part(split)];
+    if (first.size() < kNamesKept)
+      first.push_back(absl::StrCat(bad.name, " (", why.message(), ")"));
+    ++bad_images_[Part(split)];
+    bad.bad_train_images = bad_images(DataSplit::kTrain);
+    bad.bad_validation_images = bad_images(DataSplit::kValidation);
   }
-  if (on_bad_image_) on_bad_image_(name, why);
+  if (on_bad_image_) on_bad_image_(bad);
   return false;
 }
 
@@ -247,17 +252,37 @@ absl::StatusOr<bool> SampleReader::Impl::ReadEval(DataSplit split, int64_t index
   return true;
 }
 
-absl::Status SampleReader::Impl::CheckBadFraction() const {
-  const int64_t size = data_->size(DataSplit::kTrain);
+bool SampleReader::Impl::ReadOn(DataSplit split, const std::stop_token& stop) {
+  constexpr int64_t kMostImages = 2000;
+  int64_t read = 0;
+  for (int64_t i = 0; i < data_->size(split); ++i) {
+    if (slots(split)[i].load() != nullptr) continue;
+    if (bad_images(split) >= static_cast<int64_t>(kNamesKept) || stop.stop_requested() ||
+        read++ == kMostImages) {
+      return false;
+    }
+    Image scratch;
+    if (!Get(split, i, &scratch).ok()) return false;
+  }
+  return true;
+}
+
+absl::Status SampleReader::Impl::CheckBadFraction(DataSplit split, const std::stop_token& stop) {
+  if (split == DataSplit::kValidation && ListingVersion(config_) == 1) return absl::OkStatus();
+  const int64_t size = data_->size(split);
   const double most = config_.max_bad_fraction() * static_cast<double>(size);
-  if (static_cast<double>(bad_train_images_.load()) <= most) return absl::OkStatus();
+  if (static_cast<double>(bad_images(split)) <= most) return absl::OkStatus();
+  const bool seen_all = ReadOn(split, stop);
   MutexLock lock(&mu_);
-  const int64_t bad = bad_train_images_.load();
+  const std::vector<std::string>& first = first_bad_[Part(split)];
+  const int64_t bad = bad_images(split);
   return absl::InvalidArgumentError(absl::StrFormat(
-      "data %s: %d of the %d training pictures cannot be read, more than data.max_bad_fraction "
-      "(%g) "
-      "admits; repair or remove them, or raise it. The first: %s",
-      config_.source(), bad, size, config_.max_bad_fraction(), absl::StrJoin(first_bad_, "; ")));
+      "data %s: %s%d of the %d %s images cannot be read, more than data.max_bad_fraction (%g) "
+      "admits; repair or remove them, or raise it (vitctl inspect-data %s finds all). %s: %s",
+      config_.source(), seen_all ? "" : "at least ", bad, size,
+      split == DataSplit::kTrain ? "training" : "validation", config_.max_bad_fraction(),
+      config_.source(), bad > static_cast<int64_t>(first.size()) ? "The first ten" : "They are",
+      absl::StrJoin(first, "; ")));
 }
 
 SampleReader::SampleReader(std::shared_ptr<const DataSet> data, const vit::v1::DataConfig& config,
@@ -272,8 +297,10 @@ absl::StatusOr<bool> SampleReader::ReadTrain(uint64_t seed, int64_t epoch, const
 absl::StatusOr<bool> SampleReader::ReadEval(DataSplit split, int64_t index, uint8_t* out) {
   return impl_->ReadEval(split, index, out);
 }
-int64_t SampleReader::bad_train_images() const { return impl_->bad_train_images(); }
-absl::Status SampleReader::CheckBadFraction() const { return impl_->CheckBadFraction(); }
+int64_t SampleReader::bad_images(DataSplit split) const { return impl_->bad_images(split); }
+absl::Status SampleReader::CheckBadFraction(DataSplit split, const std::stop_token& stop) {
+  return impl_->CheckBadFraction(split, stop);
+}
 const DataSet& SampleReader::data() const { return impl_->data(); }
 const vit::v1::DataConfig& SampleReader::config() const { return impl_->config(); }
 int SampleReader::image_size() const { return impl_->image_size(); }

@@ -48,6 +48,7 @@ void ChangeSpecFrom(int64_t step, const vit::v1::TrainingSpec& spec, RunRecord* 
 // Records that the run goes on from `step`, perhaps one before the last change: that then holds
 // from there.
 void GoOnFrom(int64_t step, RunRecord* record);
+
 // Reads an effective specification that was stored as text, by this version or an earlier one: what
 // an earlier one did not record follows the rules that it had.
 absl::Status ParseStoredSpec(absl::string_view text, vit::v1::TrainingSpec* spec);

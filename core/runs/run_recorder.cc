@@ -122,15 +122,21 @@ void RunRecorder::OnCheckpointFailed(int64_t step, const absl::Status& why) {
       });
 }
 
-void RunRecorder::OnBadImage(const std::string& name, const absl::Status& why,
-                             int64_t bad_train_images) {
+void RunRecorder::OnBadImage(const BadImage& image) {
+  constexpr int kNamesKept = 10;
   parts_.ledger->Touch(
       run_,
       [&](RunRecord* record) {
+        Run& run = record->run;
         // Loader threads may tell in any order.
-        record->run.set_bad_images(std::max(record->run.bad_images(), bad_train_images));
+        run.set_bad_images(std::max(run.bad_images(), image.bad_train_images));
+        run.set_bad_validation_images(
+            std::max(run.bad_validation_images(), image.bad_validation_images));
+        if (run.first_bad_images_size() < kNamesKept) {
+          run.add_first_bad_images(absl::StrCat(image.name, " (", image.why.message(), ")"));
+        }
       },
-      [name, why](RunListener* listener, const Run& run) {
+      [name = image.name, why = image.why](RunListener* listener, const Run& run) {
         listener->OnBadImage(run.id(), name, why);
       });
 }

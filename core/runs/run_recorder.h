@@ -47,8 +47,7 @@ class RunRecorder : public TrainObserver {
   absl::Status OnBeforeCheckpoint(int64_t step) override;
   void OnCheckpoint(const vit::v1::CheckpointInfo& checkpoint, absl::Duration write_time) override;
   void OnCheckpointFailed(int64_t step, const absl::Status& why) override;
-  void OnBadImage(const std::string& name, const absl::Status& why,
-                  int64_t bad_train_images) override;
+  void OnBadImage(const BadImage& image) override;
   void OnStart(int64_t step, const std::string& note) override;
 
  private:

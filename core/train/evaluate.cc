@@ -1,5 +1,6 @@
 #include "core/train/evaluate.h"
 
+#include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/model/autocast.h"
 
@@ -35,8 +36,13 @@ absl::StatusOr<ClassificationMetrics> Evaluate(VisionTransformerImpl& model, Sam
     metrics.Add(logits, at::tensor(batch.labels).to(device));
   }
   ClassificationMetrics result = metrics.Compute();
-  if (result.samples == 0)
-    return absl::InvalidArgumentError("no picture of the validation split can be read");
+  if (result.samples == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("none of the ", seen,
+                     " validation images can be read; repair or replace them (vitctl "
+                     "inspect-data ",
+                     reader->config().source(), " says why)"));
+  }
   return result;
 }
 

@@ -22,7 +22,8 @@ struct EvaluationOptions {
 };
 
 // Evaluates `model`, which is in evaluation mode meanwhile and in training mode afterwards.
-// CANCELLED once `stop` is requested; INVALID_ARGUMENT where no picture can be read.
+// CANCELLED once `stop` is requested; INVALID_ARGUMENT where no image can be read, or where more
+// cannot than data.max_bad_fraction admits.
 absl::StatusOr<ClassificationMetrics> Evaluate(VisionTransformerImpl& model, SampleReader* reader,
                                                const Normalizer& normalize,
                                                const EvaluationOptions& options,

@@ -59,9 +59,9 @@ absl::StatusOr<std::string> PreviewTraining(const ResolvedSpec& resolved, int64_
     Mutex mu;
     absl::Status first_bad;
     SampleReader reader(resolved.data, spec.data(), spec.model().image_size(),
-                        [&](const std::string& name, const absl::Status& why) {
+                        [&](const BadImage& bad) {
                           MutexLock lock(&mu);
-                          first_bad.Update(Annotate(why, name));
+                          first_bad.Update(Annotate(bad.why, bad.name));
                         });
     TrainLoader loader(&reader, {.seed = spec.seed(),
                                  .batch_size = spec.batch_size(),

@@ -218,6 +218,12 @@ absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset, const Traini
                                                         .limits = environment.image_limits,
                                                         .image_size = provisional.image_size()}));
   const int classes = static_cast<int>(resolved.data->class_names().size());
+  if (classes == 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        effective.data().source(), " has one class alone, '", resolved.data->class_names().front(),
+        "', so there is nothing to tell apart; expected two "
+        "or more, such as a folder for each"));
+  }
   FillModelConfigDefaults(classes, model);
   VIT_RETURN_IF_ERROR(ValidateModelConfig(*model));
   if (model->num_classes() != classes) {

@@ -45,9 +45,7 @@ class TrainingRun {
                           options.resolved.total_steps)),
         normalize_(spec_.data(), device_),
         reader_(options.resolved.data, spec_.data(), spec_.model().image_size(),
-                [this](const std::string& name, const absl::Status& why) {
-                  options_.observer->OnBadImage(name, why, reader_.bad_train_images());
-                }),
+                [this](const BadImage& image) { options_.observer->OnBadImage(image); }),
         model_(spec_.model()),
         writer_(options) {}
 

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/data/loader.h"
 #include "core/train/resolve_spec.h"
 #include "vit/v1/training.pb.h"
 
@@ -46,10 +47,8 @@ class TrainObserver {
   // A checkpoint could not be written; training goes on and the previous one stays. On the
   // checkpoint writer's thread.
   virtual void OnCheckpointFailed(int64_t step, const absl::Status& why) = 0;
-  // On a loader thread, once for each picture. `bad_train_images`: distinct unreadable training
-  // pictures so far.
-  virtual void OnBadImage(const std::string& name, const absl::Status& why,
-                          int64_t bad_train_images) = 0;
+  // On a loader thread, once for each image.
+  virtual void OnBadImage(const BadImage& image) = 0;
   // Where the run starts or continues, before the first step. `note` says that a resume is inexact
   // and why; else empty. The history after `step` is to be dropped.
   virtual void OnStart(int64_t step, const std::string& note) = 0;

@@ -69,11 +69,10 @@ class LoaderTest : public ::testing::Test {
     OpenData();
   }
   std::unique_ptr<SampleReader> MakeReader() {
-    return std::make_unique<SampleReader>(data_, config_, kSide,
-                                          [this](const std::string& name, const absl::Status& why) {
-                                            MutexLock lock(&mu_);
-                                            ++reported_[name];
-                                          });
+    return std::make_unique<SampleReader>(data_, config_, kSide, [this](const BadImage& image) {
+      MutexLock lock(&mu_);
+      ++reported_[image.name];
+    });
   }
   std::vector<Batch> ReadTrain(TrainLoader::Options options, int count) {
     const auto reader = MakeReader();
@@ -209,7 +208,7 @@ TEST_F(LoaderTest, AFileThatGoesBadLaterIsReportedOnce) {
   std::filesystem::remove(path);
   EXPECT_FALSE(*reader->ReadTrain(1, 1, {5}, out.data()));
   EXPECT_FALSE(*reader->ReadTrain(1, 2, {5}, out.data()));
-  EXPECT_EQ(reader->bad_train_images(), 1);
+  EXPECT_EQ(reader->bad_images(DataSplit::kTrain), 1);
   MutexLock lock(&mu_);
   EXPECT_EQ(reported_[path], 1);
 }
@@ -311,7 +310,7 @@ TEST_F(LoaderTest, FilesThatAreNoPicturesAreCountedNamedAndLeftOut) {
   ASSERT_TRUE(batch.ok()) << batch.status();
   EXPECT_EQ(batch->size, 42);
   EXPECT_EQ(batch->slots.size(), 40u);
-  EXPECT_EQ(reader->bad_train_images(), 2);
+  EXPECT_EQ(reader->bad_images(DataSplit::kTrain), 2);
   MutexLock lock(&mu_);
   EXPECT_THAT(reported_, ::testing::ElementsAre(
                              ::testing::Pair(::testing::EndsWith("/train/a/notes.jpg"), 1),
@@ -323,18 +322,73 @@ TEST_F(LoaderTest, TooManyBadPicturesEndTheRunAndAreListed) {
   config_.set_max_bad_fraction(0.3);
   OpenFolder();
   const auto reader = MakeReader();
-  EXPECT_TRUE(reader->CheckBadFraction().ok());
+  EXPECT_TRUE(reader->CheckBadFraction(DataSplit::kTrain, {}).ok());
   TrainLoader loader(reader.get(), {.batch_size = 40});
   const auto batch = loader.Next({});
   ASSERT_EQ(batch.status().code(), absl::StatusCode::kInvalidArgument);
   const std::string message(batch.status().message());
-  EXPECT_THAT(message, HasSubstr("13 of the 40 training pictures"));
+  EXPECT_THAT(message, HasSubstr("13 of the 40 training images"));
   EXPECT_THAT(message, HasSubstr("data.max_bad_fraction (0.3)"));
   EXPECT_THAT(message, HasSubstr("JPEG: "));
   int listed = 0;
   for (size_t at = 0; (at = message.find(".jpg", at)) != std::string::npos; ++at) ++listed;
   EXPECT_EQ(listed, 10);
-  EXPECT_EQ(reader->bad_train_images(), 13);
+  EXPECT_EQ(reader->bad_images(DataSplit::kTrain), 13);
+}
+
+TEST_F(LoaderTest, OverTheLimitFurtherImagesAreReadUntilAllOrTenAreNamed) {
+  WriteFolder(folder_, /*bad_train=*/{0, 5, 11, 17, 23});
+  config_.set_max_bad_fraction(0.01);
+  OpenFolder();
+  for (const auto cache : {vit::v1::CACHE_MODE_AUTO, vit::v1::CACHE_MODE_OFF}) {
+    config_.set_cache(cache);
+    const auto reader = MakeReader();
+    std::vector<uint8_t> out(3 * kSide * kSide);
+    ASSERT_FALSE(*reader->ReadTrain(1, 0, {5}, out.data()));
+    const std::string message(reader->CheckBadFraction(DataSplit::kTrain, {}).message());
+    EXPECT_THAT(message, HasSubstr(": 5 of the 40 training images"));
+    EXPECT_THAT(message, HasSubstr("vitctl inspect-data folder:" + folder_.root()));
+    for (const char* name : {"100.jpg", "105.jpg", "111.jpg", "117.jpg", "123.jpg"}) {
+      EXPECT_THAT(message, HasSubstr(name));
+    }
+  }
+  std::stop_source stopped;
+  stopped.request_stop();
+  const auto reader = MakeReader();
+  std::vector<uint8_t> out(3 * kSide * kSide);
+  ASSERT_FALSE(*reader->ReadTrain(1, 0, {5}, out.data()));
+  EXPECT_THAT(
+      std::string(reader->CheckBadFraction(DataSplit::kTrain, stopped.get_token()).message()),
+      HasSubstr(": at least 1 of the 40 training images"));
+}
+
+TEST_F(LoaderTest, TheLimitHoldsForValidationToo) {
+  WriteFolder(folder_, /*bad_train=*/{}, /*bad_val=*/{2, 4});
+  config_.set_max_bad_fraction(0.2);
+  OpenFolder();
+  const auto reader = MakeReader();
+  const auto read_all = [&] {
+    EvalLoader loader(reader.get(), {.batch_size = 3});
+    while (true) {
+      const auto batch = loader.Next({});
+      if (!batch.ok() || batch->size == 0) return batch.status();
+    }
+  };
+  const absl::Status over = read_all();
+  EXPECT_EQ(over.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(over.message()), HasSubstr(": 2 of the 7 validation images"));
+  EXPECT_TRUE(reader->CheckBadFraction(DataSplit::kTrain, {}).ok());
+  config_.set_max_bad_fraction(0.3);
+  EXPECT_TRUE(SampleReader(data_, config_, kSide, nullptr)
+                  .CheckBadFraction(DataSplit::kValidation, {})
+                  .ok());
+  // A run that began before there was such a limit goes on.
+  config_.set_max_bad_fraction(0.2);
+  config_.set_listing_version(1);
+  const auto old = MakeReader();
+  EvalLoader loader(old.get(), {.batch_size = 7});
+  EXPECT_TRUE(loader.Next({}).ok());
+  EXPECT_EQ(old->bad_images(DataSplit::kValidation), 2);
 }
 
 TEST_F(LoaderTest, AsManyBadPicturesAsAdmittedPass) {
@@ -344,12 +398,13 @@ TEST_F(LoaderTest, AsManyBadPicturesAsAdmittedPass) {
   const auto reader = MakeReader();
   TrainLoader loader(reader.get(), {.batch_size = 40});
   ASSERT_TRUE(loader.Next({}).ok());
-  EXPECT_EQ(reader->bad_train_images(), 2);
-  EXPECT_TRUE(reader->CheckBadFraction().ok());
+  EXPECT_EQ(reader->bad_images(DataSplit::kTrain), 2);
+  EXPECT_TRUE(reader->CheckBadFraction(DataSplit::kTrain, {}).ok());
 }
 
 TEST_F(LoaderTest, EvaluationPassesOverTheSplitInOrderOnce) {
   WriteFolder(folder_, {}, /*bad_val=*/{4});
+  config_.set_max_bad_fraction(0.15);
   OpenFolder();
   const auto reader = MakeReader();
   EvalLoader loader(reader.get(), {.batch_size = 3, .threads = 2});
@@ -379,7 +434,7 @@ TEST_F(LoaderTest, EvaluationPassesOverTheSplitInOrderOnce) {
   EXPECT_THAT(labels, ::testing::ElementsAre(0, 0, 0, 1, 1, 1));
   // Asked again, it stays at the end. A bad validation picture does not count against training.
   EXPECT_EQ(loader.Next({})->size, 0);
-  EXPECT_EQ(reader->bad_train_images(), 0);
+  EXPECT_EQ(reader->bad_images(DataSplit::kTrain), 0);
   MutexLock lock(&mu_);
   EXPECT_EQ(reported_.size(), 1);
 }
@@ -419,8 +474,7 @@ TEST(LoaderFailureTest, AMachineThatRunsOutEndsTheLoadingAndBlamesNoPicture) {
   const auto first_batch = [&](const absl::Status& why, bool training) {
     const auto data = std::make_shared<FailingData>(why);
     FillDataConfigDefaults(*data, kSide, 1, &config);
-    SampleReader reader(data, config, kSide,
-                        [&](const std::string&, const absl::Status&) { ++reported; });
+    SampleReader reader(data, config, kSide, [&](const BadImage&) { ++reported; });
     if (training) return TrainLoader(&reader, {.batch_size = 4}).Next({});
     return EvalLoader(&reader, {.batch_size = 4}).Next({});
   };

@@ -41,7 +41,10 @@ TEST_F(RunManagerTest, RunGoesFromQueuedToSucceeded) {
   session->StepTo(20);
   session->Do([](TrainObserver* observer) {
     observer->OnMetrics(Point(20, vit::v1::SPLIT_VALIDATION, 0.25));
-    observer->OnBadImage("bad.jpg", absl::InvalidArgumentError("truncated"), 2);
+    observer->OnBadImage(
+        {"bad.jpg", absl::InvalidArgumentError("truncated"), DataSplit::kTrain, 2, 1});
+    observer->OnBadImage(
+        {"worse.jpg", absl::InvalidArgumentError("empty"), DataSplit::kValidation, 1, 1});
   });
   session->WriteCheckpoint(20, /*best=*/true);
   RunInfo run = StatusOf(manager.get(), id);
@@ -55,6 +58,8 @@ TEST_F(RunManagerTest, RunGoesFromQueuedToSucceeded) {
   EXPECT_EQ(run.class_count(), 3);
   EXPECT_EQ(run.phase(), "training");
   EXPECT_EQ(run.bad_images(), 2);
+  EXPECT_EQ(run.bad_validation_images(), 1);
+  EXPECT_THAT(run.first_bad_images(), ElementsAre("bad.jpg (truncated)", "worse.jpg (empty)"));
   EXPECT_EQ(run.last_train().step(), 20);
   EXPECT_EQ(run.last_validation().loss(), 0.25);
   EXPECT_EQ(run.best_checkpoint().step(), 20);

@@ -187,7 +187,8 @@ TEST_F(RunManagerTest, ListenerHearsEverythingInOrder) {
   const auto session = trainer_.Await();
   session->StepTo(2);
   session->Do([](TrainObserver* observer) {
-    observer->OnBadImage("a.jpg", absl::InvalidArgumentError("truncated"), 1);
+    observer->OnBadImage(
+        {"a.jpg", absl::InvalidArgumentError("truncated"), DataSplit::kTrain, 1, 0});
     observer->OnCheckpointFailed(2, absl::ResourceExhaustedError("disk full"));
   });
   EXPECT_THAT(StatusOf(manager.get(), id).message(), HasSubstr("disk full"));

@@ -53,8 +53,8 @@ class AtStep : public TrainObserver {
   void OnCheckpointFailed(int64_t step, const absl::Status& why) override {
     inner_->OnCheckpointFailed(step, why);
   }
-  void OnBadImage(const std::string& name, const absl::Status& why, int64_t bad) override {
-    inner_->OnBadImage(name, why, bad);
+  void OnBadImage(const BadImage& image) override {
+    inner_->OnBadImage(image);
   }
   void OnStart(int64_t step, const std::string& note) override { inner_->OnStart(step, note); }
 

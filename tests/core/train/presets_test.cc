@@ -82,7 +82,7 @@ class Silent : public TrainObserver {
   absl::Status OnBeforeCheckpoint(int64_t) override { return absl::OkStatus(); }
   void OnCheckpoint(const vit::v1::CheckpointInfo&, absl::Duration) override {}
   void OnCheckpointFailed(int64_t, const absl::Status&) override {}
-  void OnBadImage(const std::string&, const absl::Status&, int64_t) override {}
+  void OnBadImage(const BadImage&) override {}
   void OnStart(int64_t, const std::string&) override {}
 };
 

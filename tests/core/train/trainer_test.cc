@@ -62,9 +62,9 @@ class Recorder : public TrainObserver {
   void OnCheckpointFailed(int64_t step, const absl::Status&) override {
     failed_checkpoints.push_back(step);
   }
-  void OnBadImage(const std::string& name, const absl::Status&, int64_t) override {
+  void OnBadImage(const BadImage& image) override {
     MutexLock lock(&mu);
-    bad_images.push_back(name);
+    bad_images.push_back(image.name);
   }
   void OnStart(int64_t step, const std::string& text) override {
     starts.push_back(step);
@@ -623,6 +623,21 @@ TEST_F(TrainerTest, ABadPictureIsToldOnceAndTheRunGoesOn) {
   const auto failed = RunTrain("strict", &strict);
   EXPECT_EQ(failed.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(failed.status().message()), HasSubstr("train/b/2.bmp"));
+
+  // No validation image can be read: neither 0 nor a number that is none.
+  for (const char* name : {"a", "b"}) {
+    for (int i = 0; i < 4; ++i) {
+      write_bmp(root / "val" / name / absl::StrCat(i, ".bmp"), 50 + i, 300);
+    }
+  }
+  spec_.mutable_data()->set_max_bad_fraction(1);
+  Recorder blind;
+  EXPECT_THAT(std::string(RunTrain("blind", &blind).status().message()),
+              HasSubstr("none of the 8 validation images can be read"));
+  spec_.mutable_data()->set_max_bad_fraction(0.2);
+  Recorder limited;
+  EXPECT_THAT(std::string(RunTrain("limited", &limited).status().message()),
+              HasSubstr("8 of the 8 validation images cannot be read"));
 }
 
 }  // namespace
