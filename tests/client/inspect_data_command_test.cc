@@ -83,6 +83,19 @@ TEST_F(InspectDataCommandTest, NamesWhatIsWrongWithin80Columns) {
   EXPECT_LE(WidestLine(outcome.out), 80);
 }
 
+TEST_F(InspectDataCommandTest, SaysWhatIsPassedOverAndWhatIsNotUsed) {
+  EXPECT_THAT(Run().out, HasSubstr("passed over     none\n"));
+  report_.add_notes("not used: test/ beside train/");
+  v1::PassedOverFiles* files = report_.add_passed_over();
+  files->set_kind("GIF");
+  files->set_count(1200);
+  files->set_example("/data/pets/a.gif");
+  const Outcome outcome = Run();
+  EXPECT_THAT(outcome.out, HasSubstr("passed over     1,200\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("notes:\n  not used: test/ beside train/\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("passed over:\n  1,200 GIF, such as /data/pets/a.gif\n"));
+}
+
 TEST_F(InspectDataCommandTest, JsonIsTheReport) {
   const Outcome outcome = Run({"--output", "json"});
   EXPECT_THAT(outcome.out, HasSubstr("\"train_samples\": \"2468\""));

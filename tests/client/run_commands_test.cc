@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/spec_text.h"
+#include "client/run_text.h"
 #include "tests/client/fake_vitd.h"
 
 namespace vit {
@@ -63,6 +64,34 @@ TEST(StatusCommandTest, SaysWhereTheRunIs) {
         "data         folder:/data/pets\n"}) {
     EXPECT_THAT(outcome.out, HasSubstr(expected));
   }
+}
+
+TEST(StatusCommandTest, SaysHowManyImagesWereLeftOutOfEachSplitAndWhy) {
+  v1::Run run;
+  EXPECT_EQ(BadImagesText(run), "");
+  run.set_bad_images(2);
+  EXPECT_EQ(BadImagesText(run), "2 training images could not be read");
+  run.set_train_size(1234);
+  run.set_bad_validation_images(1);
+  run.set_validation_size(10);
+  EXPECT_EQ(BadImagesText(run),
+            "2 of 1,234 training images and 1 of 10 validation images could not be read");
+  run.set_bad_validation_images(10);
+  run.clear_bad_images();
+  EXPECT_EQ(BadImagesText(run), "all 10 validation images could not be read");
+
+  run.add_first_bad_images("/data/pets/a.jpg (the image is empty (0 bytes))");
+  run.add_data_notes("not used: test/ beside train/");
+  FakeAnswers answers;
+  answers.status = [&](const v1::StatusRequest&, v1::StatusResponse* response) {
+    *response->mutable_run() = run;
+    return grpc::Status::OK;
+  };
+  FakeVitd vitd(answers);
+  const std::string out = Vitctl(vitd, {"status"}).out;
+  EXPECT_THAT(out, HasSubstr("all 10 validation images could not be read\n"));
+  EXPECT_THAT(out, HasSubstr(" /data/pets/a.jpg (the image is empty (0 bytes))\n"));
+  EXPECT_THAT(out, HasSubstr(" not used: test/ beside train/\n"));
 }
 
 TEST(StatusCommandTest, FitsTheTerminal) {

@@ -43,6 +43,8 @@ TEST(ValidateDataConfigTest, TakesTheEndsOfEveryRange) {
 TEST(ValidateDataConfigTest, NamesTheFieldThatIsWrong) {
   for (const auto& [text, field] : {
            std::pair{"source: 'pets'", "data.source"},
+           {"listing_version: 0", "data.listing_version is 0; expected 1 to 2"},
+           {"listing_version: 3", "data.listing_version is 3; expected 1 to 2"},
            {"validation_fraction: 0", "data.validation_fraction is 0"},
            {"validation_fraction: 1", "data.validation_fraction is 1"},
            {"validation_fraction: nan", "data.validation_fraction"},
@@ -162,6 +164,18 @@ TEST(FillDataConfigDefaultsTest, SetsEveryField) {
         }
       };
   check(config);
+}
+
+TEST(ListingVersionTest, IsTheNewestForANewSpecAndTheFirstForAnOldOne) {
+  vit::v1::DataConfig fresh = Parse("source: 'shapes:'"), stored = fresh;
+  EXPECT_EQ(ListingVersion(fresh), 2);
+  FillDataConfigDefaults(*Shapes(32), 32, 1, &fresh);
+  EXPECT_EQ(fresh.listing_version(), 2);
+  MarkStoredListing(&fresh);
+  EXPECT_EQ(ListingVersion(fresh), 2);
+  MarkStoredListing(&stored);
+  FillDataConfigDefaults(*Shapes(32), 32, 1, &stored);
+  EXPECT_EQ(ListingVersion(stored), 1);
 }
 
 TEST(FillDataConfigDefaultsTest, KeepsWhatIsSetEvenToZero) {

@@ -57,6 +57,25 @@ class InspectDataTest : public ::testing::Test {
   vit::v1::DataConfig config_;
 };
 
+TEST_F(InspectDataTest, SaysHowTheSourceWasUnderstood) {
+  Write("train/a/1.png", Plain(4, 4, 1, 2, 3));
+  Write("valid/a/1.png", Plain(4, 4, 3, 2, 1));
+  Write("test/a/1.png", Plain(4, 4, 3, 1, 2));
+  folder_.Write("train/a/\xFF.txt", "text");
+  folder_.Write("train/a/2.gif", "GIF89a");
+  folder_.Write("train/a/3.gif", "GIF89a");
+  const vit::v1::DataReport report = Inspect();
+  EXPECT_EQ(report.validation_samples(), 1);
+  EXPECT_THAT(report.notes(), ElementsAre("the validation split is valid/",
+                                          "not used: test/ beside train/"));
+  ASSERT_EQ(report.passed_over_size(), 2);
+  EXPECT_EQ(report.passed_over(0).kind(), "GIF");
+  EXPECT_EQ(report.passed_over(0).count(), 2);
+  EXPECT_EQ(report.passed_over(0).example(), folder_.root() + "/train/a/2.gif");
+  EXPECT_EQ(report.passed_over(1).kind(), "not an image");
+  EXPECT_EQ(report.passed_over(1).example(), folder_.root() + "/train/a/\\377.txt");
+}
+
 TEST_F(InspectDataTest, CountsAndSizes) {
   Write("train/a/1.png", Patches(40, 30, 1));
   Write("train/a/2.png", Patches(20, 10, 2));

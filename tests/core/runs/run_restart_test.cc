@@ -314,6 +314,25 @@ TEST_F(RunRestartTest, RunsWithCheckpointsComeBackWithoutTheirDatabase) {
   EXPECT_EQ(StatusOf(process.get(), id).total_steps(), 100);
 }
 
+TEST_F(RunRestartTest, ARunFromBeforeListingVersionsComesBackWithTheFirst) {
+  auto process = Start(folder_->path());
+  const std::string id = StartRun(process.get());
+  auto session = process->trainer.Await();
+  session->StepTo(10);
+  session->WriteCheckpoint(10, /*best=*/true);
+  ASSERT_TRUE(process->manager->Stop(id).ok());
+  AwaitState(process->manager.get(), id, vit::v1::RUN_STATE_STOPPED);
+  process.reset();
+  for (const char* name : {"runs.db", "runs.db-wal", "runs.db-shm"}) {
+    fs::remove(folder_->path() / name);
+  }
+  std::ofstream(RunFolder(id) / "spec.textproto") << "data { source: 'shapes:' } max_steps: 100\n";
+  process = Start(folder_->path());
+  const auto status = process->manager->GetStatus(id);
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->spec().data().listing_version(), 1);
+}
+
 TEST_F(RunRestartTest, UnknownFolderWhoseCheckpointsCannotBeReadStays) {
   const fs::path run = RunFolder("20260101-000000-aaaa"), other = RunFolder("20260101-000000-bbbb");
   fs::create_directories(run / "checkpoints/step-000000010");

@@ -48,6 +48,7 @@ class RunStoreTest : public ::testing::Test {
     record.run.set_class_count(10);
     record.spec.set_seed(std::numeric_limits<uint64_t>::max());
     record.spec.set_label_smoothing(0.1);
+    record.spec.mutable_data()->set_listing_version(2);
     record.request_id = "request of " + id;
     record.data_fingerprint = "0123456789abcdef";
     record.queue_order = -3;
@@ -104,6 +105,14 @@ TEST_F(RunStoreTest, EverythingOfARunSurvivesAReopening) {
   ASSERT_EQ(back.specs.size(), 2);
   EXPECT_EQ(back.specs[1].DebugString(), record.specs[1].DebugString());
   EXPECT_EQ(back.checkpoints.size(), 2);
+}
+
+TEST_F(RunStoreTest, ASpecFromBeforeListingVersionsFollowsTheFirst) {
+  auto store = Open();
+  RunRecord old = Record("a");
+  old.spec.mutable_data()->clear_listing_version();
+  ASSERT_TRUE(store->InsertRun(&old).ok());
+  EXPECT_EQ((*store->LoadRuns())[0].spec.data().listing_version(), 1);
 }
 
 TEST_F(RunStoreTest, UpdatesAreAllOrNone) {
