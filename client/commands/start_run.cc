@@ -36,19 +36,21 @@ std::vector<std::pair<std::string, Table::Cell>> Summary(
     const vit::v1::StartTrainingResponse& response) {
   const vit::v1::TrainingSpec& spec = response.effective_spec();
   const vit::v1::ModelConfig& model = spec.model();
-  return {
+  std::vector<std::pair<std::string, Table::Cell>> fields = {
       {"model", absl::StrCat(FormatLarge(response.parameter_count()), " parameters: width ",
                              model.embed_dim(), ", depth ", model.depth(), ", ", model.num_heads(),
                              " heads, ", model.image_size(), " px, patch ", model.patch_size(),
                              ", ", model.num_classes(), " classes")},
       {"data", absl::StrCat(FormatCount(response.train_size()), " training and ",
-                            FormatCount(response.validation_size()), " validation pictures of ",
-                            Printable(spec.data().source()))},
-      {"length", absl::StrCat(FormatCount(response.total_steps()), " steps of ",
-                              FormatCount(spec.batch_size()), " pictures")},
-      {"rate", PeakRate(spec.optimizer())},
-      {"memory", absl::StrCat("about ", FormatBytes(response.estimated_memory_bytes()))},
-  };
+                            FormatCount(response.validation_size()), " validation images of ",
+                            Printable(spec.data().source()))}};
+  for (const std::string& note : response.data_notes()) fields.emplace_back("", Printable(note));
+  fields.emplace_back("length", absl::StrCat(FormatCount(response.total_steps()), " steps of ",
+                                             FormatCount(spec.batch_size()), " images"));
+  fields.emplace_back("rate", PeakRate(spec.optimizer()));
+  fields.emplace_back("memory",
+                      absl::StrCat("about ", FormatBytes(response.estimated_memory_bytes())));
+  return fields;
 }
 
 // The effective spec, as a file that --spec reads: what people need to know stands in its comments.

@@ -107,6 +107,7 @@ absl::StatusOr<bool> SplitFinder::HasTrainSplit() const {
     }
   }
   if (class_like.empty() || IsMirrored(train.listing)) return true;
+  if (train.holds_images()) return false;  // a class like the others, some of its images nested
   return absl::InvalidArgumentError(absl::StrCat(
       root_.string(), " has ", train.name, "/, which holds folders as a split does, and ",
       class_like, "/, which holds images as a class does; for the split, name the source folder:",

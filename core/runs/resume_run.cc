@@ -1,11 +1,11 @@
 #include "core/runs/resume_run.h"
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/data/data_config.h"
-#include "core/data/dataset.h"
 #include "core/runs/run_files.h"
 #include "core/train/merge_spec.h"
 #include "proto/spec_text.h"
@@ -39,6 +39,14 @@ absl::Status CheckLength(const RunRecord& record, const ResolvedSpec& resolved) 
 }
 
 }  // namespace
+
+void SetData(const DataSet& data, RunRecord* record) {
+  record->data_fingerprint = data.fingerprint();
+  record->run.set_train_size(data.size(DataSplit::kTrain));
+  record->run.set_validation_size(data.size(DataSplit::kValidation));
+  record->run.clear_data_notes();
+  for (std::string& note : DataNotes(data)) record->run.add_data_notes(std::move(note));
+}
 
 void SetLength(const ResolvedSpec& resolved, Run* run) {
   run->set_total_steps(resolved.total_steps);

@@ -4,12 +4,16 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/data/dataset.h"
 #include "core/runs/run_manager.h"
 #include "core/runs/run_record.h"
 #include "core/train/resolve_spec.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
+
+// Sets what the record says of the data: its fingerprint, the splits' sizes, how it was understood.
+void SetData(const DataSet& data, RunRecord* record);
 
 // Sets the run's total_steps and total_epochs.
 void SetLength(const ResolvedSpec& resolved, vit::v1::Run* run);

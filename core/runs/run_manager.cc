@@ -49,6 +49,7 @@ vit::v1::StartTrainingResponse MakeStartResponse(const RunRecord& record) {
   response.set_train_size(record.run.train_size());
   response.set_validation_size(record.run.validation_size());
   response.set_total_steps(record.run.total_steps());
+  *response.mutable_data_notes() = record.run.data_notes();
   return response;
 }
 
@@ -66,9 +67,7 @@ RunRecord MakeRecord(const vit::v1::StartTrainingRequest& request, const Resolve
   run.set_parameter_count(resolved.parameter_count);
   run.set_class_count(resolved.spec.model().num_classes());
   if (resolved.data != nullptr) {
-    record.data_fingerprint = resolved.data->fingerprint();
-    run.set_train_size(resolved.data->size(DataSplit::kTrain));
-    run.set_validation_size(resolved.data->size(DataSplit::kValidation));
+    SetData(*resolved.data, &record);
     run.set_class_count(static_cast<int32_t>(resolved.data->class_names().size()));
   }
   return record;

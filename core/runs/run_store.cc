@@ -285,7 +285,7 @@ absl::StatusOr<std::vector<vit::v1::SpecFromStep>> RunStore::ReadSpecs(const std
     if (!row) return specs;
     vit::v1::SpecFromStep& spec = specs.emplace_back();
     spec.set_step(rows.Int(0));
-    const absl::Status parsed = ParseStoredMessageText(rows.Text(1), spec.mutable_spec());
+    const absl::Status parsed = ParseStoredSpec(rows.Text(1), spec.mutable_spec());
     if (!parsed.ok()) {
       rows.Rewind();
       return Annotate(parsed, absl::StrCat("stored spec of run ", run, " from step ", spec.step()));

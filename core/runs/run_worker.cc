@@ -128,11 +128,7 @@ absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::sto
 
   // A run adopted from its folder does not know these yet, and data may change while it waits.
   ledger_.Touch(run, [&](RunRecord* known) {
-    if (known->checkpoints.empty() && resolved.data != nullptr) {
-      known->data_fingerprint = resolved.data->fingerprint();
-      known->run.set_train_size(resolved.data->size(DataSplit::kTrain));
-      known->run.set_validation_size(resolved.data->size(DataSplit::kValidation));
-    }
+    if (known->checkpoints.empty() && resolved.data != nullptr) SetData(*resolved.data, known);
     known->steps_per_epoch = resolved.steps_per_epoch;
     SetLength(resolved, &known->run);
     known->run.set_parameter_count(resolved.parameter_count);
