@@ -69,9 +69,7 @@ void AddResume(CLI::App& app, Session& session) {
                    "Threads that load data from now on")
       ->type_name("N")
       ->check(CLI::Range(1, 1024).description(""));
-  command
-      ->add_option("--set", options->changes.set,
-                   "Change a field of the spec from here on, such as epochs=40; repeatable")
+  command->add_option("--set", options->changes.set, "Change a field from here on; may be repeated")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false);
   command->add_flag("--watch", options->watch, "Follow the run to its end");

@@ -204,7 +204,7 @@ TEST(ResumeCommandTest, SendsLoaderThreadsAndChanges) {
   EXPECT_EQ(asked.run(), "7f3a2c");
   EXPECT_EQ(asked.loader_threads(), 3);
   EXPECT_FALSE(asked.has_changes());
-  EXPECT_THAT(outcome.out, StartsWith("run 7f3a2c (pets) goes on from step 1,200 of 1,880\n"));
+  EXPECT_THAT(outcome.out, StartsWith("run 7f3a2c (pets) goes on from step 1,200 of 2,860\n"));
 
   Vitctl(vitd, {"resume", "x", "--set", "epochs=40", "--set", "schedule.type=constant"});
   EXPECT_EQ(asked.changes().epochs(), 40);
