@@ -47,6 +47,11 @@ std::vector<std::pair<std::string, Table::Cell>> ModelFields(const vit::v1::Mode
       {"origin", Printable(model.origin())},
       {"source", Printable(model.source())},
       {"created", FormatDateTime(FromProto(model.create_time()))}};
+  if (!model.prefix().empty()) fields.emplace_back("prefix", Printable(model.prefix()));
+  if (model.weights() != vit::v1::WEIGHTS_CHOICE_UNSPECIFIED) {
+    fields.emplace_back("weights",
+                        model.weights() == vit::v1::WEIGHTS_CHOICE_AVERAGED ? "averaged" : "raw");
+  }
   if (model.has_accuracy()) {
     fields.emplace_back(
         "validation",
@@ -64,7 +69,10 @@ std::vector<std::pair<std::string, Table::Cell>> ModelFields(const vit::v1::Mode
                    " at crop_pct ", data.eval().crop_pct(), ", mean ",
                    absl::StrJoin(data.mean(), " "), ", std ", absl::StrJoin(data.std(), " ")));
   fields.emplace_back("classes",
-                      absl::StrCat(FormatCount(config.num_classes()), ": ", LabelText(model)));
+                      config.num_classes() == 0
+                          ? "none: an encoder without a head, which embeds images"
+                          : absl::StrCat(FormatCount(config.num_classes()), ": ",
+                                         LabelText(model)));
   fields.emplace_back("size", FormatBytes(model.size_bytes()));
   fields.emplace_back("loaded", model.loaded() ? "yes" : "no");
   return fields;

@@ -152,8 +152,8 @@ grpc::ServerUnaryReactor* ModelService::ImportModel(Context* context,
                                                     vit::v1::ImportModelResponse* response) {
   return Answer(context, /*changes=*/true, [=, this]() -> absl::Status {
     VIT_ASSIGN_OR_RETURN(const std::filesystem::path path,
-                         ResolveUnderRoots(request->path(), backend_.data_roots));
-    VIT_ASSIGN_OR_RETURN(*response, backend_.models->Import(*request, path));
+                         ResolveNamedUnderRoots(request->path(), backend_.data_roots));
+    VIT_ASSIGN_OR_RETURN(*response, backend_.models->Import(*request, path, backend_.data_roots));
     return absl::OkStatus();
   });
 }

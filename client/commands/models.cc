@@ -32,7 +32,7 @@ void PrintVersions(const Session& session, const vit::v1::ListModelsResponse& re
                {"ORIGIN", Align::kLeft, 0, 12, /*keep_end=*/true}});
   for (const ModelVersion& model : response.models()) {
     table.AddRow({Table::Cell(ModelName(model), Style::kBold), FormatLarge(model.parameter_count()),
-                  FormatCount(model.model().num_classes()),
+                  model.model().num_classes() == 0 ? "none" : FormatCount(model.model().num_classes()),
                   absl::StrCat(model.model().image_size()),
                   model.has_accuracy() ? FormatPercent(model.accuracy()) : "-",
                   FormatAgo(absl::Now() - FromProto(model.create_time())),
@@ -65,9 +65,10 @@ int ShowModels(Session& session, const std::string& model) {
 
 // What a model was made from, in one line.
 std::string Summary(const ModelVersion& model) {
+  const int classes = model.model().num_classes();
   return absl::StrCat(FormatLarge(model.parameter_count()), " parameters, ",
-                      FormatCount(model.model().num_classes()), " classes, ",
-                      FormatBytes(model.size_bytes()));
+                      classes == 0 ? "no head" : absl::StrCat(FormatCount(classes), " classes"),
+                      ", ", FormatBytes(model.size_bytes()));
 }
 
 int Publish(Session& session, const std::string& run, const std::string& name) {
@@ -94,6 +95,8 @@ struct ImportOptions {
   std::string path;
   std::string name;
   std::string labels;
+  std::string prefix;
+  std::string weights;
   std::vector<std::string> set;
 };
 
@@ -131,6 +134,9 @@ absl::StatusOr<vit::v1::ImportModelRequest> ImportRequest(const Session& session
   request.set_name(options.name);
   *request.mutable_model() = spec->model();
   *request.mutable_preprocessing() = spec->data();
+  request.set_prefix(options.prefix);
+  if (options.weights == "raw") request.set_weights(vit::v1::WEIGHTS_CHOICE_RAW);
+  if (options.weights == "averaged") request.set_weights(vit::v1::WEIGHTS_CHOICE_AVERAGED);
   if (!options.labels.empty()) {
     auto labels = ReadLabels(options.labels);
     if (!labels.ok()) return labels.status();
@@ -228,6 +234,16 @@ void AddImport(CLI::App& app, Session& session) {
       ->required();
   command->add_option("--labels", options->labels, "The classes' names, one a line, in order")
       ->type_name("FILE");
+  command
+      ->add_option("--prefix", options->prefix,
+                   "What stands in front of the model's names, where the file holds several; . for "
+                   "none")
+      ->type_name("PREFIX");
+  command
+      ->add_option("--weights", options->weights,
+                   "Which ones, where the file holds both: averaged (default) or raw")
+      ->type_name("raw|averaged")
+      ->check(CLI::IsMember({"raw", "averaged"}));
   command->add_option("--set", options->set, "What the file does not tell; may be repeated")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false);

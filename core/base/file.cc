@@ -243,18 +243,32 @@ absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path,
                                                   ")"));
 }
 
-absl::StatusOr<fs::path> ResolveInside(const fs::path& directory, const std::string& name) {
+absl::StatusOr<fs::path> ResolveNamedUnderRoots(absl::string_view path,
+                                                absl::Span<const std::string> roots) {
+  absl::StatusOr<fs::path> resolved = ResolveUnderRoots(path, roots);
+  std::error_code code;
+  if (!resolved.ok() || fs::is_directory(*resolved, code)) return resolved;
+  const fs::path given{std::string(path)};
+  const fs::path folder = fs::canonical(given.parent_path(), code);
+  return code ? *resolved : folder / given.filename();
+}
+
+absl::StatusOr<fs::path> ResolveInside(const fs::path& directory, const std::string& name,
+                                       absl::Span<const std::string> roots) {
   std::error_code code;
   const fs::path resolved = fs::canonical(directory / name, code);
   if (code)
     return absl::ErrnoToStatus(code.value(),
                                absl::StrCat("path '", (directory / name).string(), "'"));
-  if (!IsInside(resolved, fs::canonical(directory, code))) {
-    return absl::PermissionDeniedError(absl::StrCat(
-        "path '", (directory / name).string(), "' is a link that leads out of its folder, to '",
-        resolved.string(), "'; put the file itself there"));
+  if (IsInside(resolved, fs::canonical(directory, code))) return resolved;
+  for (const std::string& root : roots) {
+    const fs::path resolved_root = fs::canonical(root, code);
+    if (!code && IsInside(resolved, resolved_root)) return resolved;
   }
-  return resolved;
+  return absl::PermissionDeniedError(absl::StrCat(
+      "path '", (directory / name).string(), "' is a link that leads out of its folder",
+      roots.empty() ? "" : absl::StrCat(" and the data roots (", absl::StrJoin(roots, ", "), ")"),
+      ", to '", resolved.string(), "'; put the file itself there"));
 }
 
 absl::StatusOr<FileLock> FileLock::Acquire(const fs::path& path) {

@@ -74,10 +74,16 @@ absl::Status LinkOrCopy(const std::filesystem::path& from, const std::filesystem
 absl::StatusOr<std::filesystem::path> ResolveUnderRoots(absl::string_view path,
                                                         absl::Span<const std::string> roots);
 
+// As ResolveUnderRoots, but a link to a file is left as it is named, in its resolved folder: what
+// belongs to the file is beside its name.
+absl::StatusOr<std::filesystem::path> ResolveNamedUnderRoots(absl::string_view path,
+                                                             absl::Span<const std::string> roots);
+
 // `directory`/`name` with symbolic links resolved. NOT_FOUND where there is nothing of that name,
-// PERMISSION_DENIED where a link leads out of `directory`.
+// PERMISSION_DENIED where a link leads out of `directory` and of all `roots`.
 absl::StatusOr<std::filesystem::path> ResolveInside(const std::filesystem::path& directory,
-                                                    const std::string& name);
+                                                    const std::string& name,
+                                                    absl::Span<const std::string> roots = {});
 
 // A lock on a file, held by one process at a time and released when it ends, however it ends.
 class FileLock {

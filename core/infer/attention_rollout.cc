@@ -20,8 +20,15 @@ at::Tensor AttentionRollout(const std::vector<at::Tensor>& weights) {
 at::Tensor PatchRelevance(const at::Tensor& attention, const vit::v1::ModelConfig& config) {
   const int64_t prefix = PrefixTokenCount(config);
   const at::Tensor patches = attention.slice(2, prefix);  // [B, N, patches]
-  return config.global_pool() == vit::v1::GLOBAL_POOL_TOKEN ? patches.select(1, 0)
-                                                            : patches.slice(1, prefix).mean(1);
+  const at::Tensor of_patches = patches.slice(1, prefix).mean(1);
+  switch (config.global_pool()) {
+    case vit::v1::GLOBAL_POOL_TOKEN:
+      return patches.select(1, 0);
+    case vit::v1::GLOBAL_POOL_TOKEN_AND_AVG:
+      return (patches.select(1, 0) + of_patches) / 2;
+    default:
+      return of_patches;
+  }
 }
 
 }  // namespace vit

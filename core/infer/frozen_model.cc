@@ -118,7 +118,9 @@ absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(const Serva
     VIT_RETURN_IF_ERROR(impl->LoadFrom(source.directory));
     // The first pass through a model is the slowest; it happens here rather than in somebody's
     // call.
-    impl->Compute({}, std::vector<uint8_t>(3 * impl->image_size() * impl->image_size()), 1);
+    const Work first{.kind = impl->config().num_classes() == 0 ? Work::Kind::kEmbed
+                                                               : Work::Kind::kClassify};
+    impl->Compute(first, std::vector<uint8_t>(3 * impl->image_size() * impl->image_size()), 1);
     return std::shared_ptr<const FrozenModel>(new FrozenModel(source, std::move(impl)));
   });
 }

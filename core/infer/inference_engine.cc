@@ -325,6 +325,19 @@ class Engine : public InferenceEngine {
   void Begin(const std::shared_ptr<Call>& call, std::shared_ptr<const FrozenModel> model) {
     call->model = std::move(model);
     const int count = call->images();
+    const bool classifies =
+        call->work.kind == Work::Kind::kClassify || call->work.kind == Work::Kind::kExplain;
+    if (classifies && call->model->config().num_classes() == 0) {
+      const absl::Status refused = absl::FailedPreconditionError(absl::StrCat(
+          call->model->name(),
+          " is an encoder without a head and tells no classes; ask for its features (vitctl "
+          "embed), or start a run from it, which gives it a head"));
+      for (int i = 0; i < count; ++i)
+        TellDone(call->model->name(), call->model->version(), refused.code(), call->arrival);
+      in_flight_.fetch_sub(count);
+      call->Refuse(refused);
+      return;
+    }
     for (int i = 0; i < count; ++i) {
       const absl::Status queued = decoders_.Run([this, call, i] { Prepare(call, i); });
       if (!queued.ok()) Finish(call, i, {}, queued);

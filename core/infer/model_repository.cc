@@ -214,17 +214,22 @@ absl::StatusOr<ModelVersion> ModelRepository::AddCheckpoint(const std::string& n
 }
 
 absl::StatusOr<vit::v1::ImportModelResponse> ModelRepository::Import(
-    const vit::v1::ImportModelRequest& request, const fs::path& path) {
+    const vit::v1::ImportModelRequest& request, const fs::path& path,
+    absl::Span<const std::string> data_roots) {
   VIT_RETURN_IF_ERROR(CheckName(request.name()));
   VIT_ASSIGN_OR_RETURN(
       ImportedModel imported,
       ImportModel(path, {.model = request.model(),
                          .preprocessing = request.preprocessing(),
-                         .labels = {request.labels().begin(), request.labels().end()}}));
+                         .labels = {request.labels().begin(), request.labels().end()},
+                         .choice = {.prefix = request.prefix(), .weights = request.weights()},
+                         .data_roots = {data_roots.begin(), data_roots.end()}}));
   StoredModel stored;
   stored.about.set_name(request.name());
   stored.about.set_origin(path.string());
   stored.about.set_source(imported.layout);
+  stored.about.set_prefix(imported.prefix);
+  stored.about.set_weights(imported.choice);
   vit::v1::ImportModelResponse response;
   VIT_ASSIGN_OR_RETURN(*response.mutable_model(),
                        Add(std::move(stored), [&](const fs::path& directory) {

@@ -52,9 +52,11 @@ class ModelRepository {
                                                       const std::string& run, int64_t step,
                                                       vit::v1::ModelVersion about);
 
-  // Adds what `request.path` (resolved) holds, its weights as float32. Statuses as ImportModel's.
-  absl::StatusOr<vit::v1::ImportModelResponse> Import(const vit::v1::ImportModelRequest& request,
-                                                      const std::filesystem::path& path);
+  // Adds what `path` (that of the request, resolved) holds, its weights as float32. `data_roots` as
+  // ImportOptions'. Statuses as ImportModel's.
+  absl::StatusOr<vit::v1::ImportModelResponse> Import(
+      const vit::v1::ImportModelRequest& request, const std::filesystem::path& path,
+      absl::Span<const std::string> data_roots = {});
 
   // All versions that `reference` means ("" for all models), by name, newest first. NOT_FOUND,
   // naming the nearest model.

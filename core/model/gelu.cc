@@ -95,4 +95,15 @@ at::Tensor Gelu(const at::Tensor& x) {
   return y;
 }
 
+at::Tensor Activate(const at::Tensor& x, vit::v1::Activation activation) {
+  switch (activation) {
+    case vit::v1::ACTIVATION_GELU_TANH:
+      return at::gelu(x, "tanh");
+    case vit::v1::ACTIVATION_QUICK_GELU:  // x sigmoid(1.702 x), keeping one tensor for the gradient
+      return at::silu(x * 1.702) / 1.702;
+    default:
+      return Gelu(x);
+  }
+}
+
 }  // namespace vit

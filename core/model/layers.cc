@@ -109,14 +109,15 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x, at::Tensor* weights) {
   return Dropout(proj_ ? proj_->forward(joined) : joined, proj_drop_rate_, is_training());
 }
 
-MlpImpl::MlpImpl(const ModelConfig& config) : drop_rate_(config.proj_drop_rate()) {
+MlpImpl::MlpImpl(const ModelConfig& config)
+    : drop_rate_(config.proj_drop_rate()), activation_(config.activation()) {
   const int64_t dim = config.embed_dim(), hidden = MlpHiddenDim(config);
   fc1_ = register_module("fc1", Linear(at::IntArrayRef{hidden, dim}));
   fc2_ = register_module("fc2", Linear(at::IntArrayRef{dim, hidden}));
 }
 
 at::Tensor MlpImpl::forward(const at::Tensor& x) {
-  const at::Tensor hidden = Dropout(Gelu(fc1_->forward(x)), drop_rate_, is_training());
+  const at::Tensor hidden = Dropout(Activate(fc1_->forward(x), activation_), drop_rate_, is_training());
   return Dropout(fc2_->forward(hidden), drop_rate_, is_training());
 }
 

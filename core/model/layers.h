@@ -59,7 +59,7 @@ class AttentionImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Attention);
 
-// Linear, exact GELU, linear.
+// Linear, the activation of the config, linear.
 class MlpImpl : public torch::nn::Module {
  public:
   explicit MlpImpl(const vit::v1::ModelConfig& config);
@@ -67,6 +67,7 @@ class MlpImpl : public torch::nn::Module {
 
  private:
   double drop_rate_;
+  vit::v1::Activation activation_;
   Linear fc1_{nullptr}, fc2_{nullptr};
 };
 TORCH_MODULE(Mlp);

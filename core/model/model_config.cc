@@ -44,6 +44,7 @@ absl::Status CheckMultiple(absl::string_view field, int value, absl::string_view
 absl::Status CheckCombinations(const ModelConfig& config) {
   const bool token_pool = config.global_pool() == v1::GLOBAL_POOL_TOKEN;
   const bool flatten = config.global_pool() == v1::GLOBAL_POOL_FLATTEN;
+  const bool token_and_avg = config.global_pool() == v1::GLOBAL_POOL_TOKEN_AND_AVG;
   const bool sincos = config.pos_embed() == v1::POSITION_EMBEDDING_SINCOS_2D;
   const bool batch_norm = config.norm_layer() == v1::NORM_LAYER_BATCH_NORM;
   const struct {
@@ -52,12 +53,18 @@ absl::Status CheckCombinations(const ModelConfig& config) {
   } rules[] = {
       {token_pool && !config.class_token(),
        "model.global_pool is token but model.class_token is false; set model.global_pool=avg"},
+      {token_and_avg && !config.class_token(),
+       "model.global_pool is token_and_avg but model.class_token is false; set "
+       "model.global_pool=avg"},
       {config.distillation_token() && !(token_pool && config.class_token()),
        "model.distillation_token needs model.class_token and model.global_pool=token, as the "
        "logits are the mean of both tokens' heads"},
       {config.fc_norm() && flatten,
        "model.fc_norm is true with model.global_pool=flatten, whose features it cannot take; set "
        "model.fc_norm=false"},
+      {config.fc_norm() && token_and_avg,
+       "model.fc_norm is true with model.global_pool=token_and_avg, whose tokens are normalised "
+       "before they are pooled; set model.fc_norm=false"},
       {flatten && config.dynamic_image_size(),
        "model.dynamic_image_size is true with model.global_pool=flatten, whose head is made for "
        "one "
@@ -124,6 +131,7 @@ void FillModelConfigDefaults(int num_classes, ModelConfig* config) {
   fill(config->has_attn_proj(), &ModelConfig::set_attn_proj, true);
   fill(config->has_scale_by_embed_dim(), &ModelConfig::set_scale_by_embed_dim, false);
   fill(config->has_attn_mask_rate(), &ModelConfig::set_attn_mask_rate, 0.0);
+  fill(config->has_activation(), &ModelConfig::set_activation, v1::ACTIVATION_GELU);
 }
 
 absl::Status ValidateModelConfig(const ModelConfig& config) {
@@ -132,7 +140,7 @@ absl::Status ValidateModelConfig(const ModelConfig& config) {
            CheckRange("patch_size", config.patch_size(), 1, kMaxImageSize),
            CheckRange("patch_width", config.patch_width(), 1, kMaxImageSize),
            CheckRange("in_channels", config.in_channels(), 3, 3),
-           CheckRange("num_classes", config.num_classes(), 1, kMaxClasses),
+           CheckRange("num_classes", config.num_classes(), 0, kMaxClasses),
            CheckRange("embed_dim", config.embed_dim(), 1, kMaxEmbedDim),
            CheckRange("depth", config.depth(), 1, kMaxDepth),
            CheckRange("num_heads", config.num_heads(), 1, kMaxEmbedDim),
@@ -223,8 +231,14 @@ int64_t PositionCount(const ModelConfig& config) {
 }
 
 int64_t PooledFeatures(const ModelConfig& config) {
-  const bool flatten = config.global_pool() == v1::GLOBAL_POOL_FLATTEN;
-  return flatten ? config.embed_dim() * PatchCount(config) : config.embed_dim();
+  switch (config.global_pool()) {
+    case v1::GLOBAL_POOL_FLATTEN:
+      return config.embed_dim() * PatchCount(config);
+    case v1::GLOBAL_POOL_TOKEN_AND_AVG:
+      return int64_t{2} * config.embed_dim();
+    default:
+      return config.embed_dim();
+  }
 }
 
 namespace {

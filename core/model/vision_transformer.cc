@@ -88,6 +88,7 @@ VisionTransformerImpl::VisionTransformerImpl(const ModelConfig& config) : config
     layer->register_module("fc", pre_logits_);
     features = config.representation_size();
   }
+  if (config.num_classes() == 0) return;  // an encoder
   head_ = register_module("head", Linear(at::IntArrayRef{config.num_classes(), features}));
   if (config.distillation_token()) {
     head_dist_ =
@@ -179,6 +180,9 @@ at::Tensor VisionTransformerImpl::Pool(const at::Tensor& tokens) {
     case vit::v1::GLOBAL_POOL_FLATTEN:
       pooled = patches.transpose(1, 2).flatten(1);
       break;
+    case vit::v1::GLOBAL_POOL_TOKEN_AND_AVG:
+      pooled = at::cat({tokens.select(1, 0), patches.mean(1)}, 1);
+      break;
     default:
       pooled = tokens.select(1, 0);
   }
@@ -206,6 +210,7 @@ at::Tensor VisionTransformerImpl::ForwardHead(const at::Tensor& tokens) {
 }
 
 std::pair<at::Tensor, at::Tensor> VisionTransformerImpl::ForwardHeads(const at::Tensor& tokens) {
+  TORCH_CHECK(head_, "the model has no head");
   const at::Tensor logits = head_->forward(BeforeHead(Pool(tokens)));
   if (!head_dist_) return {logits, {}};
   return {logits, head_dist_->forward(BeforeHead(tokens.select(1, 1)))};

@@ -34,7 +34,8 @@ class VisionTransformerImpl : public torch::nn::Module {
   // LayerScale and head as the config says.
   void Initialize(uint64_t seed);
 
-  // Normalised pictures [B, C, S, S] -> logits [B, K]. Drops features only in training mode
+  // Normalised pictures [B, C, S, S] -> logits [B, K]; not of a model without a head (num_classes
+  // 0). Drops features only in training mode
   // (is_training()). Other sizes than S only with dynamic_image_size.
   at::Tensor forward(const at::Tensor& images);
 
@@ -51,7 +52,7 @@ class VisionTransformerImpl : public torch::nn::Module {
   std::pair<at::Tensor, at::Tensor> ForwardHeads(const at::Tensor& tokens);
 
   // What the head is applied to, of ForwardFeatures' tokens: [B, D], with GLOBAL_POOL_FLATTEN
-  // [B, D * patches].
+  // [B, D * patches], with GLOBAL_POOL_TOKEN_AND_AVG [B, 2 D].
   at::Tensor Pool(const at::Tensor& tokens);
 
   const vit::v1::ModelConfig& config() const { return config_; }

@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 #include <random>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -169,13 +170,19 @@ absl::Status ResolveLength(ResolvedSpec* resolved) {
 }
 
 absl::Status ResolveInit(const TrainingEnvironment& environment, TrainingSpec* spec) {
-  if (!spec->has_init()) return absl::OkStatus();
   if (spec->init().empty()) {
+    for (const auto& [set, field] : {std::pair{spec->has_init_prefix(), "init_prefix"},
+                                     std::pair{spec->has_init_weights(), "init_weights"}}) {
+      if (set) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            field, " is set without init, whose file it is about; name that with --init"));
+      }
+    }
     spec->clear_init();
     return absl::OkStatus();
   }
   VIT_ASSIGN_OR_RETURN(*spec->mutable_init(), PinReference("init", spec->init(), environment));
-  return CheckInitialWeights(*spec, environment);
+  return ResolveInitialWeights(environment, spec);
 }
 
 }  // namespace

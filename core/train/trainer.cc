@@ -87,7 +87,8 @@ class TrainingRun {
       if (spec_.has_init()) {
         VIT_ASSIGN_OR_RETURN(
             const std::string note,
-            CopyInitialWeights(spec_, options_.environment, options_.directory, *model_));
+            CopyInitialWeights(spec_, options_.environment, options_.directory,
+                               options_.resolved.data->class_names(), *model_));
         if (!note.empty()) notes.push_back(note);
       }
     }

@@ -9,8 +9,11 @@ namespace vit {
 
 enum class Program { kTimm, kHuggingFace, kTorchvision };
 
+// The epsilon of timm's CLIP models, the only one above 1e-6 that a name of timm's stands for.
+constexpr double kClipEpsilon = 1e-5;
+
 // FAILED_PRECONDITION where `model`, effective, has something that `program`'s VisionTransformer
-// (for Hugging Face: ViT, and DeiT with its teacher's head) has not; names the first such field.
+// (for Hugging Face: ViT, DeiT and DINOv2) has not; names the first such field.
 absl::Status CheckExpressible(const vit::v1::ModelConfig& model, Program program);
 
 }  // namespace vit

@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
 #include "core/model/position_embedding.h"
+#include "core/weights/weight_layout.h"
 
 namespace vit {
 namespace {
@@ -113,7 +114,11 @@ void FitPatches(const ModelConfig& config, Tensors* tensors, std::vector<std::st
 void FitHead(const ModelConfig& config, Tensors* tensors, std::vector<std::string>* notes) {
   const auto head = tensors->find("head.weight");
   if (head == tensors->end()) {
-    notes->push_back("the weights have no head; it starts anew");
+    const std::string other = FindOtherHead(*tensors);
+    notes->push_back(other.empty()
+                         ? "the weights have no head; it starts anew"
+                         : absl::StrCat("the head starts anew: that of the weights, '", other,
+                                        "', is not one linear layer ('head.weight')"));
     return;
   }
   if (head->second.dim() != 2 || head->second.size(0) == config.num_classes()) return;
@@ -138,8 +143,17 @@ at::Tensor ResamplePatchProjection(const at::Tensor& kernel, int64_t height, int
       .to(kernel.scalar_type());
 }
 
+void KeepDistillationToken(Tensors* tensors) {
+  if (tensors->contains("reg_token") || tensors->contains("head_dist.weight")) return;
+  auto token = tensors->extract("dist_token");
+  if (token.empty()) return;
+  token.key() = "reg_token";
+  tensors->insert(std::move(token));
+}
+
 absl::Status FitWeights(const ModelConfig& config, Tensors* tensors,
                         std::vector<std::string>* notes) {
+  if (!config.distillation_token() && config.reg_tokens() == 1) KeepDistillationToken(tensors);
   VIT_RETURN_IF_ERROR(FitPositions(config, tensors, notes));
   FitPatches(config, tensors, notes);
   FitHead(config, tensors, notes);

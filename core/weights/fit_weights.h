@@ -19,6 +19,10 @@ namespace vit {
 // antialiased bicubic resizing (FlexiViT, https://arxiv.org/abs/2212.08013), as timm does.
 at::Tensor ResamplePatchProjection(const at::Tensor& kernel, int64_t height, int64_t width);
 
+// A distillation token without a head of its own is one more token in front and nothing else: makes
+// it a register (with the position that it has), as which the model has it then.
+void KeepDistillationToken(std::map<std::string, at::Tensor>* tensors);
+
 // Changes what `tensors` (timm's names) holds for another image size, patch size, set of tokens in
 // front or class count than those of `config` (effective, valid), and says so in `notes`. Heads of
 // another class count are taken out. INVALID_ARGUMENT where positions form no grid.

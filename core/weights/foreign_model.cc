@@ -1,5 +1,7 @@
 #include "core/weights/foreign_model.h"
 
+#include <torch/torch.h>
+
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -7,7 +9,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
@@ -34,17 +35,56 @@ NamedTensors InOrder(const Tensors& tensors, const vit::v1::ModelConfig& config)
   return ordered;
 }
 
+// transformers' models that vitd's are written as.
+enum class Kind { kVit, kDeit, kDeitWithTeacher, kDinov2, kDinov2WithRegisters };
+
+Kind KindOf(const vit::v1::ModelConfig& config) {
+  if (config.global_pool() == vit::v1::GLOBAL_POOL_TOKEN_AND_AVG)
+    return config.reg_tokens() > 0 ? Kind::kDinov2WithRegisters : Kind::kDinov2;
+  if (config.distillation_token()) return Kind::kDeitWithTeacher;
+  return config.reg_tokens() > 0 ? Kind::kDeit : Kind::kVit;
+}
+
+struct KindNames {
+  const char* architecture;
+  const char* model_type;  // with a dot, what stands in front of the names
+};
+KindNames NamesOf(Kind kind) {
+  switch (kind) {
+    case Kind::kVit:
+      return {"ViTForImageClassification", "vit"};
+    case Kind::kDeit:
+      return {"DeiTForImageClassification", "deit"};
+    case Kind::kDeitWithTeacher:
+      return {"DeiTForImageClassificationWithTeacher", "deit"};
+    case Kind::kDinov2:
+      return {"Dinov2ForImageClassification", "dinov2"};
+    case Kind::kDinov2WithRegisters:
+      return {"Dinov2WithRegistersForImageClassification", "dinov2_with_registers"};
+  }
+  return {};
+}
+
+const Renames& RenamesOf(Kind kind, bool head) {
+  if (kind == Kind::kDinov2 || kind == Kind::kDinov2WithRegisters) return Dinov2Renames();
+  if (kind == Kind::kDeit && !head) return DeitRenames();
+  return kind == Kind::kDeitWithTeacher && head ? DeitHeadRenames() : HuggingFaceRenames();
+}
+
 NamedTensors ToHuggingFaceNames(const Tensors& tensors, const vit::v1::ModelConfig& config) {
-  const bool deit = config.distillation_token();
+  const Kind kind = KindOf(config);
   NamedTensors renamed;
   const auto add = [&](const std::string& timms, const at::Tensor& tensor) {
     const bool head = absl::StartsWith(timms, "head");
-    const char* const prefix = head ? "" : deit ? "deit." : "vit.";
-    const std::string theirs = head && deit ? RenamedBack(timms, DeitHeadRenames())
-                                            : RenamedBack(timms, HuggingFaceRenames());
-    renamed.emplace_back(absl::StrCat(prefix, theirs), tensor);
+    const std::string prefix = head ? "" : absl::StrCat(NamesOf(kind).model_type, ".");
+    renamed.emplace_back(absl::StrCat(prefix, RenamedBack(timms, RenamesOf(kind, head))), tensor);
   };
   for (const auto& [name, tensor] : InOrder(tensors, config)) {
+    if (name == "pos_embed" && kind == Kind::kDinov2WithRegisters) {
+      // Of the class token too, which has none here.
+      add(name, at::cat({at::zeros_like(tensor.slice(1, 0, 1)), tensor}, 1));
+      continue;
+    }
     if (!absl::StrContains(name, ".attn.qkv.")) {
       add(name, tensor);
       continue;
@@ -54,7 +94,22 @@ NamedTensors ToHuggingFaceNames(const Tensors& tensors, const vit::v1::ModelConf
     for (size_t i = 0; i < parts.size(); ++i)
       add(absl::StrReplaceAll(name, {{".attn.qkv.", names[i]}}), parts[i]);
   }
+  if (kind == Kind::kDinov2 || kind == Kind::kDinov2WithRegisters) {
+    renamed.emplace_back(absl::StrCat(NamesOf(kind).model_type, ".embeddings.mask_token"),
+                         at::zeros({1, config.embed_dim()}));
+  }
   return renamed;
+}
+
+const char* HiddenAct(vit::v1::Activation activation) {
+  switch (activation) {
+    case vit::v1::ACTIVATION_GELU_TANH:
+      return "gelu_pytorch_tanh";
+    case vit::v1::ACTIVATION_QUICK_GELU:
+      return "quick_gelu";
+    default:
+      return "gelu";
+  }
 }
 
 std::vector<double> ToVector(const google::protobuf::RepeatedField<double>& values) {
@@ -79,15 +134,15 @@ Json HuggingFaceConfig(const ModelDescription& description) {
     id2label[absl::StrCat(i)] = description.labels[i];
     label2id[description.labels[i]] = i;
   }
-  const bool deit = m.distillation_token();
-  return {{"architectures",
-           {deit ? "DeiTForImageClassificationWithTeacher" : "ViTForImageClassification"}},
-          {"model_type", deit ? "deit" : "vit"},
+  const Kind kind = KindOf(m);
+  Json config = {
+          {"architectures", Json::array({NamesOf(kind).architecture})},
+          {"model_type", NamesOf(kind).model_type},
           {"hidden_size", m.embed_dim()},
           {"num_hidden_layers", m.depth()},
           {"num_attention_heads", m.num_heads()},
           {"intermediate_size", MlpHiddenDim(m)},
-          {"hidden_act", "gelu"},
+          {"hidden_act", HiddenAct(m.activation())},
           {"hidden_dropout_prob", m.proj_drop_rate()},
           {"attention_probs_dropout_prob", m.attn_drop_rate()},
           {"initializer_range", 0.02},
@@ -99,6 +154,13 @@ Json HuggingFaceConfig(const ModelDescription& description) {
           {"dtype", "float32"},
           {"id2label", std::move(id2label)},
           {"label2id", std::move(label2id)}};
+  if (kind == Kind::kDinov2 || kind == Kind::kDinov2WithRegisters) {
+    config["mlp_ratio"] = m.mlp_ratio();
+    config["layerscale_value"] = m.init_values();
+    config["use_swiglu_ffn"] = false;
+    if (m.reg_tokens() > 0) config["num_register_tokens"] = m.reg_tokens();
+  }
+  return config;
 }
 
 // ViT's own image processor always squashes; the one of BiT keeps proportions and crops.
@@ -178,7 +240,7 @@ absl::Status WriteTorchvision(const fs::path& directory, const Tensors& tensors,
     VIT_RETURN_IF_ERROR(
         WriteJson(directory / "config.json", TorchvisionConfig(description), provenance));
     VIT_RETURN_IF_ERROR(
-        WriteFile(directory / "labels.txt", absl::StrJoin(description.labels, "\n") + "\n"));
+        WriteFile(directory / "labels.txt", LabelLines(description.labels)));
     return WritePytorch(directory / "model.pth", renamed);
   });
 }

@@ -17,8 +17,11 @@ namespace vit {
 // model's, by timm's names. The provenance is in config.json, under "exported_from".
 // FAILED_PRECONDITION as CheckExpressible's.
 
-// For ViTForImageClassification.from_pretrained, or DeiTForImageClassificationWithTeacher's with a
-// distillation token: model.safetensors, config.json, preprocessor_config.json.
+// For from_pretrained of ViTForImageClassification; with a distillation token, of
+// DeiTForImageClassificationWithTeacher; with one register that has a position, of
+// DeiTForImageClassification; with GLOBAL_POOL_TOKEN_AND_AVG, of Dinov2ForImageClassification or
+// Dinov2WithRegistersForImageClassification: model.safetensors, config.json,
+// preprocessor_config.json.
 absl::Status WriteHuggingFace(const std::filesystem::path& directory,
                               const std::map<std::string, at::Tensor>& tensors,
                               const ModelDescription& description, const Provenance& provenance);

@@ -13,6 +13,8 @@
 #include "core/base/status.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
+#include "core/weights/fit_weights.h"
+#include "core/weights/foreign_parts.h"
 #include "core/weights/infer_config.h"
 #include "core/weights/load_weights.h"
 #include "core/weights/pretrained_config.h"
@@ -28,11 +30,14 @@ constexpr const char* kWeightFiles[] = {"model.safetensors", "model.safetensors.
                                         "pytorch_model.bin", "pytorch_model.bin.index.json",
                                         "model.pth"};
 
-absl::StatusOr<fs::path> WeightFile(const fs::path& path) {
+// The file under the name that it has in the folder, as an index looks for its shards beside it.
+absl::StatusOr<fs::path> WeightFile(const fs::path& path,
+                                    absl::Span<const std::string> data_roots) {
   if (!fs::is_directory(path)) return path;
   for (const char* name : kWeightFiles) {
-    const absl::StatusOr<fs::path> file = ResolveInside(path, name);
-    if (file.ok() || !absl::IsNotFound(file.status())) return file;
+    const absl::Status found = ResolveInside(path, name, data_roots).status();
+    if (found.ok()) return path / name;
+    if (!absl::IsNotFound(found)) return found;
   }
   return absl::NotFoundError(absl::StrCat(path.string(), " holds no weights; expected ",
                                           absl::StrJoin(kWeightFiles, ", ")));
@@ -95,6 +100,11 @@ absl::Status CheckAgainst(const vit::v1::ModelConfig& given, const vit::v1::Mode
 absl::Status SetLabels(std::vector<std::string> given, std::vector<std::string> own,
                        int num_classes, ImportedModel* model) {
   std::vector<std::string>& labels = model->description.labels;
+  if (num_classes == 0) {
+    if (given.empty()) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "there are ", given.size(), " labels, but the weights are an encoder without a head"));
+  }
   labels = given.empty() ? std::move(own) : std::move(given);
   if (labels.empty()) {
     for (int i = 0; i < num_classes; ++i) labels.push_back(absl::StrCat(i));
@@ -107,25 +117,71 @@ absl::Status SetLabels(std::vector<std::string> given, std::vector<std::string> 
   return absl::OkStatus();
 }
 
+// Notes what the weights do not tell of the model's formula and was assumed.
+void NoteAssumptions(const vit::v1::ModelConfig& known, const vit::v1::ModelConfig& inferred,
+                     std::vector<std::string>* notes) {
+  if (!known.has_num_heads() && !inferred.qk_norm()) {
+    notes->push_back(absl::StrCat("assumed ", inferred.num_heads(),
+                                  " heads, as is usual for a width of ", inferred.embed_dim()));
+  }
+  if (!known.has_activation()) {
+    notes->push_back(
+        "assumed exact GELU, as the file does not tell; others are set with "
+        "model.activation=ACTIVATION_GELU_TANH or ACTIVATION_QUICK_GELU");
+  }
+  if (inferred.num_classes() == 0)
+    notes->push_back("there is no head: the model embeds images, and does not classify them");
+}
+
+// The model's tensors out of those of the file.
+absl::Status TakeTensors(std::map<std::string, at::Tensor> tensors, ImportedModel* model) {
+  const vit::v1::ModelConfig& config = model->description.model;
+  const VisionTransformer module(config);  // allocated, never touched
+  std::set<std::string> own;
+  for (const auto& [name, tensor] : StateDict(*module)) own.insert(name);
+  std::vector<std::string> unused, foreign;
+  for (auto& [name, tensor] : tensors) {
+    if (own.contains(name)) {
+      model->tensors.emplace(name, tensor);
+      continue;
+    }
+    unused.push_back(name);
+    // transformers' encoders come with a layer behind the class token, which no features need.
+    if (config.num_classes() > 0 || !absl::StartsWith(name, "pooler.dense."))
+      foreign.push_back(name);
+  }
+  VIT_RETURN_IF_ERROR(CheckUnused(foreign));
+  if (!unused.empty())
+    model->notes.push_back(absl::StrCat("not used: ", absl::StrJoin(unused, ", ")));
+  VIT_RETURN_IF_ERROR(CheckWeightsFit(model->tensors, *module));
+  return CheckFinite(model->tensors);
+}
+
 absl::StatusOr<ImportedModel> Import(const fs::path& path, const ImportOptions& options) {
   ImportedModel model;
-  VIT_ASSIGN_OR_RETURN(TimmWeights weights, ReadWeights(path));
-  PretrainedConfig config;
+  PretrainedConfig config;  // first: it may name what the model is and vitd has not
   if (fs::is_directory(path)) {
-    VIT_ASSIGN_OR_RETURN(config, ReadPretrainedConfig(path));
+    VIT_ASSIGN_OR_RETURN(config, ReadPretrainedConfig(path, options.data_roots));
   }
+  VIT_ASSIGN_OR_RETURN(FileWeights file, ReadWeights(path, options.choice, options.data_roots));
+  TimmWeights& weights = file.timm;
   model.layout = weights.layout;
+  model.prefix = file.prefix;
+  model.choice = file.choice;
+  model.notes = std::move(file.notes);
+  if (const std::string other = FindOtherHead(weights.tensors); !other.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the head '", other, "' is not one linear layer ('head.weight' [classes, features]); save "
+        "it as one, or leave it out and import the encoder alone"));
+  }
+  KeepDistillationToken(&weights.tensors);
   vit::v1::ModelConfig known = weights.config;
   known.MergeFrom(config.model);
   known.MergeFrom(options.model);
   VIT_ASSIGN_OR_RETURN(model.description.model, InferModelConfig(weights.tensors, known));
   const vit::v1::ModelConfig& inferred = model.description.model;
   VIT_RETURN_IF_ERROR(CheckAgainst(options.model, inferred));
-  if (!known.has_num_heads() && !inferred.qk_norm()) {
-    model.notes.push_back(absl::StrCat("assumed ", inferred.num_heads(),
-                                       " heads, as is usual for a width of ",
-                                       inferred.embed_dim()));
-  }
+  NoteAssumptions(known, inferred, &model.notes);
   model.description.preprocessing = config.preprocessing;
   MergePreprocessing(options.preprocessing, &model.description.preprocessing);
   AssumePreprocessing(model.layout, &model.description.preprocessing, &model.notes);
@@ -137,33 +193,25 @@ absl::StatusOr<ImportedModel> Import(const fs::path& path, const ImportOptions& 
     model.description.precision = config.precision;
   VIT_RETURN_IF_ERROR(
       SetLabels(options.labels, std::move(config.labels), inferred.num_classes(), &model));
-
-  const VisionTransformer module(inferred);  // allocated, never touched
-  std::set<std::string> own;
-  for (const auto& [name, tensor] : StateDict(*module)) own.insert(name);
-  std::vector<std::string> unused;
-  for (auto& [name, tensor] : weights.tensors) {
-    if (own.contains(name)) {
-      model.tensors.emplace(name, tensor);
-    } else {
-      unused.push_back(name);
-    }
-  }
-  if (!unused.empty())
-    model.notes.push_back(absl::StrCat("not used: ", absl::StrJoin(unused, ", ")));
-  VIT_RETURN_IF_ERROR(CheckWeightsFit(model.tensors, *module));
+  VIT_RETURN_IF_ERROR(TakeTensors(std::move(weights.tensors), &model));
   return model;
 }
 
 }  // namespace
 
-absl::StatusOr<TimmWeights> ReadWeights(const fs::path& path) {
-  return CatchExceptions("read weights", [&]() -> absl::StatusOr<TimmWeights> {
-    VIT_ASSIGN_OR_RETURN(const fs::path file, WeightFile(path));
-    VIT_ASSIGN_OR_RETURN(const TensorFile tensors, ReadTensorFile(file));
-    absl::StatusOr<TimmWeights> weights = ToTimmLayout(tensors.tensors);
+absl::StatusOr<FileWeights> ReadWeights(const fs::path& path, const WeightChoice& choice,
+                                        absl::Span<const std::string> data_roots) {
+  return CatchExceptions("read weights", [&]() -> absl::StatusOr<FileWeights> {
+    VIT_ASSIGN_OR_RETURN(const fs::path file, WeightFile(path, data_roots));
+    VIT_ASSIGN_OR_RETURN(const TensorFile tensors, ReadTensorFile(file, data_roots));
+    absl::StatusOr<ChosenWeights> chosen = ChooseWeights(tensors, choice);
+    if (!chosen.ok()) return Annotate(chosen.status(), file.string());
+    absl::StatusOr<TimmWeights> weights = ToTimmLayout(chosen->tensors);
     if (!weights.ok()) return Annotate(weights.status(), file.string());
-    return weights;
+    return FileWeights{.timm = *std::move(weights),
+                       .prefix = std::move(chosen->prefix),
+                       .choice = chosen->weights,
+                       .notes = std::move(chosen->notes)};
   });
 }
 

@@ -10,15 +10,30 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "core/weights/choose_weights.h"
 #include "core/weights/model_directory.h"
 #include "core/weights/weight_layout.h"
 
 namespace vit {
 
+// What stands in a file of weights.
+struct FileWeights {
+  TimmWeights timm;
+  // As ChosenWeights has them.
+  std::string prefix;
+  vit::v1::WeightsChoice choice = vit::v1::WEIGHTS_CHOICE_UNSPECIFIED;
+  std::vector<std::string> notes;
+};
+
 // Reads `path`: a file in one of ReadTensorFile's formats, or a folder with one of the usual names
-// (model.safetensors, pytorch_model.bin, ...), and brings it into timm's layout. Statuses as those
-// of ReadTensorFile and ToTimmLayout; NOT_FOUND for a folder without weights.
-absl::StatusOr<TimmWeights> ReadWeights(const std::filesystem::path& path);
+// (model.safetensors, pytorch_model.bin, ...), takes what `choice` asks for and brings it into
+// timm's layout. Links lead on within the folder or to what is under one of `data_roots`. Statuses
+// as those of ReadTensorFile, ChooseWeights and ToTimmLayout; NOT_FOUND for a folder without
+// weights.
+absl::StatusOr<FileWeights> ReadWeights(const std::filesystem::path& path,
+                                        const WeightChoice& choice = {},
+                                        absl::Span<const std::string> data_roots = {});
 
 struct ImportOptions {
   // What the file does not tell. Where weights or config.json say otherwise, these win; a shape
@@ -26,17 +41,22 @@ struct ImportOptions {
   vit::v1::ModelConfig model;
   vit::v1::DataConfig preprocessing;
   std::vector<std::string> labels;  // in the head's order; empty for the folder's own, else numbers
+  WeightChoice choice;
+  std::vector<std::string> data_roots;  // as for ReadWeights
 };
 
 struct ImportedModel {
   std::map<std::string, at::Tensor> tensors;  // all of the model's, and no other
   ModelDescription description;
   std::string layout;              // TimmWeights::layout
-  std::vector<std::string> notes;  // what was assumed or not used, for people
+  std::string prefix;              // as FileWeights
+  vit::v1::WeightsChoice choice = vit::v1::WEIGHTS_CHOICE_UNSPECIFIED;
+  std::vector<std::string> notes;  // what was taken, assumed or not used, for people
 };
 
-// A model, complete enough to classify. Statuses as those of ReadWeights, ReadPretrainedConfig,
-// InferModelConfig and CheckWeightsFit.
+// A model, complete enough to classify; without a head (num_classes 0, no labels), to embed.
+// Statuses as those of ReadWeights, ReadPretrainedConfig, InferModelConfig, CheckUnused,
+// CheckWeightsFit and CheckFinite.
 absl::StatusOr<ImportedModel> ImportModel(const std::filesystem::path& path,
                                           const ImportOptions& options);
 

@@ -64,9 +64,8 @@ class Inference {
     while (Has(absl::StrCat("blocks.", depth, ".mlp.fc1.weight"))) ++depth;
     config_.set_depth(depth);
     if (!Has("head.weight")) {
-      return absl::InvalidArgumentError(
-          "there is no head ('head.weight'), so that it cannot classify; it can start a run, whose "
-          "head is new, with --init");
+      config_.set_num_classes(0);  // an encoder
+      return absl::OkStatus();
     }
     VIT_ASSIGN_OR_RETURN(const at::Tensor head, Get("head.weight", 2));
     config_.set_num_classes(static_cast<int>(head.size(0)));
@@ -115,10 +114,16 @@ class Inference {
   absl::Status Pooling() {
     config_.set_fc_norm(Has("fc_norm.weight"));
     config_.set_final_norm(Has("norm.weight") || Has("fc_norm.weight"));
-    if (!config_.has_global_pool()) {
-      config_.set_global_pool(config_.fc_norm() || !config_.class_token()
-                                  ? vit::v1::GLOBAL_POOL_AVG
-                                  : vit::v1::GLOBAL_POOL_TOKEN);
+    if (config_.has_global_pool()) return absl::OkStatus();
+    config_.set_global_pool(config_.fc_norm() || !config_.class_token()
+                                ? vit::v1::GLOBAL_POOL_AVG
+                                : vit::v1::GLOBAL_POOL_TOKEN);
+    const char* const layer = Has("pre_logits.fc.weight") ? "pre_logits.fc.weight" : "head.weight";
+    if (!Has(layer)) return absl::OkStatus();
+    VIT_ASSIGN_OR_RETURN(const at::Tensor first, Get(layer, 2));
+    if (first.size(1) == int64_t{2} * config_.embed_dim() && config_.class_token() &&
+        !config_.fc_norm()) {
+      config_.set_global_pool(vit::v1::GLOBAL_POOL_TOKEN_AND_AVG);
     }
     return absl::OkStatus();
   }
@@ -161,7 +166,12 @@ class Inference {
           "'pos_embed' has ", positions.size(1), " positions, which with ", prefix,
           " tokens in front are those of no square picture in ", height, " x ", width, " patches"));
     }
-    config_.set_pos_embed(vit::v1::POSITION_EMBEDDING_NONE);
+    if (config_.pos_embed() != vit::v1::POSITION_EMBEDDING_NONE) {
+      return absl::InvalidArgumentError(
+          "the weights have no position embedding ('pos_embed'): models with rotary positions "
+          "(EVA-02, DINOv3) have none, and vitd has not theirs; for a model without any positions "
+          "give model.pos_embed=POSITION_EMBEDDING_NONE and model.image_size");
+    }
     if (config_.global_pool() == vit::v1::GLOBAL_POOL_FLATTEN) {
       const std::string name =
           config_.representation_size() > 0 ? "pre_logits.fc.weight" : "head.weight";
@@ -175,7 +185,7 @@ class Inference {
     }
     if (config_.has_image_size()) return absl::OkStatus();
     return absl::InvalidArgumentError(
-        "the weights have no positions, so that they do not tell the pictures' size; give "
+        "the weights have no positions, so that they do not tell the images' size; give "
         "model.image_size");
   }
 

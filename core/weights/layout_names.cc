@@ -1,5 +1,7 @@
 #include "core/weights/layout_names.h"
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 
@@ -31,8 +33,47 @@ const Renames& HuggingFaceRenames() {
       {".layer_scale1.lambda1", ".ls1.gamma"},
       {".layer_scale2.lambda1", ".ls2.gamma"},
       {".layernorm.", ".norm."},
-      {".classifier.", ".head."},
+      {".classifier.weight", ".head.weight"},
+      {".classifier.bias", ".head.bias"},
   };
+  return *renames;
+}
+
+const Renames& HuggingFaceMemoryRenames() {
+  static const auto* const renames = new Renames{
+      {".layers.", ".encoder.layer."},
+      {".attention.q_proj.", ".attention.attention.query."},
+      {".attention.k_proj.", ".attention.attention.key."},
+      {".attention.v_proj.", ".attention.attention.value."},
+      {".attention.o_proj.", ".attention.output.dense."},
+  };
+  return *renames;
+}
+
+const Renames& Dinov2Renames() {
+  static const auto* const renames = [] {
+    auto* const own = new Renames;
+    for (const auto& each : HuggingFaceRenames()) {
+      const bool of_vit = each.second == ".mlp.fc1." || each.second == ".mlp.fc2." ||
+                          each.second == ".norm1." || each.second == ".norm2.";
+      if (!of_vit) own->push_back(each);
+    }
+    return own;
+  }();
+  return *renames;
+}
+
+const Renames& DeitRenames() {
+  static const auto* const renames = [] {
+    auto* const own = new Renames(HuggingFaceRenames());
+    for (auto& [theirs, timms] : *own) {
+      if (timms == ".dist_token") timms = ".reg_token";
+    }
+    std::erase_if(*own, [](const auto& each) {
+      return each.first == ".embeddings.register_tokens";
+    });
+    return own;
+  }();
   return *renames;
 }
 
@@ -107,6 +148,13 @@ std::string RenamedBack(const std::string& name, const Renames& renames) {
   for (auto it = renames.rbegin(); it != renames.rend(); ++it)
     absl::StrReplaceAll({{it->second, it->first}}, &dotted);
   return dotted.substr(1);
+}
+
+bool IsHeadName(const std::string& name) {
+  static const auto* const modules = new std::set<std::string>{
+      "head",        "heads", "head_dist", "classifier", "cls_classifier", "distillation_classifier",
+      "linear_head", "fc",    "cls_head",  "mlp_head",   "classifier_head"};
+  return modules->contains(name.substr(0, name.find('.')));
 }
 
 }  // namespace vit

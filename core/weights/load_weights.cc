@@ -2,7 +2,9 @@
 
 #include <torch/torch.h>
 
+#include <cmath>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -97,14 +99,42 @@ bool MayStartAnew(const std::string& name) {
   return IsHead(name);
 }
 
+// Blocks compute something else without a part of them; the message says which field adds it.
+absl::Status CheckUnusedInBlocks(const std::vector<std::string>& unused) {
+  constexpr std::pair<absl::string_view, absl::string_view> kFields[] = {
+      {".gamma", "model.init_values=1e-5"},
+      {".attn.qkv.bias", "model.qkv_bias=true"},
+      {".attn.proj.weight", "model.attn_proj=true"},
+      {".attn.proj.bias", "model.proj_bias=true"},
+      {".attn.q_norm.", "model.qk_norm=true"},
+      {".attn.k_norm.", "model.qk_norm=true"},
+      {".running_", "model.norm_layer=NORM_LAYER_BATCH_NORM"},
+  };
+  std::vector<std::string> names;
+  absl::string_view field = "model.depth to that of the weights";
+  for (const std::string& name : unused) {
+    if (!absl::StartsWith(name, "blocks.") || absl::EndsWith(name, ".num_batches_tracked"))
+      continue;
+    for (const auto& [part, adds] : kFields) {
+      if (names.empty() && absl::StrContains(name, part)) field = adds;
+    }
+    names.push_back(name);
+  }
+  if (names.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the weights' blocks have what the model's have not: ", Names(names), "; set ", field));
+}
+
 // What LoadInitialWeights copies, and its notes.
 struct Fitted {
   Tensors tensors;
   std::vector<std::string> notes;
 };
-absl::StatusOr<Fitted> Fit(const Tensors& tensors, const VisionTransformerImpl& model) {
+absl::StatusOr<Fitted> Fit(const Tensors& tensors, const VisionTransformerImpl& model,
+                           const HeadLabels& labels) {
   Fitted fitted{.tensors = tensors, .notes = {}};
   VIT_RETURN_IF_ERROR(FitWeights(model.config(), &fitted.tensors, &fitted.notes));
+  MatchHead(labels, &fitted.tensors, &fitted.notes);
   Differences differences = Compare(fitted.tensors, model);
   std::vector<std::string> anew;
   const bool fixed_positions = model.config().pos_embed() != vit::v1::POSITION_EMBEDDING_LEARNED;
@@ -117,11 +147,13 @@ absl::StatusOr<Fitted> Fit(const Tensors& tensors, const VisionTransformerImpl& 
   });
   if (!anew.empty())
     fitted.notes.push_back(absl::StrCat("not in the weights, so new: ", Names(anew)));
+  VIT_RETURN_IF_ERROR(CheckUnusedInBlocks(differences.unused));
   if (!differences.unused.empty())
     fitted.notes.push_back(absl::StrCat("not used: ", Names(differences.unused)));
   for (const std::string& name : differences.unused) fitted.tensors.erase(name);
   differences.unused.clear();
   VIT_RETURN_IF_ERROR(ToStatus(differences));
+  VIT_RETURN_IF_ERROR(CheckFinite(fitted.tensors));
   return fitted;
 }
 
@@ -139,17 +171,34 @@ absl::Status CheckWeightsFit(const Tensors& tensors, const torch::nn::Module& mo
   return CatchExceptions("check weights", [&] { return ToStatus(Compare(tensors, module)); });
 }
 
+absl::Status CheckFinite(const Tensors& tensors) {
+  return CatchExceptions("check weights", [&]() -> absl::Status {
+    for (const auto& [name, tensor] : tensors) {
+      if (!at::isFloatingType(tensor.scalar_type())) continue;
+      // The sum shows it at once, unless finite values overflow it.
+      if (std::isfinite(tensor.sum(at::kDouble).item<double>())) continue;
+      const int64_t bad = tensor.numel() - tensor.isfinite().sum().item<int64_t>();
+      if (bad == 0) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", name, "' has NaN or infinite values (", bad, " of ", tensor.numel(),
+                       "): the training that wrote it went wrong; take an earlier checkpoint"));
+    }
+    return absl::OkStatus();
+  });
+}
+
 absl::StatusOr<std::string> LoadInitialWeights(const Tensors& tensors,
-                                               VisionTransformerImpl& model) {
+                                               VisionTransformerImpl& model,
+                                               const HeadLabels& labels) {
   return CatchExceptions("load weights", [&]() -> absl::StatusOr<std::string> {
-    VIT_ASSIGN_OR_RETURN(const Fitted fitted, Fit(tensors, model));
+    VIT_ASSIGN_OR_RETURN(const Fitted fitted, Fit(tensors, model, labels));
     Copy(fitted.tensors, model);
     return absl::StrJoin(fitted.notes, "; ");
   });
 }
 
 absl::Status CheckInitialWeightsFit(const Tensors& tensors, const VisionTransformerImpl& model) {
-  return CatchExceptions("check weights", [&] { return Fit(tensors, model).status(); });
+  return CatchExceptions("check weights", [&] { return Fit(tensors, model, {}).status(); });
 }
 
 }  // namespace vit

@@ -10,6 +10,7 @@
 #include "core/model/model_config.h"
 #include "core/weights/expressible.h"
 #include "core/weights/message_json.h"
+#include "core/weights/timm_architecture.h"
 
 namespace vit {
 namespace {
@@ -41,6 +42,8 @@ std::string PoolName(const vit::v1::ModelConfig& model) {
       return "avg";
     case vit::v1::GLOBAL_POOL_MAX:
       return "max";
+    case vit::v1::GLOBAL_POOL_TOKEN_AND_AVG:
+      return "token_and_avg";
     default:
       return "token";
   }
@@ -61,6 +64,8 @@ Json TimmModelArguments(const vit::v1::ModelConfig& m) {
     arguments["patch_size"] = {m.patch_size(), m.patch_width()};
   if (m.init_values() != 0) arguments["init_values"] = m.init_values();
   if (m.pos_embed() == vit::v1::POSITION_EMBEDDING_NONE) arguments["pos_embed"] = "none";
+  if (m.activation() != vit::v1::ACTIVATION_GELU)
+    arguments["act_layer"] = TimmActivationName(m.activation());
   return arguments;
 }
 
@@ -72,7 +77,9 @@ Json TimmConfig(const ModelDescription& description) {
   const bool timms = CheckExpressible(model, Program::kTimm).ok();
   const char* const architecture = !timms                       ? "vitd"
                                    : model.distillation_token() ? "deit_base_distilled_patch16_224"
-                                                                : "vit_base_patch16_224";
+                              : model.layer_norm_eps() == kClipEpsilon
+                                 ? "vit_base_patch16_clip_224"
+                                 : "vit_base_patch16_224";
   Json config = {
       {"architecture", architecture},
       {"num_classes", model.num_classes()},
@@ -100,6 +107,16 @@ Json TimmConfig(const ModelDescription& description) {
 
 }  // namespace
 
+std::string LabelLines(const std::vector<std::string>& labels) {
+  return labels.empty() ? "" : absl::StrJoin(labels, "\n") + "\n";
+}
+
+std::vector<std::string> ParseLabelLines(const std::string& text) {
+  std::vector<std::string> labels = absl::StrSplit(text, '\n');
+  if (labels.back().empty()) labels.pop_back();
+  return labels;
+}
+
 absl::Status WriteModelDescription(const std::filesystem::path& directory,
                                    const ModelDescription& description,
                                    const Provenance& provenance) {
@@ -116,7 +133,7 @@ absl::Status WriteModelDescription(const std::filesystem::path& directory,
                       {"precision", vit::v1::Precision_Name(description.precision)}};
     if (!provenance.empty()) config["exported_from"] = provenance;
     VIT_RETURN_IF_ERROR(WriteFile(directory / "config.json", config.dump(2) + "\n"));
-    return WriteFile(directory / "labels.txt", absl::StrJoin(description.labels, "\n") + "\n");
+    return WriteFile(directory / "labels.txt", LabelLines(description.labels));
   });
 }
 
@@ -140,9 +157,7 @@ absl::StatusOr<ModelDescription> ReadModelDescription(const std::filesystem::pat
     vit::v1::Precision_Parse(config["vitd"]["precision"].get<std::string>(),
                              &description.precision);
   }
-  description.labels = absl::StrSplit(labels, '\n');
-  if (!description.labels.empty() && description.labels.back().empty())
-    description.labels.pop_back();
+  description.labels = ParseLabelLines(labels);
   // Fields that the file's writer did not know.
   FillModelConfigDefaults(static_cast<int>(description.labels.size()), &description.model);
   if (static_cast<int>(description.labels.size()) != description.model.num_classes()) {

@@ -23,11 +23,15 @@ struct ModelDescription {
   vit::v1::DataConfig preprocessing;
   // What it was evaluated in, and is served in.
   vit::v1::Precision precision = vit::v1::PRECISION_FLOAT32;
-  std::vector<std::string> labels;  // in the head's order
+  std::vector<std::string> labels;  // in the head's order; none where there is no head
 };
 
 // What an export says of where the model comes from: "model", "origin", "accuracy" and so on.
 using Provenance = std::map<std::string, std::string>;
+
+// labels.txt: a line for each.
+std::string LabelLines(const std::vector<std::string>& labels);
+std::vector<std::string> ParseLabelLines(const std::string& text);
 
 // Writes config.json, with the provenance under "exported_from" where there is one, and labels.txt
 // into `directory`, fsynced. model.safetensors is the caller's.

@@ -23,7 +23,7 @@ class VitGraph {
            OnnxGraph* graph)
       : config_(config), tensors_(tensors), graph_(*graph) {}
 
-  // [B, C, S, S] -> [B, K], named `logits`.
+  // [B, C, S, S] -> [B, K], without a head the pooled features, named `logits`.
   void Forward(const std::string& images, const std::string& logits);
 
  private:
@@ -56,6 +56,9 @@ class VitGraph {
   std::string Norm(const std::string& x, const std::string& module, const std::string& output,
                    bool of_tokens = true);
   std::string Gelu(const std::string& x, const std::string& output);
+  std::string TanhGelu(const std::string& x, const std::string& output);
+  // What config.activation asks for.
+  std::string Activation(const std::string& x, const std::string& output);
 
   const ModelConfig& config_;
   const std::map<std::string, at::Tensor>& tensors_;
@@ -105,6 +108,36 @@ std::string VitGraph::Gelu(const std::string& x, const std::string& output) {
   const std::string sum = graph_.AddNode("Add", {erf, Scalar("one", 1)}, output + ".sum");
   const std::string product = graph_.AddNode("Mul", {x, sum}, output + ".product");
   return graph_.AddNode("Mul", {product, Scalar("half", 0.5)}, output);
+}
+
+// x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+std::string VitGraph::TanhGelu(const std::string& x, const std::string& output) {
+  const std::string square = graph_.AddNode("Mul", {x, x}, output + ".square");
+  const std::string cube = graph_.AddNode("Mul", {square, x}, output + ".cube");
+  const std::string part =
+      graph_.AddNode("Mul", {cube, Scalar("gelu.cubic", 0.044715)}, output + ".cubic");
+  const std::string inner = graph_.AddNode("Add", {x, part}, output + ".inner");
+  const std::string scaled =
+      graph_.AddNode("Mul", {inner, Scalar("sqrt_2_over_pi", std::sqrt(2 / M_PI))}, output + ".scaled");
+  const std::string tanh = graph_.AddNode("Tanh", {scaled}, output + ".tanh");
+  const std::string sum = graph_.AddNode("Add", {tanh, Scalar("one", 1)}, output + ".sum");
+  const std::string product = graph_.AddNode("Mul", {x, sum}, output + ".product");
+  return graph_.AddNode("Mul", {product, Scalar("half", 0.5)}, output);
+}
+
+std::string VitGraph::Activation(const std::string& x, const std::string& output) {
+  switch (config_.activation()) {
+    case vit::v1::ACTIVATION_GELU_TANH:
+      return TanhGelu(x, output);
+    case vit::v1::ACTIVATION_QUICK_GELU: {
+      const std::string scaled =
+          graph_.AddNode("Mul", {x, Scalar("quick_gelu.scale", 1.702)}, output + ".scaled");
+      const std::string sigmoid = graph_.AddNode("Sigmoid", {scaled}, output + ".sigmoid");
+      return graph_.AddNode("Mul", {x, sigmoid}, output);
+    }
+    default:
+      return Gelu(x, output);
+  }
 }
 
 std::string VitGraph::PatchEmbed(const std::string& images) {
@@ -199,7 +232,7 @@ std::string VitGraph::Attention(const std::string& x, const std::string& attn) {
 }
 
 std::string VitGraph::Mlp(const std::string& x, const std::string& mlp) {
-  const std::string hidden = Gelu(Linear(x, mlp + ".fc1", mlp + ".fc1"), mlp + ".act");
+  const std::string hidden = Activation(Linear(x, mlp + ".fc1", mlp + ".fc1"), mlp + ".act");
   return Linear(hidden, mlp + ".fc2", mlp + ".fc2");
 }
 
@@ -252,6 +285,12 @@ std::string VitGraph::Pool(const std::string& tokens) {
       graph_.AddNode("Flatten", {by_feature}, pooled, {{"axis", 1}});
       break;
     }
+    case vit::v1::GLOBAL_POOL_TOKEN_AND_AVG: {
+      const std::string mean = graph_.AddNode("ReduceMean", {PatchTokens(tokens)}, "pooled.patches",
+                                              {{"axes", Ints{1}}, {"keepdims", 0}});
+      graph_.AddNode("Concat", {Select(tokens, 0, "pooled.token"), mean}, pooled, {{"axis", 1}});
+      break;
+    }
     default:
       Select(tokens, 0, pooled);
   }
@@ -277,6 +316,10 @@ void VitGraph::Forward(const std::string& images, const std::string& logits) {
   if (config_.pre_norm()) x = Norm(x, "norm_pre", "norm_pre");
   for (int i = 0; i < config_.depth(); ++i) x = Block(x, absl::StrCat("blocks.", i));
   if (config_.final_norm() && !config_.fc_norm()) x = Norm(x, "norm", "norm");
+  if (config_.num_classes() == 0) {
+    graph_.AddNode("Identity", {Pool(x)}, logits);
+    return;
+  }
   if (!config_.distillation_token()) {
     Head(Pool(x), "head", "", logits);
     return;

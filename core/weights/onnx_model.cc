@@ -52,8 +52,11 @@ absl::Status WriteOnnx(const std::filesystem::path& directory, const Tensors& te
     const int64_t size = config.image_size();
     const std::string images = graph.AddInput("images", {config.in_channels(), size, size},
                                               ImagesDoc(description.preprocessing));
-    graph.AddOutput("logits", {config.num_classes()}, "one value for each class, in labels' order");
-    AddForward(config, tensors, images, "logits", &graph);
+    const bool encoder = config.num_classes() == 0;
+    const std::string output = encoder ? "features" : "logits";
+    graph.AddOutput(output, {encoder ? PooledFeatures(config) : config.num_classes()},
+                    encoder ? "pooled features" : "one value for each class, in labels' order");
+    AddForward(config, tensors, images, output, &graph);
     return graph.Write(directory);
   });
 }

@@ -4,15 +4,15 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
-#include "core/model/model_config.h"
 #include "core/weights/message_json.h"
-#include "proto/spec_text.h"
+#include "core/weights/model_directory.h"
+#include "core/weights/timm_architecture.h"
 
 namespace vit {
 namespace {
@@ -59,15 +59,6 @@ void SetInterpolation(const std::string& name, vit::v1::DataConfig* data) {
   if (name == "bicubic") data->set_interpolation(vit::v1::INTERPOLATION_BICUBIC);
 }
 
-// The model of the preset of timm's name, without its tag ("vit_base_patch16_224.augreg_in21k").
-void SetArchitecture(const std::string& architecture, vit::v1::ModelConfig* model) {
-  const std::string name = architecture.substr(0, architecture.find('.'));
-  for (const auto& [preset, text] : ModelPresetTexts()) {
-    vit::v1::TrainingSpec spec;
-    if (preset == name && ParseMessageText(text, &spec).ok()) *model = spec.model();
-  }
-}
-
 // timm's arguments that weights tell as well, or that only matter before or while training.
 bool SaysNothingNew(const std::string& argument) {
   static const auto* const names = new std::set<std::string>{
@@ -75,7 +66,14 @@ bool SaysNothingNew(const std::string& argument) {
       "depth",          "qkv_bias",        "proj_bias",      "class_token",     "reg_tokens",
       "no_embed_class", "pre_norm",        "final_norm",     "qk_norm",         "drop_rate",
       "pos_drop_rate",  "patch_drop_rate", "proj_drop_rate", "attn_drop_rate",  "drop_path_rate",
-      "weight_init",    "pos_embed",       "fix_init",       "strict_img_size", "dynamic_img_pad"};
+      "weight_init",    "fix_init",        "strict_img_size", "dynamic_img_pad"};
+  return names->contains(argument);
+}
+
+// timm's switches of parts that vitd has not.
+bool IsOffByDefault(const std::string& argument) {
+  static const auto* const names =
+      new std::set<std::string>{"scale_attn_norm", "scale_mlp_norm", "pool_include_prefix"};
   return names->contains(argument);
 }
 
@@ -94,12 +92,19 @@ absl::Status SetModelArguments(const Json& arguments, vit::v1::ModelConfig* mode
       continue;  // the weights have it or not
     } else if (name == "global_pool" && value.is_string()) {
       const std::string pool = value.get<std::string>();
+      model->clear_global_pool();
       if (pool == "token") model->set_global_pool(vit::v1::GLOBAL_POOL_TOKEN);
       if (pool == "avg") model->set_global_pool(vit::v1::GLOBAL_POOL_AVG);
       if (pool == "max") model->set_global_pool(vit::v1::GLOBAL_POOL_MAX);
       if (!model->has_global_pool())
         return absl::InvalidArgumentError(
             absl::StrCat("global_pool '", pool, "' is not supported"));
+    } else if (name == "act_layer" && value.is_string()) {
+      VIT_RETURN_IF_ERROR(SetTimmActivation(value.get<std::string>(), model));
+    } else if (name == "pos_embed" && value.is_string()) {
+      if (value == "none" || value == "") model->set_pos_embed(vit::v1::POSITION_EMBEDDING_NONE);
+    } else if (IsOffByDefault(name) && value == false) {
+      continue;
     } else if (!SaysNothingNew(name) && !value.is_null()) {
       return absl::InvalidArgumentError(
           absl::StrCat("model_args '", name, "' = ", value.dump(), " is not supported"));
@@ -110,7 +115,8 @@ absl::Status SetModelArguments(const Json& arguments, vit::v1::ModelConfig* mode
 
 absl::Status ReadTimm(const Json& json, PretrainedConfig* config) {
   if (Member(json, "architecture").is_string())
-    SetArchitecture(json["architecture"].get<std::string>(), &config->model);
+    VIT_RETURN_IF_ERROR(
+        SetTimmArchitecture(json["architecture"].get<std::string>(), &config->model));
   VIT_RETURN_IF_ERROR(SetModelArguments(Member(json, "model_args"), &config->model));
   if (!Member(json, "model_args").contains("global_pool") &&
       Member(json, "global_pool").is_string())
@@ -137,17 +143,72 @@ absl::Status ReadTimm(const Json& json, PretrainedConfig* config) {
   return absl::OkStatus();
 }
 
+// transformers' models that compute what vitd does.
+absl::Status CheckModelType(const Json& json) {
+  const std::string type =
+      json["model_type"].is_string() ? json["model_type"].get<std::string>() : "";
+  for (const char* known :
+       {"vit", "deit", "dinov2", "dinov2_with_registers", "vit_mae", "vit_msn"}) {
+    if (type == known) return absl::OkStatus();
+  }
+  constexpr std::pair<const char*, const char*> kOthers[] = {
+      {"beit", "relative position bias and separate biases of query and value"},
+      {"data2vec-vision", "relative position bias and separate biases of query and value"},
+      {"dinov3_vit", "rotary positions"},
+      {"siglip", "attention pooling"},
+      {"siglip2", "attention pooling"},
+      {"siglip_vision_model", "attention pooling"},
+      {"siglip2_vision_model", "attention pooling"},
+      {"ijepa", "no class token and the mean of all tokens"},
+      {"clip", "other names and a norm in front"},
+      {"clip_vision_model", "other names and a norm in front"},
+  };
+  for (const auto& [other, what] : kOthers) {
+    if (type == other) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "model_type '", type, "' is another model: it has ", what, ", which vitd has not"));
+    }
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "model_type '", type,
+      "' is not known here; vit, deit, dinov2, dinov2_with_registers, vit_mae and vit_msn are"));
+}
+
+absl::Status SetHiddenAct(const std::string& name, vit::v1::ModelConfig* model) {
+  constexpr std::pair<const char*, vit::v1::Activation> kKnown[] = {
+      {"gelu", vit::v1::ACTIVATION_GELU},
+      {"gelu_python", vit::v1::ACTIVATION_GELU},
+      {"gelu_pytorch_tanh", vit::v1::ACTIVATION_GELU_TANH},
+      {"gelu_python_tanh", vit::v1::ACTIVATION_GELU_TANH},
+      {"gelu_new", vit::v1::ACTIVATION_GELU_TANH},
+      {"gelu_fast", vit::v1::ACTIVATION_GELU_TANH},
+      {"gelu_accurate", vit::v1::ACTIVATION_GELU_TANH},
+      {"quick_gelu", vit::v1::ACTIVATION_QUICK_GELU},
+  };
+  for (const auto& [known, activation] : kKnown) {
+    if (name != known) continue;
+    model->set_activation(activation);
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("hidden_act '", name,
+                   "' is another activation than vitd has: gelu, gelu_pytorch_tanh, quick_gelu"));
+}
+
 absl::Status ReadHuggingFace(const Json& json, PretrainedConfig* config) {
+  VIT_RETURN_IF_ERROR(CheckModelType(json));
+  if (Member(json, "use_swiglu_ffn") == true)
+    return absl::InvalidArgumentError("the model has SwiGLU (use_swiglu_ffn), which vitd has not");
   if (Member(json, "num_attention_heads").is_number_integer())
     config->model.set_num_heads(json["num_attention_heads"].get<int>());
   if (Member(json, "layer_norm_eps").is_number())
     config->model.set_layer_norm_eps(json["layer_norm_eps"].get<double>());
   if (const auto side = Side(Member(json, "image_size"))) config->model.set_image_size(*side);
   const Json& activation = Member(json, "hidden_act");
-  if (activation.is_string() && activation != "gelu") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("hidden_act ", activation.dump(), " is not supported; only exact gelu is"));
-  }
+  if (!activation.is_null() && !activation.is_string())
+    return absl::InvalidArgumentError(absl::StrCat("hidden_act is ", activation.dump()));
+  VIT_RETURN_IF_ERROR(SetHiddenAct(
+      activation.is_string() ? activation.get<std::string>() : "gelu", &config->model));
   const Json& labels = Member(json, "id2label");
   if (labels.is_object() && labels.size() <= kMaxLabels) {
     config->labels.resize(labels.size());
@@ -194,6 +255,7 @@ void ReadProcessor(const Json& json, vit::v1::DataConfig* data) {
 absl::Status ReadTorchvision(const Json& json, PretrainedConfig* config) {
   const Json& heads = Member(json["torchvision"], "num_heads");
   if (heads.is_number_integer()) config->model.set_num_heads(heads.get<int>());
+  config->model.set_activation(vit::v1::ACTIVATION_GELU);
   return ReadTimm({{"pretrained_cfg", Member(json, "pretrained_cfg")}}, config);
 }
 
@@ -209,7 +271,7 @@ absl::Status ReadConfig(const fs::path& path, PretrainedConfig* config) {
   if (Member(json, "vitd").is_object()) {
     return Annotate(ReadOwn(json["vitd"], config), path.string());
   }
-  const bool hugging_face = json.contains("model_type") && json.contains("hidden_size");
+  const bool hugging_face = json.contains("model_type") && !json.contains("architecture");
   const auto read = hugging_face                              ? ReadHuggingFace
                     : Member(json, "torchvision").is_object() ? ReadTorchvision
                                                               : ReadTimm;
@@ -218,13 +280,14 @@ absl::Status ReadConfig(const fs::path& path, PretrainedConfig* config) {
 
 }  // namespace
 
-absl::StatusOr<PretrainedConfig> ReadPretrainedConfig(const fs::path& directory) {
+absl::StatusOr<PretrainedConfig> ReadPretrainedConfig(const fs::path& directory,
+                                                      absl::Span<const std::string> data_roots) {
   return CatchExceptions(
       absl::StrCat("read ", directory.string()), [&]() -> absl::StatusOr<PretrainedConfig> {
         PretrainedConfig config;
         // Each of the files is read where it is there.
         const auto with = [&](const char* name, auto read) -> absl::Status {
-          const absl::StatusOr<fs::path> path = ResolveInside(directory, name);
+          const absl::StatusOr<fs::path> path = ResolveInside(directory, name, data_roots);
           if (absl::IsNotFound(path.status())) return absl::OkStatus();
           return path.ok() ? read(*path) : path.status();
         };
@@ -238,8 +301,7 @@ absl::StatusOr<PretrainedConfig> ReadPretrainedConfig(const fs::path& directory)
             }));
         VIT_RETURN_IF_ERROR(with("labels.txt", [&](const fs::path& path) -> absl::Status {
           VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
-          config.labels = absl::StrSplit(text, '\n');
-          if (config.labels.back().empty()) config.labels.pop_back();
+          config.labels = ParseLabelLines(text);
           return absl::OkStatus();
         }));
         return config;

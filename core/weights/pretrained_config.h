@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "vit/v1/data.pb.h"
 #include "vit/v1/model.pb.h"
 #include "vit/v1/training.pb.h"
@@ -23,9 +24,11 @@ struct PretrainedConfig {
 };
 
 // Reads config.json, preprocessor_config.json (Hugging Face) and labels.txt of `directory`, each
-// where it is there. INVALID_ARGUMENT for one that cannot be understood, and for an architecture
+// where it is there; links lead on within it or to what is under one of `data_roots`.
+// INVALID_ARGUMENT for one that cannot be understood, and for an architecture
 // with parts that this model has not, naming the file and the part.
-absl::StatusOr<PretrainedConfig> ReadPretrainedConfig(const std::filesystem::path& directory);
+absl::StatusOr<PretrainedConfig> ReadPretrainedConfig(const std::filesystem::path& directory,
+                                                      absl::Span<const std::string> data_roots);
 
 }  // namespace vit
 

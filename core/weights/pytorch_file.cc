@@ -154,18 +154,18 @@ absl::StatusOr<TensorFile> ParsePytorch(const ZipArchive& archive) {
   }
   VIT_ASSIGN_OR_RETURN(const absl::string_view pickle_bytes, StoredContents(pickle_entry));
   VIT_ASSIGN_OR_RETURN(const Pickle pickle, Pickle::Read(pickle_bytes));
-  VIT_ASSIGN_OR_RETURN(const StateDict state_dict, FindStateDict(pickle.top()));
+  VIT_ASSIGN_OR_RETURN(StateDicts dicts, FindStateDicts(pickle.top()));
 
   Storages storages;
-  for (const auto& [name, tensor] : state_dict.tensors) {
+  for (const auto& [name, tensor] : dicts.tensors) {
     VIT_RETURN_IF_ERROR(Annotate(CheckTensor(archive, prefix, *tensor, &storages),
                                  absl::StrCat("tensor ", Quoted(name))));
   }
   VIT_RETURN_IF_ERROR(ReadStorages(archive, &storages));
 
   TensorFile result;
-  if (!state_dict.key.empty()) result.metadata["state_dict"] = state_dict.key;
-  for (const auto& [name, tensor] : state_dict.tensors) {
+  result.sections = std::move(dicts.sections);
+  for (const auto& [name, tensor] : dicts.tensors) {
     const at::ScalarType type = tensor->type->type;
     SharedBytes bytes = storages.at(tensor->storage->key).bytes;
     bytes.view.remove_prefix(tensor->offset * c10::elementSize(type));

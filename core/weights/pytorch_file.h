@@ -9,13 +9,11 @@
 
 namespace vit {
 
-// The state dict in the file, nothing of which is run: found bare, or under "state_dict", "model",
-// "model_state_dict" or "module", at most twice nested ("model.state_dict"); that key becomes
-// metadata["state_dict"]. Averaged weights ("model_ema", "state_dict_ema") are taken where there
-// are no others. Prefixes that all its names share ("module.", "_orig_mod.") are left out, and so
-// are values that are no tensors. Tensors are views of the archive's bytes where they lie aligned,
-// as torch.save puts them, strided as they were saved. INVALID_ARGUMENT or DATA_LOSS names what is
-// wrong; RESOURCE_EXHAUSTED for a pickle beyond all measure.
+// All tensors that the file holds by name, nothing of which is run: in its dict itself or in dicts
+// within it, whose keys then stand in front of the tensors' names ("state_dict.head.bias") and are
+// TensorFile::sections. Other values are left out. Tensors are views of the archive's bytes where
+// they lie aligned, as torch.save puts them, strided as they were saved. INVALID_ARGUMENT or
+// DATA_LOSS names what is wrong; RESOURCE_EXHAUSTED for a pickle beyond all measure.
 absl::StatusOr<TensorFile> ParsePytorch(const ZipArchive& archive);
 
 }  // namespace vit

@@ -1,8 +1,9 @@
-// The state dict among the things that training scripts save with it.
+// The tensors among the things that training scripts save with them.
 #ifndef VIT_CORE_WEIGHTS_STATE_DICT_H_
 #define VIT_CORE_WEIGHTS_STATE_DICT_H_
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -10,13 +11,16 @@
 
 namespace vit {
 
-struct StateDict {
-  std::string key;                                     // "model.state_dict"; empty: the top itself
-  std::map<std::string, const PickleTensor*> tensors;  // names without the prefix that all share
+struct StateDicts {
+  // Under their names, the keys of the dicts around them in front: "state_dict.head.bias".
+  std::map<std::string, const PickleTensor*> tensors;
+  std::set<std::string> sections;  // TensorFile::sections
 };
 
-// See ParsePytorch. INVALID_ARGUMENT, naming the keys that are there, where none is found.
-absl::StatusOr<StateDict> FindStateDict(const PickleValue& top);
+// Every tensor that `top` reaches through dicts whose keys are texts, at most two of them around
+// the innermost one. INVALID_ARGUMENT, naming the keys that are there, where there is none, and for
+// names that are no text or are met twice; RESOURCE_EXHAUSTED where dicts repeat without measure.
+absl::StatusOr<StateDicts> FindStateDicts(const PickleValue& top);
 
 }  // namespace vit
 

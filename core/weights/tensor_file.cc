@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <iterator>
 #include <set>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/bounded_reader.h"
+#include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/weights/npz.h"
 #include "core/weights/pytorch_file.h"
@@ -89,16 +89,12 @@ absl::StatusOr<TensorFile> ParseZip(const SharedBytes& file) {
 }
 
 // The shard, which must hold exactly the tensors that the index puts there.
-absl::StatusOr<TensorFile> ReadShard(const fs::path& path, const std::set<std::string>& names) {
-  std::error_code code;
-  const fs::path folder = fs::canonical(path.parent_path(), code);
-  const fs::path real = fs::canonical(path, code);
-  if (code) return absl::ErrnoToStatus(code.value(), absl::StrCat("shard ", path.string()));
-  if (real.parent_path() != folder) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "shard ", path.string(), " is a link to another folder; put the file itself there"));
-  }
-  VIT_ASSIGN_OR_RETURN(const SharedBytes file, MapFile(real));
+absl::StatusOr<TensorFile> ReadShard(const fs::path& path, const std::set<std::string>& names,
+                                     absl::Span<const std::string> data_roots) {
+  const absl::StatusOr<fs::path> real =
+      ResolveInside(path.parent_path(), path.filename().string(), data_roots);
+  if (!real.ok()) return Annotate(real.status(), absl::StrCat("shard ", path.string()));
+  VIT_ASSIGN_OR_RETURN(const SharedBytes file, MapFile(*real));
   absl::StatusOr<TensorFile> shard = ParseTensorFile(file);
   if (!shard.ok()) return Annotate(shard.status(), absl::StrCat("shard ", path.string()));
   for (const std::string& name : names) {
@@ -116,11 +112,12 @@ absl::StatusOr<TensorFile> ReadShard(const fs::path& path, const std::set<std::s
   return shard;
 }
 
-absl::StatusOr<TensorFile> ReadShards(const fs::path& folder, absl::string_view json) {
+absl::StatusOr<TensorFile> ReadShards(const fs::path& folder, absl::string_view json,
+                                      absl::Span<const std::string> data_roots) {
   VIT_ASSIGN_OR_RETURN(const ShardIndex index, ParseShardIndex(json));
   TensorFile result;
   for (const auto& [name, tensors] : index) {
-    VIT_ASSIGN_OR_RETURN(TensorFile shard, ReadShard(folder / name, tensors));
+    VIT_ASSIGN_OR_RETURN(TensorFile shard, ReadShard(folder / name, tensors, data_roots));
     result.tensors.merge(shard.tensors);
     result.metadata.merge(shard.metadata);
   }
@@ -142,12 +139,13 @@ absl::StatusOr<TensorFile> ParseTensorFile(const SharedBytes& file) {
       IsText(bytes) ? "it is text, not weights" : "not a known format", "; ", kReadable));
 }
 
-absl::StatusOr<TensorFile> ReadTensorFile(const fs::path& path) {
+absl::StatusOr<TensorFile> ReadTensorFile(const fs::path& path,
+                                          absl::Span<const std::string> data_roots) {
   return CatchExceptions(absl::StrCat("read ", path.string()), [&]() -> absl::StatusOr<TensorFile> {
     VIT_ASSIGN_OR_RETURN(const SharedBytes file, MapFile(path));
     const bool is_index = !IsSafetensors(file.view) && IsJson(file.view);
     absl::StatusOr<TensorFile> result =
-        is_index ? ReadShards(path.parent_path(), file.view) : ParseTensorFile(file);
+        is_index ? ReadShards(path.parent_path(), file.view, data_roots) : ParseTensorFile(file);
     if (!result.ok()) return Annotate(result.status(), path.string());
     return result;
   });

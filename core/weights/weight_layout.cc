@@ -15,6 +15,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "core/base/status.h"
+#include "core/weights/foreign_parts.h"
 #include "core/weights/layout_names.h"
 
 namespace vit {
@@ -70,9 +71,26 @@ Tensors WithoutPrefix(const Tensors& tensors, std::initializer_list<const char*>
   return stripped;
 }
 
+// Moves a linear head that stands above a timm model, under another name, to timm's.
+void RenameHead(Tensors* tensors) {
+  if (tensors->contains("head.weight")) return;
+  for (const std::string module : {"classifier", "linear_head"}) {
+    const auto weight = tensors->find(module + ".weight");
+    if (weight == tensors->end() || weight->second.dim() != 2) continue;
+    for (const std::string part : {".weight", ".bias"}) {
+      if (auto moved = tensors->extract(module + part); !moved.empty()) {
+        moved.key() = "head" + part;
+        tensors->insert(std::move(moved));
+      }
+    }
+    return;
+  }
+}
+
 absl::StatusOr<TimmWeights> FromTimm(const Tensors& tensors) {
   TimmWeights weights{.layout = "timm", .tensors = {}, .config = {}};
   VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(tensors, TimmRenames()));
+  RenameHead(&weights.tensors);
   return weights;
 }
 
@@ -81,7 +99,8 @@ absl::StatusOr<TimmWeights> FromHuggingFace(const Tensors& tensors) {
   VIT_ASSIGN_OR_RETURN(
       weights.tensors,
       Rename(WithoutPrefix(tensors, {"vit.", "deit.", "dinov2.", "dinov2_with_registers."}),
-             HuggingFaceRenames()));
+             HuggingFaceMemoryRenames()));
+  VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(weights.tensors, HuggingFaceRenames()));
   VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(weights.tensors, DeitHeadRenames()));
   // What transformers' configurations set by default; config.json may say other.
   weights.config.set_layer_norm_eps(weights.tensors.contains("blocks.0.ls1.gamma") ? 1e-6 : 1e-12);
@@ -130,6 +149,28 @@ absl::StatusOr<TimmWeights> FromBatchNorm(const Tensors& tensors) {
   return weights;
 }
 
+bool IsSquare(int64_t count) {
+  const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(count))));
+  return count > 0 && side * side == count;
+}
+
+// Positions of the class token and the patches, beside registers that have none: adds the class
+// token's to the token, which comes to the same.
+void FoldClassPosition(Tensors* tensors) {
+  const auto registers = tensors->find("reg_token"), token = tensors->find("cls_token"),
+             positions = tensors->find("pos_embed");
+  if (registers == tensors->end() || token == tensors->end() || positions == tensors->end()) return;
+  if (registers->second.dim() != 3 || token->second.dim() != 3 || positions->second.dim() != 3 ||
+      token->second.size(1) != 1 || token->second.size(2) != positions->second.size(2)) {
+    return;
+  }
+  const int64_t count = positions->second.size(1);
+  if (!IsSquare(count - 1) || IsSquare(count) || IsSquare(count - 1 - registers->second.size(1)))
+    return;
+  token->second = token->second + positions->second.slice(1, 0, 1);
+  positions->second = positions->second.slice(1, 1);
+}
+
 bool AnyNameContains(const Tensors& tensors, absl::string_view part) {
   return std::any_of(tensors.begin(), tensors.end(),
                      [&](const auto& item) { return absl::StrContains(item.first, part); });
@@ -154,11 +195,29 @@ absl::StatusOr<TimmWeights> Recognise(const Tensors& tensors) {
                    "; timm's, Hugging Face's, torchvision's and Google's names are read"));
 }
 
+// A projection of self-supervised training, as DINO's: no classifier.
+bool IsProjection(const std::string& name) {
+  return absl::StartsWith(name, "head.mlp.") || absl::StartsWith(name, "head.last_layer.");
+}
+
 }  // namespace
+
+std::string FindOtherHead(const Tensors& tensors) {
+  if (tensors.contains("head.weight")) return "";
+  std::string found;
+  for (const auto& [name, tensor] : tensors) {
+    if (!IsHeadName(name) || IsProjection(name)) continue;
+    if (found.empty() || (absl::EndsWith(name, ".weight") && !absl::EndsWith(found, ".weight")))
+      found = name;
+  }
+  return found;
+}
 
 absl::StatusOr<TimmWeights> ToTimmLayout(const Tensors& tensors) {
   VIT_ASSIGN_OR_RETURN(TimmWeights weights, Recognise(tensors));
+  VIT_RETURN_IF_ERROR(CheckBlocks(weights.tensors));
   VIT_RETURN_IF_ERROR(JoinQkv(&weights.tensors));
+  FoldClassPosition(&weights.tensors);
   return weights;
 }
 

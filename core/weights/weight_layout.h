@@ -28,9 +28,15 @@ struct TimmWeights {
 // - torchvision's;
 // - Google's (vision_transformer, big_vision; blocks one by one or stacked), as npz files hold it;
 // - the two families that model.proto describes beyond timm, under their first names.
-// INVALID_ARGUMENT where it is none of them, naming a few of the tensors, or where tensors of one
+// DINOv2's registers, which have no positions, come with the class token's position added to the
+// token, as timm has them. INVALID_ARGUMENT where it is none of the layouts, naming a few of the
+// tensors; for tensors of blocks that make another formula (CheckBlocks); and where tensors of one
 // block do not belong together.
 absl::StatusOr<TimmWeights> ToTimmLayout(const std::map<std::string, at::Tensor>& tensors);
+
+// The name of a head among `tensors` (of ToTimmLayout) that is not the one linear layer that a head
+// is here ("head.1.weight", "fc.weight"); empty where there is none, or the right one.
+std::string FindOtherHead(const std::map<std::string, at::Tensor>& tensors);
 
 // Google's part of it: as ToTimmLayout, but with query, key and value apart.
 absl::StatusOr<TimmWeights> FromGoogleLayout(const std::map<std::string, at::Tensor>& tensors);

@@ -124,11 +124,17 @@ def of_numpy(array):
     return [name, list(array.shape), zlib.crc32(array.tobytes(order="C"))]
 
 
-def of_pytorch(path, *keys):
-    tensors = torch.load(path, weights_only=False)
-    for key in keys:
-        tensors = tensors[key]
-    return {name.removeprefix("module._orig_mod."): of_torch(tensor) for name, tensor in tensors.items()}
+def named_tensors(values, prefix="", depth=0):
+    """Those of dicts within dicts, two deep, under the keys of the dicts."""
+    for name, value in values.items():
+        if isinstance(value, torch.Tensor):
+            yield prefix + name, value
+        elif isinstance(value, dict) and isinstance(name, str) and depth < 2:
+            yield from named_tensors({k: v for k, v in value.items() if isinstance(k, str)}, f"{prefix}{name}.", depth + 1)
+
+
+def of_pytorch(path):
+    return {name: of_torch(tensor) for name, tensor in named_tensors(torch.load(path, weights_only=False))}
 
 
 def of_safetensors(*paths):
@@ -161,12 +167,11 @@ def main():
     for protocol in (2, 3, 4, 5):
         readings[f"weights/protocol_{protocol}.pt"] = of_pytorch(OUT / f"protocol_{protocol}.pt")
     readings["weights/module.pth"] = of_pytorch(OUT / "module.pth")
-    readings["weights/checkpoint.pth"] = of_pytorch(OUT / "checkpoint.pth", "state_dict")
-    nested = torch.load(OUT / "nested.pth", weights_only=False)["model"]["state_dict"]
-    readings["weights/nested.pth"] = {name: of_torch(tensor) for name, tensor in nested.items()}
-    readings["weights/averaged.pth"] = of_pytorch(OUT / "averaged.pth", "state_dict_ema")
+    readings["weights/checkpoint.pth"] = of_pytorch(OUT / "checkpoint.pth")
+    readings["weights/nested.pth"] = of_pytorch(OUT / "nested.pth")
+    readings["weights/averaged.pth"] = of_pytorch(OUT / "averaged.pth")
     readings["parity/torchvision/model.pth"] = of_pytorch(parity / "torchvision/model.pth")
-    readings["parity/torchvision/wrapped.pth"] = of_pytorch(parity / "torchvision/wrapped.pth", "model")
+    readings["parity/torchvision/wrapped.pth"] = of_pytorch(parity / "torchvision/wrapped.pth")
     readings["weights/dtypes.safetensors"] = of_safetensors(OUT / "dtypes.safetensors")
     readings["parity/transformers/model.safetensors"] = of_safetensors(parity / "transformers/model.safetensors")
     shards = of_safetensors(*(OUT / f"model-0000{i}-of-00002.safetensors" for i in (1, 2)))

@@ -202,6 +202,29 @@ TEST_F(ModelServiceTest, WeightsAreImportedFromUnderTheDataRootsAlone) {
   EXPECT_THAT(link.error_message(), HasSubstr("leads out of its folder"));
 }
 
+// huggingface_hub keeps what it downloads as links from snapshots to blobs.
+TEST_F(ModelServiceTest, LinksWithinTheDataRootsAreFollowed) {
+  const fs::path weights = folder_.path() / "weights";
+  fs::copy(fs::path(VIT_SOURCE_DIR) / "tests/data/parity/transformers", weights / "blobs");
+  fs::create_directories(weights / "snapshots/abc");
+  for (const char* file : {"model.safetensors", "config.json"}) {
+    fs::create_symlink(fs::path("../../blobs") / file, weights / "snapshots/abc" / file);
+  }
+  vit::v1::ImportModelResponse response;
+  grpc::Status status = Import((weights / "snapshots/abc").string(), &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.model().model().num_heads(), 4);
+  EXPECT_EQ(response.model().origin(), (weights / "snapshots/abc").string());
+
+  fs::copy(fs::path(VIT_SOURCE_DIR) / "tests/data/parity/timm_cls/model.safetensors",
+           folder_.path() / "outside.safetensors");
+  fs::remove(weights / "snapshots/abc/model.safetensors");
+  fs::create_symlink(folder_.path() / "outside.safetensors",
+                     weights / "snapshots/abc/model.safetensors");
+  status = Import((weights / "snapshots/abc").string(), &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+}
+
 TEST_F(ModelServiceTest, LoadingAndUnloadingSayWhatIsThere) {
   const std::string run = client_->Start(TinySpec(8)).id();
   client_->AwaitEnd(run);

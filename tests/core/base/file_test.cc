@@ -149,6 +149,11 @@ TEST_F(FileTest, ALinkOutOfItsFolderIsRefusedAndOneInsideIsFollowed) {
             absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(*ResolveInside(root_ / "folder", "in"), fs::canonical(root_ / "folder/own"));
   EXPECT_EQ(ResolveInside(root_ / "folder", "none").status().code(), absl::StatusCode::kNotFound);
+  const std::vector<std::string> roots = {root_.string()};
+  EXPECT_TRUE(ResolveInside(root_ / "folder", "out", roots).ok());
+  const std::vector<std::string> others = {(root_ / "folder").string()};
+  EXPECT_EQ(ResolveInside(root_ / "folder", "out", others).status().code(),
+            absl::StatusCode::kPermissionDenied);
 }
 
 }  // namespace

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <cmath>
+#include <limits>
+
 namespace vit {
 namespace {
 
@@ -53,6 +56,46 @@ TEST(GeluTest, OtherTypesAndLayoutsGoToLibTorch) {
 TEST(GeluTest, NotANumberStaysOne) {
   EXPECT_TRUE(
       Gelu(at::full({3}, std::numeric_limits<float>::quiet_NaN())).isnan().all().item<bool>());
+}
+
+TEST(ActivateTest, ValuesAndDerivativesAreThoseOfTheFormulas) {
+  const at::Tensor exact = Inputs().to(at::kDouble);
+  const auto check = [&](vit::v1::Activation activation, auto formula) {
+    at::Tensor x = Inputs().requires_grad_(), reference = exact.clone().requires_grad_();
+    const at::Tensor y = Activate(x, activation), y_reference = formula(reference);
+    y.sum().backward();
+    y_reference.sum().backward();
+    EXPECT_LT(ErrorFrom(y.detach(), y_reference.detach(), exact).item<double>(), 1e-6);
+    EXPECT_LT((x.grad() - reference.grad()).abs().max().item<double>(), 1e-5);
+  };
+  check(vit::v1::ACTIVATION_GELU, [](const at::Tensor& x) { return at::gelu(x); });
+  check(vit::v1::ACTIVATION_QUICK_GELU,
+        [](const at::Tensor& x) { return x * at::sigmoid(1.702 * x); });
+  // Within the range in which x^3 is finite.
+  const at::Tensor near = at::linspace(-50, 50, 10'001, at::kDouble);
+  const at::Tensor tanh = near / 2 * (1 + at::tanh(std::sqrt(2 / M_PI) * (near + 0.044715 * near.pow(3))));
+  const at::Tensor actual = Activate(near.to(at::kFloat), vit::v1::ACTIVATION_GELU_TANH);
+  EXPECT_LT(ErrorFrom(actual, tanh, near).item<double>(), 1e-6);
+}
+
+TEST(ActivateTest, ApproximationsDifferFromTheExactOne) {
+  const at::Tensor x = at::linspace(-3, 3, 101);
+  const at::Tensor exact = Activate(x, vit::v1::ACTIVATION_GELU);
+  const auto distance = [&](vit::v1::Activation activation) {
+    return (Activate(x, activation) - exact).abs().max().item<double>();
+  };
+  EXPECT_GT(distance(vit::v1::ACTIVATION_GELU_TANH), 1e-4);
+  EXPECT_GT(distance(vit::v1::ACTIVATION_QUICK_GELU), 1e-2);
+}
+
+TEST(ActivateTest, Bfloat16StaysBfloat16) {
+  const at::Tensor x = at::linspace(-3, 3, 101);
+  for (const auto activation : {vit::v1::ACTIVATION_GELU, vit::v1::ACTIVATION_GELU_TANH,
+                                vit::v1::ACTIVATION_QUICK_GELU}) {
+    const at::Tensor y = Activate(x.to(at::kBFloat16), activation);
+    EXPECT_EQ(y.scalar_type(), at::kBFloat16);
+    EXPECT_LT((y.to(at::kFloat) - Activate(x, activation)).abs().max().item<double>(), 0.03);
+  }
 }
 
 }  // namespace

@@ -263,9 +263,10 @@ void AddStateDicts(std::vector<BadFile>* files) {
   program("a list of tensors", "](" + GoodTensor() + "e", "the file holds no dict");
   program("empty", "}", "no state dict: the file holds nothing with a name");
   program("no tensors", Dict(Text("epoch") + Int(3) + Text("args") + "N"),
-          "the file holds 'epoch', 'args'; looked for tensors at its top and under");
-  program("under another key", Dict(Text("teacher") + Dict(Text("a") + GoodTensor())),
-          "the file holds 'teacher'");
+          "the file holds 'epoch', 'args' and no tensors by name; save model.state_dict()");
+  program("two tensors of one name",
+          Dict(Text("a") + Dict(Text("b") + GoodTensor()) + Text("a.b") + GoodTensor()),
+          "two tensors are called 'a.b'");
   program("nested too deep",
           Dict(Text("model") +
                Dict(Text("model") + Dict(Text("model") + Dict(Text("a") + GoodTensor())))),

@@ -11,6 +11,7 @@
 
 #include "core/base/file.h"
 #include "core/model/model_config.h"
+#include "core/model/vision_transformer.h"
 #include "core/weights/expressible.h"
 #include "core/weights/import_model.h"
 #include "core/weights/tensor_file.h"
@@ -144,6 +145,78 @@ TEST_F(ForeignModelTest, ADistilledModelIsHuggingFacesDeit) {
   ExpectComesBack(model);
 }
 
+TEST_F(ForeignModelTest, ActivationsComeBackFromEveryProgramThatHasThem) {
+  for (const auto activation : {vit::v1::ACTIVATION_GELU_TANH, vit::v1::ACTIVATION_QUICK_GELU}) {
+    ImportedModel model = Import(kTimm);
+    model.description.model.set_activation(activation);
+    ASSERT_TRUE(WriteHuggingFace(directory_, model.tensors, model.description, {}).ok());
+    ExpectComesBack(model);
+    EXPECT_EQ(WriteTorchvision(directory_, model.tensors, model.description, {}).code(),
+              absl::StatusCode::kFailedPrecondition);
+    ASSERT_TRUE(WriteModel(directory_, model.tensors, model.description).ok());
+    EXPECT_NE(Config()["model_args"]["act_layer"], nullptr);
+    ExpectComesBack(model);
+    // As timm's own file says it.
+    nlohmann::json config = Config();
+    config.erase("vitd");
+    ASSERT_TRUE(WriteFile(directory_ / "config.json", config.dump()).ok());
+    EXPECT_EQ(ImportModel(directory_, {})->description.model.activation(), activation);
+  }
+}
+
+// A model of random weights, with what else makes an export complete.
+ImportedModel RandomModel(const std::string& config) {
+  ImportedModel model;
+  vit::v1::ModelConfig& m = model.description.model;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      "image_size: 32 patch_size: 8 embed_dim: 32 depth: 2 num_heads: 4 " + config, &m));
+  FillModelConfigDefaults(3, &m);
+  EXPECT_TRUE(ValidateModelConfig(m).ok()) << ValidateModelConfig(m);
+  VisionTransformer module(m);
+  module->Initialize(3);
+  for (const auto& [name, tensor] : StateDict(*module)) model.tensors[name] = tensor.detach();
+  for (int i = 0; i < 3; ++i) {
+    model.description.preprocessing.add_mean(0.5);
+    model.description.preprocessing.add_std(0.25);
+  }
+  model.description.preprocessing.set_interpolation(vit::v1::INTERPOLATION_BICUBIC);
+  model.description.preprocessing.mutable_eval()->set_crop_pct(1);
+  model.description.preprocessing.mutable_eval()->set_crop_mode(vit::v1::CROP_MODE_CENTER);
+  model.description.labels = {"cat", "dog", "owl"};
+  return model;
+}
+
+TEST_F(ForeignModelTest, TokenAndMeanIsHuggingFacesDinov2) {
+  const ImportedModel model = RandomModel("global_pool: GLOBAL_POOL_TOKEN_AND_AVG init_values: 1e-5");
+  ASSERT_TRUE(WriteHuggingFace(directory_, model.tensors, model.description, {}).ok());
+  EXPECT_EQ(Config()["architectures"][0], "Dinov2ForImageClassification");
+  const Tensors written = ReadTensorFile(directory_ / "model.safetensors")->tensors;
+  EXPECT_TRUE(written.contains("dinov2.encoder.layer.0.norm1.weight"));
+  EXPECT_TRUE(written.contains("dinov2.encoder.layer.1.layer_scale2.lambda1"));
+  ExpectComesBack(model);
+}
+
+TEST_F(ForeignModelTest, TokenAndMeanWithRegistersIsHuggingFacesDinov2WithRegisters) {
+  const ImportedModel model = RandomModel(
+      "global_pool: GLOBAL_POOL_TOKEN_AND_AVG init_values: 1e-5 reg_tokens: 4 no_embed_class: true");
+  ASSERT_TRUE(WriteHuggingFace(directory_, model.tensors, model.description, {}).ok());
+  EXPECT_EQ(Config()["num_register_tokens"], 4);
+  EXPECT_EQ(ReadTensorFile(directory_ / "model.safetensors")
+                ->tensors.at("dinov2_with_registers.embeddings.position_embeddings")
+                .size(1),
+            17);
+  ExpectComesBack(model);
+}
+
+TEST_F(ForeignModelTest, ARegisterWithAPositionIsHuggingFacesDeitWithOneHead) {
+  const ImportedModel model = RandomModel("reg_tokens: 1");
+  ASSERT_TRUE(WriteHuggingFace(directory_, model.tensors, model.description, {}).ok());
+  EXPECT_EQ(Config()["architectures"][0], "DeiTForImageClassification");
+  EXPECT_TRUE(ReadTensorFile(directory_ / "model.safetensors")
+                  ->tensors.contains("deit.embeddings.distillation_token"));
+  ExpectComesBack(model);
+}
+
 TEST_F(ForeignModelTest, SquashingIsKept) {
   ImportedModel model = Import(kTransformers);
   auto* eval = model.description.preprocessing.mutable_eval();
@@ -188,7 +261,22 @@ TEST_F(ForeignModelTest, WhatAProgramHasNotIsNamed) {
       {"representation_size: 64 representation_activation: REPRESENTATION_ACTIVATION_GELU",
        "model.representation_size",
        {}},
-      {"layer_norm_eps: 1e-5", "model.layer_norm_eps", {Program::kHuggingFace}},
+      {"layer_norm_eps: 1e-5", "model.layer_norm_eps", {Program::kTimm, Program::kHuggingFace}},
+      {"layer_norm_eps: 1e-4", "model.layer_norm_eps", {Program::kHuggingFace}},
+      {"activation: ACTIVATION_GELU_TANH",
+       "model.activation",
+       {Program::kTimm, Program::kHuggingFace}},
+      {"activation: ACTIVATION_QUICK_GELU",
+       "model.activation",
+       {Program::kTimm, Program::kHuggingFace}},
+      {"num_classes: 0", "model.num_classes=0", {Program::kTimm}},
+      {"reg_tokens: 1", "model.reg_tokens", {Program::kTimm, Program::kHuggingFace}},
+      {"reg_tokens: 1 no_embed_class: true", "model.reg_tokens", {Program::kTimm}},
+      {"global_pool: GLOBAL_POOL_TOKEN_AND_AVG init_values: 1",
+       "model.global_pool=token_and_avg",
+       {Program::kHuggingFace}},
+      {"global_pool: GLOBAL_POOL_TOKEN_AND_AVG", "model.", {}},
+      {"global_pool: GLOBAL_POOL_TOKEN_AND_AVG init_values: 1 reg_tokens: 4", "model.", {}},
   };
   for (const auto& c : cases) {
     vit::v1::ModelConfig config;

@@ -14,7 +14,9 @@ namespace vit {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 const fs::path kData = fs::path(VIT_SOURCE_DIR) / "tests/data";
 const fs::path kWeights = kData / "weights";
@@ -54,18 +56,17 @@ TEST(TensorFileTest, EveryFormatIsReadAsItsOwnLibraryReadsIt) {
   }
 }
 
-TEST(TensorFileTest, TheStateDictIsFoundAmongWhatTrainingScriptsSave) {
-  const auto key = [](const std::string& name) {
+TEST(TensorFileTest, DictsWithinAFileStandInFrontOfTheirTensorsNames) {
+  const auto sections = [](const std::string& name) {
     const auto file = ReadTensorFile(kData / name);
     EXPECT_TRUE(file.ok()) << file.status();
-    return file.ok() && file->metadata.contains("state_dict") ? file->metadata.at("state_dict")
-                                                              : "";
+    return file.ok() ? file->sections : std::set<std::string>();
   };
-  EXPECT_EQ(key("weights/checkpoint.pth"), "state_dict");
-  EXPECT_EQ(key("weights/nested.pth"), "model.state_dict");
-  EXPECT_EQ(key("weights/averaged.pth"), "state_dict_ema");
-  EXPECT_EQ(key("parity/torchvision/wrapped.pth"), "model");
-  EXPECT_EQ(key("parity/torchvision/model.pth"), "");
+  EXPECT_THAT(sections("weights/checkpoint.pth"), ElementsAre("model_ema.", "state_dict."));
+  EXPECT_THAT(sections("weights/nested.pth"), ElementsAre("model.state_dict.", "model_ema."));
+  EXPECT_THAT(sections("weights/averaged.pth"), ElementsAre("state_dict_ema."));
+  EXPECT_THAT(sections("parity/torchvision/wrapped.pth"), ElementsAre("model."));
+  EXPECT_THAT(sections("parity/torchvision/model.pth"), IsEmpty());
 }
 
 TEST(TensorFileTest, ViewsOfOneStorageShareItsBytes) {
@@ -186,9 +187,22 @@ TEST_F(ShardsTest, ShardsStayInTheFolderOfTheirIndex) {
   EXPECT_THAT(Message(Index(R"({"c":"other/3.st"})")), HasSubstr("not the plain name of a file"));
   EXPECT_THAT(Message(Index(R"({"c":".."})")), HasSubstr("not the plain name of a file"));
   fs::create_symlink("other/3.st", folder_ / "3.st");
-  EXPECT_THAT(Message(Index(R"({"c":"3.st"})")), HasSubstr("a link to another folder"));
+  const absl::Status outside = ReadTensorFile(Index(R"({"c":"3.st"})")).status();
+  EXPECT_EQ(outside.code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_THAT(std::string(outside.message()), HasSubstr("a link that leads out of its folder"));
   fs::create_symlink("1.st", folder_ / "5.st");
   EXPECT_TRUE(ReadTensorFile(Index(R"({"a":"5.st"})")).ok());
+}
+
+// As huggingface_hub stores what it downloads.
+TEST_F(ShardsTest, LinksLeadToWhatIsUnderADataRoot) {
+  fs::create_symlink("other/3.st", folder_ / "3.st");
+  const std::vector<std::string> roots = {folder_.string()};
+  EXPECT_TRUE(ReadTensorFile(Index(R"({"c":"3.st"})"), roots).ok());
+  const std::vector<std::string> elsewhere = {(folder_ / "none").string(),
+                                              (folder_ / "index.json").string()};
+  EXPECT_EQ(ReadTensorFile(Index(R"({"c":"3.st"})"), elsewhere).status().code(),
+            absl::StatusCode::kPermissionDenied);
 }
 
 TEST_F(ShardsTest, AnIndexIsNoShard) {

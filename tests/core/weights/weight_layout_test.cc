@@ -13,6 +13,7 @@
 #include "absl/strings/str_replace.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
+#include "core/weights/choose_weights.h"
 #include "core/weights/infer_config.h"
 #include "core/weights/load_weights.h"
 #include "core/weights/tensor_file.h"
@@ -28,7 +29,10 @@ const std::filesystem::path kParity = std::filesystem::path(VIT_SOURCE_DIR) / "t
 Tensors Read(const std::string& file) {
   auto read = ReadTensorFile(kParity / file);
   EXPECT_TRUE(read.ok()) << read.status();
-  return read.ok() ? read->tensors : Tensors();
+  if (!read.ok()) return {};
+  const auto chosen = ChooseWeights(*read, {});
+  EXPECT_TRUE(chosen.ok()) << chosen.status();
+  return chosen.ok() ? chosen->tensors : Tensors();
 }
 
 double RelativeError(const at::Tensor& actual, const at::Tensor& expected) {
@@ -170,6 +174,43 @@ TEST(WeightLayoutTest, NamesOfDinoV2AndDeitThreeBecomeTimms) {
   for (const auto& [name, tensor] : tensors) EXPECT_TRUE(weights->tensors.contains(name)) << name;
 }
 
+// transformers 5 has other names in memory than those that it writes.
+TEST(WeightLayoutTest, NamesOfTransformersInMemoryAreTheSameModel) {
+  const Tensors written = Read("transformers/model.safetensors");
+  Tensors memory;
+  for (const auto& [name, tensor] : written) {
+    memory[absl::StrReplaceAll(name, {{"encoder.layer.", "layers."},
+                                      {"attention.attention.query.", "attention.q_proj."},
+                                      {"attention.attention.key.", "attention.k_proj."},
+                                      {"attention.attention.value.", "attention.v_proj."},
+                                      {"attention.output.dense.", "attention.o_proj."},
+                                      {"intermediate.dense.", "mlp.fc1."},
+                                      {"output.dense.", "mlp.fc2."}})] = tensor;
+  }
+  ASSERT_NE(memory.count("layers.0.mlp.fc1.weight"), 0u);
+  const auto expected = ToTimmLayout(written), actual = ToTimmLayout(memory);
+  ASSERT_TRUE(expected.ok()) << expected.status();
+  ASSERT_TRUE(actual.ok()) << actual.status();
+  ASSERT_EQ(actual->tensors.size(), expected->tensors.size());
+  for (const auto& [name, tensor] : expected->tensors)
+    EXPECT_TRUE(at::equal(actual->tensors.at(name), tensor)) << name;
+}
+
+// Meta's and transformers' files of DINOv2 with registers: the class token and the patches have
+// positions, the registers have none.
+TEST(WeightLayoutTest, TheClassTokensPositionMovesIntoItBesideRegisters) {
+  const Tensors timm = Read("timm_registers_no_embed_class/model.safetensors");
+  Tensors meta = timm;
+  const at::Tensor position = at::full({1, 1, 32}, 0.25);
+  meta["pos_embed"] = at::cat({position, timm.at("pos_embed")}, 1);
+  const auto weights = ToTimmLayout(meta);
+  ASSERT_TRUE(weights.ok()) << weights.status();
+  EXPECT_TRUE(at::equal(weights->tensors.at("pos_embed"), timm.at("pos_embed")));
+  EXPECT_TRUE(at::equal(weights->tensors.at("cls_token"), timm.at("cls_token") + position));
+  // timm's own stay as they are.
+  EXPECT_TRUE(at::equal(ToTimmLayout(timm)->tensors.at("cls_token"), timm.at("cls_token")));
+}
+
 TEST(InferConfigTest, HeadsAreCountedByTheWidthOfTheirNorms) {
   const auto config = InferModelConfig(Read("timm_qk_norm/model.safetensors"), {});
   ASSERT_TRUE(config.ok()) << config.status();
@@ -183,6 +224,36 @@ TEST(InferConfigTest, AskForTheHeadCountThatShapesDoNotTell) {
   EXPECT_THAT(std::string(config.status().message()), HasSubstr("model.num_heads"));
 }
 
+TEST(InferConfigTest, WithoutAHeadThereAreNoClasses) {
+  vit::v1::ModelConfig known;
+  known.set_num_heads(4);
+  Tensors tensors = Read("timm_cls/model.safetensors");
+  EXPECT_EQ(InferModelConfig(tensors, known)->num_classes(), 10);
+  tensors.erase("head.weight");
+  EXPECT_EQ(InferModelConfig(tensors, known)->num_classes(), 0);
+}
+
+TEST(InferConfigTest, AHeadOfTwiceTheWidthTakesTokenAndMean) {
+  vit::v1::ModelConfig known;
+  known.set_num_heads(4);
+  Tensors tensors = Read("timm_cls/model.safetensors");
+  EXPECT_EQ(InferModelConfig(tensors, known)->global_pool(), vit::v1::GLOBAL_POOL_TOKEN);
+  tensors["head.weight"] = at::ones({10, 64});
+  EXPECT_EQ(InferModelConfig(tensors, known)->global_pool(), vit::v1::GLOBAL_POOL_TOKEN_AND_AVG);
+}
+
+TEST(InferConfigTest, NoPositionsAreTakenForGrantedOnlyWhereSaid) {
+  vit::v1::ModelConfig known;
+  known.set_num_heads(4);
+  known.set_image_size(32);
+  Tensors tensors = Read("timm_cls/model.safetensors");
+  tensors.erase("pos_embed");
+  EXPECT_THAT(std::string(InferModelConfig(tensors, known).status().message()),
+              HasSubstr("rotary"));
+  known.set_pos_embed(vit::v1::POSITION_EMBEDDING_NONE);
+  EXPECT_TRUE(InferModelConfig(tensors, known).ok());
+}
+
 TEST(InferConfigTest, OddShapesAreNamed) {
   vit::v1::ModelConfig known;
   known.set_num_heads(4);
@@ -190,9 +261,6 @@ TEST(InferConfigTest, OddShapesAreNamed) {
   tensors["pos_embed"] = at::ones({1, 60, 32});
   EXPECT_THAT(std::string(InferModelConfig(tensors, known).status().message()),
               HasSubstr("'pos_embed' has 60 positions"));
-  tensors.erase("head.weight");
-  EXPECT_THAT(std::string(InferModelConfig(tensors, known).status().message()),
-              HasSubstr("there is no head"));
   tensors["blocks.0.mlp.fc1.weight"] = at::ones({4});
   EXPECT_THAT(std::string(InferModelConfig(tensors, known).status().message()),
               HasSubstr("'blocks.0.mlp.fc1.weight' is [4]"));
