@@ -68,11 +68,10 @@ std::vector<std::pair<std::string, Table::Cell>> ModelFields(const vit::v1::Mode
                    data.interpolation() == vit::v1::INTERPOLATION_BILINEAR ? "bilinear" : "bicubic",
                    " at crop_pct ", data.eval().crop_pct(), ", mean ",
                    absl::StrJoin(data.mean(), " "), ", std ", absl::StrJoin(data.std(), " ")));
-  fields.emplace_back("classes",
-                      config.num_classes() == 0
-                          ? "none: an encoder without a head, which embeds images"
-                          : absl::StrCat(FormatCount(config.num_classes()), ": ",
-                                         LabelText(model)));
+  fields.emplace_back(
+      "classes", config.num_classes() == 0
+                     ? "none: an encoder without a head, which embeds images"
+                     : absl::StrCat(FormatCount(config.num_classes()), ": ", LabelText(model)));
   fields.emplace_back("size", FormatBytes(model.size_bytes()));
   fields.emplace_back("loaded", model.loaded() ? "yes" : "no");
   return fields;

@@ -31,12 +31,13 @@ void PrintVersions(const Session& session, const vit::v1::ListModelsResponse& re
                {"LOADED", Align::kLeft, 2},
                {"ORIGIN", Align::kLeft, 0, 12, /*keep_end=*/true}});
   for (const ModelVersion& model : response.models()) {
-    table.AddRow({Table::Cell(ModelName(model), Style::kBold), FormatLarge(model.parameter_count()),
-                  model.model().num_classes() == 0 ? "none" : FormatCount(model.model().num_classes()),
-                  absl::StrCat(model.model().image_size()),
-                  model.has_accuracy() ? FormatPercent(model.accuracy()) : "-",
-                  FormatAgo(absl::Now() - FromProto(model.create_time())),
-                  model.loaded() ? "yes" : "no", Printable(model.origin())});
+    table.AddRow(
+        {Table::Cell(ModelName(model), Style::kBold), FormatLarge(model.parameter_count()),
+         model.model().num_classes() == 0 ? "none" : FormatCount(model.model().num_classes()),
+         absl::StrCat(model.model().image_size()),
+         model.has_accuracy() ? FormatPercent(model.accuracy()) : "-",
+         FormatAgo(absl::Now() - FromProto(model.create_time())), model.loaded() ? "yes" : "no",
+         Printable(model.origin())});
   }
   const Terminal& terminal = session.terminal();
   session.out() << table.Render(terminal.columns(), terminal.color, terminal.utf8);

@@ -117,7 +117,8 @@ MlpImpl::MlpImpl(const ModelConfig& config)
 }
 
 at::Tensor MlpImpl::forward(const at::Tensor& x) {
-  const at::Tensor hidden = Dropout(Activate(fc1_->forward(x), activation_), drop_rate_, is_training());
+  const at::Tensor hidden =
+      Dropout(Activate(fc1_->forward(x), activation_), drop_rate_, is_training());
   return Dropout(fc2_->forward(hidden), drop_rate_, is_training());
 }
 

@@ -37,9 +37,8 @@ absl::StatusOr<fs::path> InitPath(const vit::v1::TrainingSpec& spec,
 absl::StatusOr<FileWeights> ReadInitialWeights(const fs::path& path,
                                                const vit::v1::TrainingSpec& spec,
                                                const TrainingEnvironment& environment) {
-  absl::StatusOr<FileWeights> weights =
-      ReadWeights(path, {.prefix = spec.init_prefix(), .weights = spec.init_weights()},
-                  environment.data_roots);
+  absl::StatusOr<FileWeights> weights = ReadWeights(
+      path, {.prefix = spec.init_prefix(), .weights = spec.init_weights()}, environment.data_roots);
   if (!weights.ok()) return Annotate(weights.status(), "init");
   const int heads = spec.model().num_heads();
   const vit::v1::ModelConfig& told = weights->timm.config;

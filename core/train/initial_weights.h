@@ -24,8 +24,8 @@ absl::Status ResolveInitialWeights(const TrainingEnvironment& environment,
 // Where a run keeps the weights that it starts from, if they are another run's or the repository's.
 std::filesystem::path KeptInitialWeights(const std::filesystem::path& run_directory);
 
-// Keeps them there (a hard link), with their labels: the other run's or the model's deletion no longer matters to a
-// run that waits for its turn. Nothing where `spec.init` (effective) is a file.
+// Keeps them there (a hard link), with their labels: the other run's or the model's deletion no
+// longer matters to a run that waits for its turn. Nothing where `spec.init` (effective) is a file.
 absl::Status KeepInitialWeights(const vit::v1::TrainingSpec& spec,
                                 const TrainingEnvironment& environment,
                                 const std::filesystem::path& run_directory);

@@ -85,10 +85,9 @@ class TrainingRun {
     if (!checkpoint.has_value()) {
       model_->Initialize(spec_.seed());
       if (spec_.has_init()) {
-        VIT_ASSIGN_OR_RETURN(
-            const std::string note,
-            CopyInitialWeights(spec_, options_.environment, options_.directory,
-                               options_.resolved.data->class_names(), *model_));
+        VIT_ASSIGN_OR_RETURN(const std::string note,
+                             CopyInitialWeights(spec_, options_.environment, options_.directory,
+                                                options_.resolved.data->class_names(), *model_));
         if (!note.empty()) notes.push_back(note);
       }
     }

@@ -22,12 +22,10 @@ using ::vit::v1::WEIGHTS_CHOICE_RAW;
 using ::vit::v1::WEIGHTS_CHOICE_UNSPECIFIED;
 
 // The patch projection in each layout.
-constexpr const char* kAnchors[] = {"patch_embed.proj.weight",
-                                    "embeddings.patch_embeddings.projection.weight",
-                                    "conv_proj.weight",
-                                    "patch_proj.weight",
-                                    "patchify.weight",
-                                    "embedding/kernel"};
+constexpr const char* kAnchors[] = {
+    "patch_embed.proj.weight", "embeddings.patch_embeddings.projection.weight",
+    "conv_proj.weight",        "patch_proj.weight",
+    "patchify.weight",         "embedding/kernel"};
 
 // The dicts that scripts keep a model's weights under, in the order in which one is preferred, as
 // in timm.models.load_state_dict; they say nothing of the model.
@@ -45,8 +43,8 @@ struct Candidate {
 };
 
 bool IsAveragedName(absl::string_view component) {
-  static const auto* const words = new std::set<std::string>{
-      "ema", "swa", "averaged", "average", "avg", "shadow", "polyak"};
+  static const auto* const words =
+      new std::set<std::string>{"ema", "swa", "averaged", "average", "avg", "shadow", "polyak"};
   const std::vector<std::string> parts = absl::StrSplit(absl::AsciiStrToLower(component), '_');
   return std::any_of(parts.begin(), parts.end(),
                      [](const std::string& part) { return words->contains(part); });
@@ -62,8 +60,7 @@ bool IsAveraged(const TensorFile& file, const std::string& path) {
   }
   // torch.optim.swa_utils.AveragedModel counts beside its module.
   const size_t module = path.find("module.");
-  if (module != std::string::npos &&
-      file.tensors.contains(path.substr(0, module) + "n_averaged")) {
+  if (module != std::string::npos && file.tensors.contains(path.substr(0, module) + "n_averaged")) {
     return true;
   }
   return file.sections.contains(kLightningRaw) && absl::StartsWith(path, "state_dict.");
@@ -84,10 +81,10 @@ std::string Shown(const TensorFile& file, const std::string& path) {
   }
   std::string shown;
   for (const std::string& component : Components(section)) {
-    const bool container =
-        IsAveragedName(component) || absl::StrCat(component, ".") == kLightningRaw ||
-        std::find(std::begin(kContainers), std::end(kContainers), component) !=
-            std::end(kContainers);
+    const bool container = IsAveragedName(component) ||
+                           absl::StrCat(component, ".") == kLightningRaw ||
+                           std::find(std::begin(kContainers), std::end(kContainers), component) !=
+                               std::end(kContainers);
     if (!container) absl::StrAppend(&shown, component, ".");
   }
   return absl::StrCat(shown, path.substr(section.size()));

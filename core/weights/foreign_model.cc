@@ -135,25 +135,24 @@ Json HuggingFaceConfig(const ModelDescription& description) {
     label2id[description.labels[i]] = i;
   }
   const Kind kind = KindOf(m);
-  Json config = {
-          {"architectures", Json::array({NamesOf(kind).architecture})},
-          {"model_type", NamesOf(kind).model_type},
-          {"hidden_size", m.embed_dim()},
-          {"num_hidden_layers", m.depth()},
-          {"num_attention_heads", m.num_heads()},
-          {"intermediate_size", MlpHiddenDim(m)},
-          {"hidden_act", HiddenAct(m.activation())},
-          {"hidden_dropout_prob", m.proj_drop_rate()},
-          {"attention_probs_dropout_prob", m.attn_drop_rate()},
-          {"initializer_range", 0.02},
-          {"layer_norm_eps", m.layer_norm_eps()},
-          {"image_size", m.image_size()},
-          {"patch_size", m.patch_size()},
-          {"num_channels", m.in_channels()},
-          {"qkv_bias", m.qkv_bias()},
-          {"dtype", "float32"},
-          {"id2label", std::move(id2label)},
-          {"label2id", std::move(label2id)}};
+  Json config = {{"architectures", Json::array({NamesOf(kind).architecture})},
+                 {"model_type", NamesOf(kind).model_type},
+                 {"hidden_size", m.embed_dim()},
+                 {"num_hidden_layers", m.depth()},
+                 {"num_attention_heads", m.num_heads()},
+                 {"intermediate_size", MlpHiddenDim(m)},
+                 {"hidden_act", HiddenAct(m.activation())},
+                 {"hidden_dropout_prob", m.proj_drop_rate()},
+                 {"attention_probs_dropout_prob", m.attn_drop_rate()},
+                 {"initializer_range", 0.02},
+                 {"layer_norm_eps", m.layer_norm_eps()},
+                 {"image_size", m.image_size()},
+                 {"patch_size", m.patch_size()},
+                 {"num_channels", m.in_channels()},
+                 {"qkv_bias", m.qkv_bias()},
+                 {"dtype", "float32"},
+                 {"id2label", std::move(id2label)},
+                 {"label2id", std::move(label2id)}};
   if (kind == Kind::kDinov2 || kind == Kind::kDinov2WithRegisters) {
     config["mlp_ratio"] = m.mlp_ratio();
     config["layerscale_value"] = m.init_values();
@@ -239,8 +238,7 @@ absl::Status WriteTorchvision(const fs::path& directory, const Tensors& tensors,
       renamed.emplace_back(RenamedBack(name, TorchvisionRenames()), tensor);
     VIT_RETURN_IF_ERROR(
         WriteJson(directory / "config.json", TorchvisionConfig(description), provenance));
-    VIT_RETURN_IF_ERROR(
-        WriteFile(directory / "labels.txt", LabelLines(description.labels)));
+    VIT_RETURN_IF_ERROR(WriteFile(directory / "labels.txt", LabelLines(description.labels)));
     return WritePytorch(directory / "model.pth", renamed);
   });
 }

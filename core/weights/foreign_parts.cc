@@ -85,16 +85,16 @@ constexpr Part kParts[] = {
 // The parts of a block that some model here has.
 bool IsKnownInBlock(absl::string_view part) {
   static const auto* const known = new std::set<std::string, std::less<>>{
-      "norm1.weight",         "norm1.bias",         "norm2.weight",
-      "norm2.bias",           "norm1.running_mean", "norm1.running_var",
-      "norm2.running_mean",   "norm2.running_var",  "norm1.num_batches_tracked",
-      "attn.qkv.weight",      "attn.qkv.bias",      "norm2.num_batches_tracked",
-      "attn.query.weight",    "attn.query.bias",    "attn.key.weight",
-      "attn.key.bias",        "attn.value.weight",  "attn.value.bias",
-      "attn.proj.weight",     "attn.proj.bias",     "attn.q_norm.weight",
-      "attn.q_norm.bias",     "attn.k_norm.weight", "attn.k_norm.bias",
-      "mlp.fc1.weight",       "mlp.fc1.bias",       "mlp.fc2.weight",
-      "mlp.fc2.bias",         "ls1.gamma",          "ls2.gamma"};
+      "norm1.weight",       "norm1.bias",         "norm2.weight",
+      "norm2.bias",         "norm1.running_mean", "norm1.running_var",
+      "norm2.running_mean", "norm2.running_var",  "norm1.num_batches_tracked",
+      "attn.qkv.weight",    "attn.qkv.bias",      "norm2.num_batches_tracked",
+      "attn.query.weight",  "attn.query.bias",    "attn.key.weight",
+      "attn.key.bias",      "attn.value.weight",  "attn.value.bias",
+      "attn.proj.weight",   "attn.proj.bias",     "attn.q_norm.weight",
+      "attn.q_norm.bias",   "attn.k_norm.weight", "attn.k_norm.bias",
+      "mlp.fc1.weight",     "mlp.fc1.bias",       "mlp.fc2.weight",
+      "mlp.fc2.bias",       "ls1.gamma",          "ls2.gamma"};
   return known->find(part) != known->end();
 }
 
@@ -118,9 +118,9 @@ absl::Status Refuse(const std::vector<std::string>& names) {
     const std::string part = DescribePart(name);
     if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("the weights are of another model: they have ", absl::StrJoin(parts, " and "),
-                   ", which vitd has not (", Names(names), ")"));
+  return absl::InvalidArgumentError(absl::StrCat("the weights are of another model: they have ",
+                                                 absl::StrJoin(parts, " and "),
+                                                 ", which vitd has not (", Names(names), ")"));
 }
 
 // Whether it changes what an image's features are. What self-supervised training and the like keep
@@ -135,9 +135,14 @@ bool IsOfFormula(const std::string& name) {
         "projector", "predictor", "prototypes"}) {
     if (absl::StartsWith(first, beside)) return false;
   }
+  if (first == "head" || first == "heads" || first == "head_dist") return true;
+  for (const absl::string_view start :
+       {"block", "layer", "encoder", "transformer", "patch", "pos", "rel_", "relative", "ln",
+        "conv", "stem", "freq", "period"}) {
+    if (absl::StartsWith(first, start)) return true;
+  }
   for (const absl::string_view word :
-       {"block", "layer", "norm", "ln", "pool", "patch", "embed", "pos", "rel_", "relative", "rope",
-        "freq", "period", "token", "attn", "attention", "bias", "conv", "stem", "encoder", "head"}) {
+       {"norm", "pool", "embed", "token", "attn", "attention", "rope"}) {
     if (absl::StrContains(first, word)) return true;
   }
   return false;
@@ -157,7 +162,8 @@ absl::Status CheckBlocks(const std::map<std::string, at::Tensor>& tensors) {
   std::vector<std::string> foreign;
   for (const auto& [name, tensor] : tensors) {
     const absl::string_view part = InBlock(name);
-    if (!part.empty() && !IsKnownInBlock(part)) foreign.push_back(name);
+    const bool unknown = !part.empty() && !IsKnownInBlock(part);
+    if (unknown || absl::StrContains(name, "/encoderblock")) foreign.push_back(name);
   }
   if (!foreign.empty()) return Refuse(foreign);
   if (tensors.contains("blocks.0.norm1.weight") && !tensors.contains("blocks.0.norm1.bias")) {

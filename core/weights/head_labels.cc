@@ -45,8 +45,8 @@ void MatchHead(const HeadLabels& labels, std::map<std::string, at::Tensor>* tens
     if (const auto row = rows.find(label); row != rows.end()) order.push_back(row->second);
   }
   // Labels that are met twice cannot be told apart.
-  const bool same = static_cast<int64_t>(rows.size()) == count &&
-                    static_cast<int64_t>(order.size()) == count;
+  const bool same =
+      static_cast<int64_t>(rows.size()) == count && static_cast<int64_t>(order.size()) == count;
   for (const char* name : kHeads) {
     const auto found = tensors->find(name);
     if (found == tensors->end()) continue;
@@ -56,10 +56,9 @@ void MatchHead(const HeadLabels& labels, std::map<std::string, at::Tensor>* tens
       found->second = found->second.index_select(0, at::tensor(order, at::kLong));
     }
   }
-  notes->push_back(
-      same ? "the head's rows are put into the data's order of classes"
-           : absl::StrCat("the head starts anew: the weights' classes are ", Some(labels.weights),
-                          ", the data's ", Some(labels.model)));
+  notes->push_back(same ? "the head's rows are put into the data's order of classes"
+                        : absl::StrCat("the head starts anew: the weights' classes are ",
+                                       Some(labels.weights), ", the data's ", Some(labels.model)));
 }
 
 }  // namespace vit

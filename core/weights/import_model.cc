@@ -127,7 +127,7 @@ void NoteAssumptions(const vit::v1::ModelConfig& known, const vit::v1::ModelConf
   if (!known.has_activation()) {
     notes->push_back(
         "assumed exact GELU, as the file does not tell; others are set with "
-        "model.activation=ACTIVATION_GELU_TANH or ACTIVATION_QUICK_GELU");
+        "model.activation=gelu_tanh or quick_gelu");
   }
   if (inferred.num_classes() == 0)
     notes->push_back("there is no head: the model embeds images, and does not classify them");
@@ -170,9 +170,10 @@ absl::StatusOr<ImportedModel> Import(const fs::path& path, const ImportOptions& 
   model.choice = file.choice;
   model.notes = std::move(file.notes);
   if (const std::string other = FindOtherHead(weights.tensors); !other.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the head '", other, "' is not one linear layer ('head.weight' [classes, features]); save "
-        "it as one, or leave it out and import the encoder alone"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the head '", other,
+                     "' is not one linear layer ('head.weight' [classes, features]); save "
+                     "it as one, or leave it out and import the encoder alone"));
   }
   KeepDistillationToken(&weights.tensors);
   vit::v1::ModelConfig known = weights.config;

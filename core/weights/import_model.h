@@ -48,8 +48,8 @@ struct ImportOptions {
 struct ImportedModel {
   std::map<std::string, at::Tensor> tensors;  // all of the model's, and no other
   ModelDescription description;
-  std::string layout;              // TimmWeights::layout
-  std::string prefix;              // as FileWeights
+  std::string layout;  // TimmWeights::layout
+  std::string prefix;  // as FileWeights
   vit::v1::WeightsChoice choice = vit::v1::WEIGHTS_CHOICE_UNSPECIFIED;
   std::vector<std::string> notes;  // what was taken, assumed or not used, for people
 };

@@ -170,7 +170,7 @@ class Inference {
       return absl::InvalidArgumentError(
           "the weights have no position embedding ('pos_embed'): models with rotary positions "
           "(EVA-02, DINOv3) have none, and vitd has not theirs; for a model without any positions "
-          "give model.pos_embed=POSITION_EMBEDDING_NONE and model.image_size");
+          "give model.pos_embed=none and model.image_size");
     }
     if (config_.global_pool() == vit::v1::GLOBAL_POOL_FLATTEN) {
       const std::string name =

@@ -19,6 +19,7 @@ const Renames& TimmRenames() {
 const Renames& HuggingFaceRenames() {
   static const auto* const renames = new Renames{
       {".embeddings.cls_token", ".cls_token"},
+      {".embeddings.mask_token", ".mask_token"},
       {".embeddings.distillation_token", ".dist_token"},
       {".embeddings.register_tokens", ".reg_token"},
       {".embeddings.position_embeddings", ".pos_embed"},
@@ -69,9 +70,8 @@ const Renames& DeitRenames() {
     for (auto& [theirs, timms] : *own) {
       if (timms == ".dist_token") timms = ".reg_token";
     }
-    std::erase_if(*own, [](const auto& each) {
-      return each.first == ".embeddings.register_tokens";
-    });
+    std::erase_if(*own,
+                  [](const auto& each) { return each.first == ".embeddings.register_tokens"; });
     return own;
   }();
   return *renames;
@@ -151,9 +151,13 @@ std::string RenamedBack(const std::string& name, const Renames& renames) {
 }
 
 bool IsHeadName(const std::string& name) {
-  static const auto* const modules = new std::set<std::string>{
-      "head",        "heads", "head_dist", "classifier", "cls_classifier", "distillation_classifier",
-      "linear_head", "fc",    "cls_head",  "mlp_head",   "classifier_head"};
+  static const auto* const modules =
+      new std::set<std::string>{"head",           "heads",
+                                "head_dist",      "classifier",
+                                "cls_classifier", "distillation_classifier",
+                                "linear_head",    "fc",
+                                "cls_head",       "mlp_head",
+                                "classifier_head"};
   return modules->contains(name.substr(0, name.find('.')));
 }
 

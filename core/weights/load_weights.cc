@@ -102,13 +102,10 @@ bool MayStartAnew(const std::string& name) {
 // Blocks compute something else without a part of them; the message says which field adds it.
 absl::Status CheckUnusedInBlocks(const std::vector<std::string>& unused) {
   constexpr std::pair<absl::string_view, absl::string_view> kFields[] = {
-      {".gamma", "model.init_values=1e-5"},
-      {".attn.qkv.bias", "model.qkv_bias=true"},
-      {".attn.proj.weight", "model.attn_proj=true"},
-      {".attn.proj.bias", "model.proj_bias=true"},
-      {".attn.q_norm.", "model.qk_norm=true"},
-      {".attn.k_norm.", "model.qk_norm=true"},
-      {".running_", "model.norm_layer=NORM_LAYER_BATCH_NORM"},
+      {".gamma", "model.init_values=1e-5"},          {".attn.qkv.bias", "model.qkv_bias=true"},
+      {".attn.proj.weight", "model.attn_proj=true"}, {".attn.proj.bias", "model.proj_bias=true"},
+      {".attn.q_norm.", "model.qk_norm=true"},       {".attn.k_norm.", "model.qk_norm=true"},
+      {".running_", "model.norm_layer=batch_norm"},
   };
   std::vector<std::string> names;
   absl::string_view field = "model.depth to that of the weights";
@@ -187,8 +184,7 @@ absl::Status CheckFinite(const Tensors& tensors) {
   });
 }
 
-absl::StatusOr<std::string> LoadInitialWeights(const Tensors& tensors,
-                                               VisionTransformerImpl& model,
+absl::StatusOr<std::string> LoadInitialWeights(const Tensors& tensors, VisionTransformerImpl& model,
                                                const HeadLabels& labels) {
   return CatchExceptions("load weights", [&]() -> absl::StatusOr<std::string> {
     VIT_ASSIGN_OR_RETURN(const Fitted fitted, Fit(tensors, model, labels));

@@ -77,9 +77,9 @@ Json TimmConfig(const ModelDescription& description) {
   const bool timms = CheckExpressible(model, Program::kTimm).ok();
   const char* const architecture = !timms                       ? "vitd"
                                    : model.distillation_token() ? "deit_base_distilled_patch16_224"
-                              : model.layer_norm_eps() == kClipEpsilon
-                                 ? "vit_base_patch16_clip_224"
-                                 : "vit_base_patch16_224";
+                                   : model.layer_norm_eps() == kClipEpsilon
+                                       ? "vit_base_patch16_clip_224"
+                                       : "vit_base_patch16_224";
   Json config = {
       {"architecture", architecture},
       {"num_classes", model.num_classes()},

@@ -117,8 +117,8 @@ std::string VitGraph::TanhGelu(const std::string& x, const std::string& output) 
   const std::string part =
       graph_.AddNode("Mul", {cube, Scalar("gelu.cubic", 0.044715)}, output + ".cubic");
   const std::string inner = graph_.AddNode("Add", {x, part}, output + ".inner");
-  const std::string scaled =
-      graph_.AddNode("Mul", {inner, Scalar("sqrt_2_over_pi", std::sqrt(2 / M_PI))}, output + ".scaled");
+  const std::string scaled = graph_.AddNode(
+      "Mul", {inner, Scalar("sqrt_2_over_pi", std::sqrt(2 / M_PI))}, output + ".scaled");
   const std::string tanh = graph_.AddNode("Tanh", {scaled}, output + ".tanh");
   const std::string sum = graph_.AddNode("Add", {tanh, Scalar("one", 1)}, output + ".sum");
   const std::string product = graph_.AddNode("Mul", {x, sum}, output + ".product");

@@ -13,8 +13,8 @@
 namespace vit {
 
 // Adds the nodes from `images` [B, C, S, S] to `logits` [B, K] (the pooled features where there
-// is no head), both values of the graph, and as initializers those of `tensors` that they need. `config` is effective and valid, and `tensors`
-// fits it.
+// is no head), both values of the graph, and as initializers those of `tensors` that they need.
+// `config` is effective and valid, and `tensors` fits it.
 void AddForward(const vit::v1::ModelConfig& config,
                 const std::map<std::string, at::Tensor>& tensors, const std::string& images,
                 const std::string& logits, OnnxGraph* graph);

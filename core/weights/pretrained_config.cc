@@ -62,10 +62,10 @@ void SetInterpolation(const std::string& name, vit::v1::DataConfig* data) {
 // timm's arguments that weights tell as well, or that only matter before or while training.
 bool SaysNothingNew(const std::string& argument) {
   static const auto* const names = new std::set<std::string>{
-      "img_size",       "patch_size",      "in_chans",       "num_classes",     "embed_dim",
-      "depth",          "qkv_bias",        "proj_bias",      "class_token",     "reg_tokens",
-      "no_embed_class", "pre_norm",        "final_norm",     "qk_norm",         "drop_rate",
-      "pos_drop_rate",  "patch_drop_rate", "proj_drop_rate", "attn_drop_rate",  "drop_path_rate",
+      "img_size",       "patch_size",      "in_chans",        "num_classes",    "embed_dim",
+      "depth",          "qkv_bias",        "proj_bias",       "class_token",    "reg_tokens",
+      "no_embed_class", "pre_norm",        "final_norm",      "qk_norm",        "drop_rate",
+      "pos_drop_rate",  "patch_drop_rate", "proj_drop_rate",  "attn_drop_rate", "drop_path_rate",
       "weight_init",    "fix_init",        "strict_img_size", "dynamic_img_pad"};
   return names->contains(argument);
 }
@@ -207,8 +207,8 @@ absl::Status ReadHuggingFace(const Json& json, PretrainedConfig* config) {
   const Json& activation = Member(json, "hidden_act");
   if (!activation.is_null() && !activation.is_string())
     return absl::InvalidArgumentError(absl::StrCat("hidden_act is ", activation.dump()));
-  VIT_RETURN_IF_ERROR(SetHiddenAct(
-      activation.is_string() ? activation.get<std::string>() : "gelu", &config->model));
+  VIT_RETURN_IF_ERROR(SetHiddenAct(activation.is_string() ? activation.get<std::string>() : "gelu",
+                                   &config->model));
   const Json& labels = Member(json, "id2label");
   if (labels.is_object() && labels.size() <= kMaxLabels) {
     config->labels.resize(labels.size());

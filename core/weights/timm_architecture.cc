@@ -66,9 +66,8 @@ constexpr absl::string_view kTanh[] = {
     "vit_large_patch16_siglip_gap_512", "vit_so400m_patch16_siglip_"};
 
 absl::Status OtherFormula(absl::string_view architecture, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat("architecture '", architecture,
-                                                 "' is another model: it has ", what,
-                                                 ", which vitd has not"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "architecture '", architecture, "' is another model: it has ", what, ", which vitd has not"));
 }
 
 }  // namespace
@@ -82,8 +81,7 @@ absl::Status SetTimmArchitecture(const std::string& architecture, v1::ModelConfi
     }
   }
   const bool siglip = absl::StrContains(name, "_siglip_");
-  if (siglip && !absl::StrContains(name, "_gap_"))
-    return OtherFormula(name, "attention pooling");
+  if (siglip && !absl::StrContains(name, "_gap_")) return OtherFormula(name, "attention pooling");
   for (const auto& [preset, text] : ModelPresetTexts()) {
     v1::TrainingSpec spec;
     if (preset == name && ParseMessageText(text, &spec).ok()) *model = spec.model();

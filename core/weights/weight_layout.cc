@@ -111,6 +111,7 @@ absl::StatusOr<TimmWeights> FromTorchvision(const Tensors& tensors) {
   TimmWeights weights{.layout = "torchvision", .tensors = {}, .config = {}};
   VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(tensors, TorchvisionRenames()));
   VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(weights.tensors, OldTorchvisionRenames()));
+  weights.config.set_activation(vit::v1::ACTIVATION_GELU);
   return weights;
 }
 
@@ -124,6 +125,7 @@ absl::StatusOr<TimmWeights> FromSharedNorm(const Tensors& tensors) {
     return absl::InvalidArgumentError("patch_proj.weight is no matrix over square RGB patches");
   }
   projection = projection.reshape({projection.size(0), 3, side, side});
+  weights.config.set_activation(vit::v1::ACTIVATION_GELU);
   weights.config.set_shared_norm(true);
   weights.config.set_patch_norm(true);
   weights.config.set_proj_bias(false);
@@ -139,6 +141,7 @@ absl::StatusOr<TimmWeights> FromBatchNorm(const Tensors& tensors) {
     // 1 x 1 convolutions.
     if (absl::StartsWith(name, "blocks.") && tensor.dim() == 4) tensor = tensor.flatten(1);
   }
+  weights.config.set_activation(vit::v1::ACTIVATION_GELU);
   weights.config.set_norm_layer(vit::v1::NORM_LAYER_BATCH_NORM);
   weights.config.set_attn_proj(false);
   weights.config.set_final_norm(false);

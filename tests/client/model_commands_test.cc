@@ -111,6 +111,25 @@ TEST(ImportCommandTest, SendsThePathLabelsAndFieldsAndShowsTheNotes) {
   EXPECT_THAT(outcome.out, HasSubstr("  not used: pooler.dense.weight\n"));
 }
 
+TEST(ImportCommandTest, SaysWhichWeightsOfTheFileAreMeant) {
+  FakeAnswers answers;
+  answers.import_model = [](const v1::ImportModelRequest& request,
+                            v1::ImportModelResponse* response) {
+    EXPECT_EQ(request.prefix(), "teacher.");
+    EXPECT_EQ(request.weights(), v1::WEIGHTS_CHOICE_RAW);
+    *response->mutable_model() = Pets(1);
+    response->mutable_model()->mutable_model()->set_num_classes(0);
+    return grpc::Status::OK;
+  };
+  FakeVitd vitd(answers);
+  const Outcome outcome = Vitctl(
+      vitd, {"import", "/w.pth", "--name", "pets", "--prefix", "teacher.", "--weights", "raw"});
+  EXPECT_EQ(outcome.exit_code, kExitOk) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("no head"));
+  EXPECT_EQ(Vitctl(vitd, {"import", "/w.pth", "--name", "pets", "--weights", "some"}).exit_code,
+            kExitUsage);
+}
+
 TEST(ImportCommandTest, FieldsThatMeanNothingToAnImportAreRefused) {
   FakeVitd vitd(FakeAnswers{});
   const Outcome outcome = Vitctl(vitd, {"import", "/w.pth", "--name", "pets", "--set", "epochs=3"});

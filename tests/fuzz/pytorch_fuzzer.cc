@@ -12,7 +12,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const vit::SharedBytes input = vit::FuzzInput(data, size);
   if (!absl::StartsWith(input.view, "PK")) {
     const absl::StatusOr<vit::Pickle> pickle = vit::Pickle::Read(input.view);
-    if (pickle.ok()) vit::FindStateDict(pickle->top()).IgnoreError();
+    if (pickle.ok()) vit::FindStateDicts(pickle->top()).IgnoreError();
     return 0;
   }
   vit::Touch(vit::CatchExceptions("read", [&]() -> absl::StatusOr<vit::TensorFile> {

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Exports of a running vitd, loaded by the programs that they are for.
+"""Exports of a running vitd, loaded by the programs that they are for, and imports of what those programs write.
 
 Imports models of every kind into vitd, exports them for timm, transformers, torchvision and ONNX Runtime, and compares
 their logits with the daemon's and with those of the models' makers (tests/data/parity). Labels and provenance are looked
-at, and importing an export again has to give the same bytes.
+at, and importing an export again has to give the same bytes. Weights as people have them (other activations, DINOv2 and
+DeiT from both makers, prefixes, averages) have to give the answers of the programs that made them; models that compute
+something else have to be refused by name.
 
 Usage: interop_test.py SOURCE_DIR BIN_DIR VENV
 VENV is made where it is missing, with the programs from PyPI; without PyPI the test is skipped.
@@ -31,6 +33,7 @@ PACKAGES = [
     "tensorboard==2.21.0", "timm==1.0.31", "torchvision==0.28.0", "transformers==5.23.0",
 ]  # fmt: skip
 TOLERANCE = 1e-4  # max|a-b| / max|b|
+IMPORT_TOLERANCE = 1e-5
 
 
 class Daemon:
@@ -83,11 +86,11 @@ class Check:
     def __init__(self):
         self.failures = 0
 
-    def near(self, what, actual, expected):
+    def near(self, what, actual, expected, tolerance=TOLERANCE):
         import numpy
 
         error = float(numpy.abs(actual - expected).max() / numpy.abs(expected).max())
-        good = error <= TOLERANCE  # a NaN is not
+        good = error <= tolerance  # a NaN is not
         self.failures += not good
         print(f"{'ok  ' if good else 'FAIL'} {what}: {error:.1e}", flush=True)
 
@@ -308,6 +311,245 @@ def check_events(check, daemon, run):
             check.equal(f"events: {split}/{name}", (len(shown) > 0, written), (True, shown))
 
 
+SMALL = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=2, num_classes=3)
+SMALL_HF = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128, image_size=32,
+                patch_size=8, num_labels=3)  # fmt: skip
+LABELS = ["0", "1", "2"]
+
+
+def randomised(model):
+    """With weights that make every part of the formula matter."""
+    import torch
+
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                value.add_(torch.randn(value.shape, generator=generator) * 0.3)
+    return model.eval()
+
+
+class Imports:
+    """Imports of small models of 32 x 32 images, and the answers that they have to give."""
+
+    def __init__(self, check, daemon):
+        import numpy
+        import torch
+        from PIL import Image
+
+        self.check, self.daemon, self.count = check, daemon, 0
+        pixels = numpy.random.default_rng(3).integers(0, 256, (32, 32, 3), dtype=numpy.uint8)
+        self.picture = daemon.root / "small.png"
+        Image.fromarray(pixels).save(self.picture)
+        self.images = (torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255 - 0.5) / 0.5
+
+    def path(self, name):
+        self.count += 1
+        return self.daemon.root / f"import-{self.count}-{name}"
+
+    def import_(self, path, *flags, ok=True):
+        """As a model whose images go in as they are, read with two heads."""
+        name = path.name
+        out = self.daemon.vitctl("import", path, "--name", name, "--set", "model.num_heads=2", "--set",
+                                 "data.eval.crop_pct=1", "--set", "data.mean=0.5,0.5,0.5", "--set",
+                                 "data.std=0.5,0.5,0.5", *flags, ok=ok)  # fmt: skip
+        return name if ok else out
+
+    def expected(self, model):
+        import torch
+
+        with torch.inference_mode():
+            out = model(self.images)
+        logits = (out if isinstance(out, torch.Tensor) else out.logits)[0].numpy()
+        return logits - logits.mean()
+
+    def answers(self, what, path, model, *flags, labels=None):
+        name = self.import_(path, *flags)
+        actual = self.daemon.logits(name, self.picture, labels or LABELS)
+        self.check.near(what, actual, self.expected(model), IMPORT_TOLERANCE)
+        return name
+
+    def refused(self, what, path, part, *flags):
+        message = self.import_(path, *flags, ok=False)
+        self.check.equal(f"{what}: refused by name", part if part in message else message, part)
+
+    def timm_folder(self, name, model, config):
+        import safetensors.torch
+
+        path = self.path(name)
+        path.mkdir()
+        safetensors.torch.save_file(model.state_dict(), path / "model.safetensors")
+        (path / "config.json").write_text(json.dumps(config))
+        return path
+
+
+def check_activations(check, daemon, imports):
+    """Tanh and quick GELU, from timm and transformers and back to every program that has them."""
+    import transformers
+    from timm.models.vision_transformer import VisionTransformer
+
+    for timms, hf in [("gelu_tanh", "gelu_pytorch_tanh"), ("quick_gelu", "quick_gelu")]:
+        model = randomised(VisionTransformer(**SMALL, act_layer=timms))
+        config = {"architecture": "vit_base_patch16_224", "model_args": SMALL | {"act_layer": timms}}
+        name = imports.answers(f"{timms}: timm's answer", imports.timm_folder(timms, model, config), model)
+        exact = randomised(VisionTransformer(**SMALL))
+        check.equal(f"{timms} matters", abs(imports.expected(model) - imports.expected(exact)).max() > 1e-3, True)
+        for format, load in LOADERS.items():
+            out = daemon.root / f"{name}-{format}"
+            if format == "torchvision":
+                message = daemon.vitctl("export", name, "--format", format, "-o", out, ok=False)
+                check.equal(f"{timms} torchvision: refused", "model.activation" in message, True)
+                continue
+            daemon.vitctl("export", name, "--format", format, "-o", out)
+            logits = load(out)[0](imports.images.numpy())[0]
+            check.near(f"{timms} {format}: exported", logits - logits.mean(), imports.expected(model), IMPORT_TOLERANCE)
+            if format != "onnx":
+                imports.answers(f"{timms} {format}: imported again", out, model, labels=LABELS)
+        path = imports.path(hf)
+        theirs = randomised(transformers.ViTForImageClassification(transformers.ViTConfig(**SMALL_HF, hidden_act=hf)))
+        theirs.save_pretrained(path)
+        imports.answers(f"{hf}: transformers' answer", path, theirs, labels=[f"LABEL_{i}" for i in range(3)])
+    clip = imports.timm_folder(
+        "clip", model, {"architecture": "vit_base_patch16_clip_quickgelu_224", "model_args": {"pre_norm": False}}
+    )
+    message = json.loads(daemon.vitctl("models", imports.import_(clip), "-o", "json"))["models"][0]["model"]
+    check.equal("CLIP's name tells its activation", message["activation"], "ACTIVATION_QUICK_GELU")
+    check.equal("CLIP's name tells its epsilon", message["layer_norm_eps"], 1e-5)
+
+
+def check_encoders(check, daemon, imports):
+    """Classifiers of DINOv2 and DeiT, by transformers and by Meta; encoders without a head."""
+    import torch
+    import transformers
+    from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+
+    labels = [f"LABEL_{i}" for i in range(3)]
+    kinds = {
+        "DeiT": (transformers.DeiTForImageClassification, transformers.DeiTConfig),
+        "Dinov2": (transformers.Dinov2ForImageClassification, transformers.Dinov2Config),
+        "Dinov2WithRegisters": (
+            transformers.Dinov2WithRegistersForImageClassification, transformers.Dinov2WithRegistersConfig,
+        ),
+    }  # fmt: skip
+    for kind, (model_type, config_type) in kinds.items():
+        model = randomised(model_type(config_type(**SMALL_HF)))
+        path = imports.path(kind)
+        model.save_pretrained(path)
+        name = imports.answers(f"{kind}: transformers' answer", path, model, labels=labels)
+        memory = imports.path(f"{kind}-memory")
+        memory.mkdir()
+        model.config.save_pretrained(memory)
+        torch.save(model.state_dict(), memory / "pytorch_model.bin")
+        imports.answers(f"{kind}: under its names in memory", memory, model, labels=labels)
+        for format in ["hf", "onnx"]:
+            out = daemon.root / f"{name}-{format}"
+            daemon.vitctl("export", name, "--format", format, "-o", out)
+            logits = LOADERS[format](out)[0](imports.images.numpy())[0]
+            check.near(f"{kind} {format}: exported", logits - logits.mean(), imports.expected(model), IMPORT_TOLERANCE)
+        if kind.startswith("Dinov2"):
+            message = daemon.vitctl("export", name, "--format", "timm", "-o", daemon.root / "none", ok=False)
+            check.equal(f"{kind} timm: refused", "model.global_pool=token_and_avg" in message, True)
+
+    timms = VisionTransformer(**SMALL, reg_tokens=4, no_embed_class=True, init_values=1e-5)
+    meta = {"register_tokens" if k == "reg_token" else k: v for k, v in randomised(timms).state_dict().items()}
+    meta["pos_embed"] = torch.cat([torch.randn(1, 1, 32), meta["pos_embed"]], 1)
+    meta["mask_token"] = torch.zeros(1, 32)
+    path = imports.path("meta.pth")
+    torch.save(meta, path)
+    timms.load_state_dict(checkpoint_filter_fn(dict(meta), timms))
+    imports.answers("DINOv2 with registers in Meta's file: timm's answer", path, timms)
+
+    encoder = randomised(transformers.ViTModel(transformers.ViTConfig(**SMALL_HF)))
+    path = imports.path("encoder")
+    encoder.save_pretrained(path)
+    name = imports.import_(path)
+    out = daemon.root / "features.npy"
+    daemon.vitctl("embed", imports.picture, "--model", name, "-o", out)
+    import numpy
+
+    with torch.inference_mode():
+        token = encoder(imports.images).last_hidden_state[:, 0].numpy()
+    check.near("an encoder embeds", numpy.load(out), token, IMPORT_TOLERANCE)
+    message = daemon.vitctl("classify", "--model", name, imports.picture, ok=False)
+    check.equal("an encoder does not classify", "without a head" in message, True)
+
+
+def check_files(check, daemon, imports):
+    """One model as scripts of all kinds save it."""
+    import safetensors.torch
+    import torch
+    from timm.models.vision_transformer import VisionTransformer
+
+    model = randomised(VisionTransformer(**SMALL))
+    state = model.state_dict()
+    other = {name: value + 1 for name, value in state.items()}
+
+    def prefixed(prefix, values=state):
+        return {prefix + name: value for name, value in values.items()}
+
+    files = {
+        "module.pth": prefixed("module."),
+        "averaged-model.pth": torch.optim.swa_utils.AveragedModel(model).state_dict(),
+        "lightning.ckpt": {
+            "state_dict": prefixed("model.") | {"criterion.weight": torch.ones(3)}, "epoch": 3,
+            "pytorch-lightning_version": torch.__version__,
+        },
+        "dino.pth": {"teacher": prefixed("backbone.")},
+        "dino-part.pth": prefixed("backbone."),
+        "averaged.pth": {"state_dict": other, "state_dict_ema": state, "torch": torch.__version__},
+        "compiled.safetensors": prefixed("_orig_mod."),
+        "nested.safetensors": prefixed("module._orig_mod.net.") | {"step": torch.ones(1)},
+    }  # fmt: skip
+    for name, value in files.items():
+        path = imports.path(name)
+        (safetensors.torch.save_file if name.endswith(".safetensors") else torch.save)(value, path)
+        imports.answers(f"{name}: timm's answer", path, model)
+    path = imports.path("raw.pth")
+    torch.save({"state_dict": state, "state_dict_ema": other}, path)
+    imports.answers("the raw weights, asked for", path, model, "--weights", "raw")
+    path = imports.path("both.pth")
+    torch.save({"student": prefixed("backbone.", other), "teacher": prefixed("backbone.")}, path)
+    imports.refused("two models", path, "'student.backbone.', 'teacher.backbone.'")
+    imports.answers("the one of two that is asked for", path, model, "--prefix", "teacher.")
+
+
+def check_refusals(check, daemon, imports):
+    """Models that compute something else, each made as the one that is imported beside them."""
+    import torch
+    import transformers
+    from timm.layers import SwiGLU
+    from timm.models.beit import Beit
+    from timm.models.eva import Eva
+    from timm.models.vision_transformer import ResPostBlock, VisionTransformer
+
+    models = {
+        "BEiT": (Beit(**SMALL, use_rel_pos_bias=True, init_values=0.1), "relative position bias"),
+        "EVA": (Eva(**SMALL, use_rot_pos_emb=True), "separate biases of query and value"),
+        "rotary positions": (Eva(**SMALL, use_rot_pos_emb=True, use_abs_pos_emb=False, qkv_bias=False), "rotary"),
+        "attention pooling": (VisionTransformer(**SMALL, global_pool="map", class_token=False), "attention pooling"),
+        "SwiGLU": (VisionTransformer(**SMALL, mlp_layer=SwiGLU), "SwiGLU"),
+    }
+    for what, (model, part) in models.items():
+        path = imports.path(what.replace(" ", "-"))
+        torch.save(randomised(model).state_dict(), path)
+        imports.refused(what, path, part)
+    path = imports.path("swiglu-hf")
+    transformers.Dinov2ForImageClassification(
+        transformers.Dinov2Config(**SMALL_HF, use_swiglu_ffn=True)
+    ).save_pretrained(path)
+    imports.refused("SwiGLU in transformers", path, "SwiGLU")
+    plain = VisionTransformer(**SMALL)
+    post = VisionTransformer(**SMALL, block_fn=ResPostBlock)
+    for what, model, architecture in [
+        ("post-norm", post, "vit_base_patch16_rpn_224"), ("the usual norms", plain, "vit_base_patch16_224"),
+    ]:  # fmt: skip
+        path = imports.timm_folder(architecture, randomised(model), {"architecture": architecture, "model_args": SMALL})
+        if model is post:
+            imports.refused(what, path, "post-norm")
+        else:
+            imports.answers(f"{what}: timm's answer", path, model)
+
+
 def main():
     source, bin_dir, venv = (pathlib.Path(argument).absolute() for argument in sys.argv[1:4])
     if not enter_environment(source, venv, PACKAGES):
@@ -321,6 +563,9 @@ def main():
             check_parity(check, daemon, source, name)
         for architecture in ["vit_tiny_patch16_224", "vit_base_patch16_224"]:
             check_architecture(check, daemon, architecture)
+        imports = Imports(check, daemon)
+        for part in [check_activations, check_encoders, check_files, check_refusals]:
+            part(check, daemon, imports)
         check_run(check, daemon)
     print(f"{check.failures} failures")
     return 1 if check.failures else 0

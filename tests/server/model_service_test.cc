@@ -225,6 +225,35 @@ TEST_F(ModelServiceTest, LinksWithinTheDataRootsAreFollowed) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED);
 }
 
+TEST_F(ModelServiceTest, AnEncoderWithoutAHeadEmbedsAndDoesNotClassify) {
+  const fs::path parity = fs::path(VIT_SOURCE_DIR) / "tests/data/parity/transformers";
+  const fs::path encoder = folder_.path() / "weights/encoder";
+  fs::create_directories(encoder);
+  fs::copy(parity / "config.json", encoder / "config.json");
+  std::string weights = *ReadFile(parity / "model.safetensors", 1 << 30);
+  for (size_t at = 0; (at = weights.find("classifier.", at)) != std::string::npos;)
+    weights.replace(at, 11, "decoder_10.");  // of no use to an answer
+  ASSERT_TRUE(WriteFile(encoder / "model.safetensors", weights).ok());
+  vit::v1::ImportModelResponse response;
+  const grpc::Status imported = Import(encoder.string(), &response);
+  ASSERT_TRUE(imported.ok()) << imported.error_message();
+  EXPECT_EQ(response.model().model().num_classes(), 0);
+
+  vit::v1::EmbedRequest embed;
+  embed.add_images(Encode(SmoothImage(40, 30), ".png"));
+  embed.set_model("imported");
+  vit::v1::EmbedResponse features;
+  const grpc::Status embedded = client_->inference().Embed(NewContext().get(), embed, &features);
+  ASSERT_TRUE(embedded.ok()) << embedded.error_message();
+  EXPECT_EQ(features.results(0).values_size(), response.model().model().embed_dim());
+
+  vit::v1::ClassifyResponse classes;
+  const grpc::Status refused =
+      client_->Classify({Encode(SmoothImage(40, 30), ".png")}, "imported", &classes);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_THAT(refused.error_message(), HasSubstr("an encoder without a head"));
+}
+
 TEST_F(ModelServiceTest, LoadingAndUnloadingSayWhatIsThere) {
   const std::string run = client_->Start(TinySpec(8)).id();
   client_->AwaitEnd(run);

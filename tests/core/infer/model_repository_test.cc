@@ -2,11 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <torch/torch.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "core/base/file.h"
+#include "core/weights/safetensors.h"
 #include "tests/core/infer/testing.h"
 
 namespace vit {
@@ -173,6 +175,50 @@ TEST_F(ModelRepositoryTest, ImportsTellWhatWasAssumedAndRefuseWhatContradicts) {
           repository_->Import(request, kParity / "torchvision/model.pth").status().message()),
       HasSubstr("1 labels for the head's 10 classes"));
   EXPECT_EQ(repository_->Find("pets")->about.version(), 1);
+}
+
+TEST_F(ModelRepositoryTest, WhatWasTakenOfAFileIsRecorded) {
+  const auto weights = ReadSafetensors(kParity / "timm_cls/model.safetensors");
+  ASSERT_TRUE(weights.ok());
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, tensor] : weights->tensors) {
+    tensors.emplace_back("module." + name, tensor);
+    tensors.emplace_back("ema." + name, tensor + 1);
+  }
+  ASSERT_TRUE(WriteSafetensors(root_ / "both.safetensors", tensors, {}).ok());
+  vit::v1::ImportModelRequest request;
+  request.set_name("pets");
+  request.mutable_model()->set_num_heads(4);
+  auto response = repository_->Import(request, root_ / "both.safetensors");
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->model().prefix(), "ema.");
+  EXPECT_EQ(response->model().weights(), vit::v1::WEIGHTS_CHOICE_AVERAGED);
+  request.set_weights(vit::v1::WEIGHTS_CHOICE_RAW);
+  ASSERT_TRUE(repository_->Import(request, root_ / "both.safetensors").ok());
+  request.clear_weights();
+  request.set_prefix("module.");
+  ASSERT_TRUE(repository_->Import(request, root_ / "both.safetensors").ok());
+  Reopen();
+  for (const char* version : {"pets@2", "pets@3"}) {
+    EXPECT_EQ(repository_->Find(version)->about.prefix(), "module.");
+    EXPECT_EQ(repository_->Find(version)->about.weights(), vit::v1::WEIGHTS_CHOICE_RAW);
+  }
+  EXPECT_EQ(repository_->Find("pets@1")->about.prefix(), "ema.");
+}
+
+TEST_F(ModelRepositoryTest, AnEncoderWithoutAHeadComesBackAfterARestart) {
+  const auto weights = ReadSafetensors(kParity / "timm_cls/model.safetensors");
+  ASSERT_TRUE(weights.ok());
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, tensor] : weights->tensors) {
+    if (!name.starts_with("head.")) tensors.emplace_back(name, tensor);
+  }
+  ASSERT_TRUE(WriteSafetensors(root_ / "encoder.safetensors", tensors, {}).ok());
+  ASSERT_TRUE(Import("encoder", root_ / "encoder.safetensors").ok());
+  Reopen();
+  EXPECT_THAT(damaged_, IsEmpty());
+  EXPECT_EQ(repository_->Find("encoder")->about.model().num_classes(), 0);
+  EXPECT_EQ(repository_->Find("encoder")->about.labels_size(), 0);
 }
 
 TEST_F(ModelRepositoryTest, HuggingFacesConfigIsUnderstood) {

@@ -73,7 +73,8 @@ TEST(ActivateTest, ValuesAndDerivativesAreThoseOfTheFormulas) {
         [](const at::Tensor& x) { return x * at::sigmoid(1.702 * x); });
   // Within the range in which x^3 is finite.
   const at::Tensor near = at::linspace(-50, 50, 10'001, at::kDouble);
-  const at::Tensor tanh = near / 2 * (1 + at::tanh(std::sqrt(2 / M_PI) * (near + 0.044715 * near.pow(3))));
+  const at::Tensor tanh =
+      near / 2 * (1 + at::tanh(std::sqrt(2 / M_PI) * (near + 0.044715 * near.pow(3))));
   const at::Tensor actual = Activate(near.to(at::kFloat), vit::v1::ACTIVATION_GELU_TANH);
   EXPECT_LT(ErrorFrom(actual, tanh, near).item<double>(), 1e-6);
 }
@@ -90,8 +91,8 @@ TEST(ActivateTest, ApproximationsDifferFromTheExactOne) {
 
 TEST(ActivateTest, Bfloat16StaysBfloat16) {
   const at::Tensor x = at::linspace(-3, 3, 101);
-  for (const auto activation : {vit::v1::ACTIVATION_GELU, vit::v1::ACTIVATION_GELU_TANH,
-                                vit::v1::ACTIVATION_QUICK_GELU}) {
+  for (const auto activation :
+       {vit::v1::ACTIVATION_GELU, vit::v1::ACTIVATION_GELU_TANH, vit::v1::ACTIVATION_QUICK_GELU}) {
     const at::Tensor y = Activate(x.to(at::kBFloat16), activation);
     EXPECT_EQ(y.scalar_type(), at::kBFloat16);
     EXPECT_LT((y.to(at::kFloat) - Activate(x, activation)).abs().max().item<double>(), 0.03);

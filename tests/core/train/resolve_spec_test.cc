@@ -3,11 +3,14 @@
 #include <gmock/gmock.h>
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
+#include <torch/torch.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "core/model/vision_transformer.h"
 #include "core/train/memory_estimate.h"
+#include "core/weights/safetensors.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -184,6 +187,11 @@ TEST_F(ResolveSpecTest, WhatCannotWorkIsNamedWithTheWayOut) {
                    "weights.pth"},
            BadSpec{
                "shapes_demo", {"init=" + root}, absl::StatusCode::kNotFound, "holds no weights"},
+           BadSpec{
+               "shapes_demo", {"init_prefix=module."}, invalid, "init_prefix is set without init"},
+           BadSpec{
+               "shapes_demo", {"init_weights=raw"}, invalid, "init_weights is set without init"},
+           BadSpec{"shapes_demo", {"model.num_classes=0"}, invalid, "model.num_classes is 0"},
            BadSpec{"shapes_demo", {"init=model:x"}, invalid, "no models to take it from"},
            BadSpec{"shapes_demo", {"init=run:x"}, invalid, "no runs to take it from"},
        }) {
@@ -191,6 +199,42 @@ TEST_F(ResolveSpecTest, WhatCannotWorkIsNamedWithTheWayOut) {
     EXPECT_EQ(resolved.status().code(), bad.code) << bad.message << ": " << resolved.status();
     EXPECT_THAT(std::string(resolved.status().message()), HasSubstr(bad.message));
   }
+}
+
+// One file with raw and averaged weights of the same model behind a prefix.
+TEST_F(ResolveSpecTest, WhatIsTakenOfInitsFileIsPartOfTheSpec) {
+  const std::vector<std::string> model = {"model.embed_dim=24", "model.depth=1",
+                                          "model.num_heads=2"};
+  const auto plain = Resolve("shapes_demo", model);
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  VisionTransformer module(plain->spec.model());
+  module->Initialize(1);
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, tensor] : StateDict(*module)) {
+    tensors.emplace_back("net." + name, tensor);
+    tensors.emplace_back("net_ema." + name, tensor + 1);
+  }
+  const std::string file = (root_ / "both.safetensors").string();
+  ASSERT_TRUE(WriteSafetensors(file, tensors, {}).ok());
+  const auto resolve = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> assignments = model;
+    assignments.push_back("init=" + file);
+    assignments.insert(assignments.end(), more.begin(), more.end());
+    return Resolve("shapes_demo", assignments);
+  };
+  const auto averaged = resolve({});
+  ASSERT_TRUE(averaged.ok()) << averaged.status();
+  EXPECT_EQ(averaged->spec.init_prefix(), "net_ema.");
+  EXPECT_EQ(averaged->spec.init_weights(), vit::v1::WEIGHTS_CHOICE_AVERAGED);
+  const auto again = ResolveSpec("", averaged->spec, environment_);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->spec.init_prefix(), "net_ema.");
+  const auto raw = resolve({"init_weights=raw"});
+  ASSERT_TRUE(raw.ok()) << raw.status();
+  EXPECT_EQ(raw->spec.init_prefix(), "net.");
+  const auto none = resolve({"init_prefix=module."});
+  EXPECT_EQ(none.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(none.status().message()), HasSubstr("prefix 'module.'"));
 }
 
 TEST_F(ResolveSpecTest, Bfloat16IsTheDefaultOnlyWhereItIsFaster) {

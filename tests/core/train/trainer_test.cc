@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <functional>
 #include <map>
 #include <thread>
 
+#include "absl/strings/str_join.h"
 #include "core/base/file.h"
 #include "core/base/mutex.h"
 #include "core/model/vision_transformer.h"
@@ -24,6 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::vit::v1::MetricPoint;
 
 // Dropout, drop path, random crop, accumulation and evaluation in mid-epoch, on few small pictures.
@@ -569,6 +572,39 @@ TEST_F(TrainerTest, InitStartsFromWeightsInAFileOrKeptFromAnotherRun) {
   // One small step away from the source, far from a random start.
   const std::string name = "blocks.0.mlp.fc1.weight";
   EXPECT_LT((source->tensors.at(name) - after->tensors.at(name)).abs().max().item<double>(), 0.01);
+}
+
+TEST_F(TrainerTest, AHeadOfTheSameClassesIsPutIntoTheirOrderAndOneOfOthersStartsAnew) {
+  Recorder told;
+  ASSERT_TRUE(RunTrain("source", &told).ok());
+  const fs::path file = CheckpointPath(directory_ / "source", 12) / "model.safetensors";
+  const auto after_one_step = [&](const std::string& run, std::vector<std::string> labels) {
+    TrainerOptions options = Options(run, &told);
+    options.resolved.total_steps = 1;
+    options.resolved.spec.set_init("run:source@12");
+    fs::copy_file(file, KeptInitialWeights(options.directory));
+    EXPECT_TRUE(
+        WriteFile(options.directory / "init.labels.txt", absl::StrJoin(labels, "\n") + "\n").ok());
+    EXPECT_TRUE(RunTrain(options).ok());
+    const auto weights =
+        ReadSafetensors(CheckpointPath(options.directory, 1) / "model.safetensors");
+    EXPECT_TRUE(weights.ok()) << weights.status();
+    return weights->tensors.at("head.weight").clone();
+  };
+  std::vector<std::string> labels = Options("source", &told).resolved.data->class_names();
+  const at::Tensor same = after_one_step("same", labels);
+  EXPECT_THAT(told.note, Not(HasSubstr("head")));
+  std::rotate(labels.begin(), labels.begin() + 1, labels.end());
+  const at::Tensor rotated = after_one_step("rotated", labels);
+  EXPECT_THAT(told.note, HasSubstr("put into the data's order of classes"));
+  const at::Tensor source = ReadSafetensors(file)->tensors.at("head.weight");
+  // One small step away from the rows of the same classes.
+  EXPECT_LT((same - source).abs().max().item<double>(), 0.01);
+  EXPECT_LT((rotated - source.roll(1, 0)).abs().max().item<double>(), 0.01);
+  EXPECT_GT((rotated - source).abs().max().item<double>(), 0.02);
+  labels[0] = "another";
+  after_one_step("other", labels);
+  EXPECT_THAT(told.note, HasSubstr("the head starts anew: the weights' classes are another"));
 }
 
 TEST_F(TrainerTest, ABadPictureIsToldOnceAndTheRunGoesOn) {

@@ -158,7 +158,8 @@ TEST(ChooseWeightsTest, SeveralModelsAreListedAndOneIsAskedFor) {
 
 TEST(ChooseWeightsTest, AveragedWeightsAreTakenUnlessRawOnesAreAskedFor) {
   for (const char* averaged : {"state_dict_ema.", "model_ema.", "ema_model.", "swa."}) {
-    const File file = File().Section("state_dict.").Section(averaged).Add("state_dict.").Add(averaged);
+    const File file =
+        File().Section("state_dict.").Section(averaged).Add("state_dict.").Add(averaged);
     const auto chosen = file.Choose();
     ASSERT_TRUE(chosen.ok()) << chosen.status();
     EXPECT_EQ(chosen->weights, WEIGHTS_CHOICE_AVERAGED);
@@ -197,7 +198,8 @@ TEST(ChooseWeightsTest, AveragingModulesOfTorchAndLightningAreKnown) {
 }
 
 TEST(ChooseWeightsTest, MomentsOfAnOptimizerAreNoModel) {
-  const File file = File().Add("params/", {"embedding/kernel"}).Add("opt/0/mu/", {"embedding/kernel"});
+  const File file =
+      File().Add("params/", {"embedding/kernel"}).Add("opt/0/mu/", {"embedding/kernel"});
   const auto chosen = file.Choose();
   ASSERT_TRUE(chosen.ok()) << chosen.status();
   ExpectTaken(file, *chosen, "params/");

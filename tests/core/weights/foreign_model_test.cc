@@ -187,7 +187,8 @@ ImportedModel RandomModel(const std::string& config) {
 }
 
 TEST_F(ForeignModelTest, TokenAndMeanIsHuggingFacesDinov2) {
-  const ImportedModel model = RandomModel("global_pool: GLOBAL_POOL_TOKEN_AND_AVG init_values: 1e-5");
+  const ImportedModel model =
+      RandomModel("global_pool: GLOBAL_POOL_TOKEN_AND_AVG init_values: 1e-5");
   ASSERT_TRUE(WriteHuggingFace(directory_, model.tensors, model.description, {}).ok());
   EXPECT_EQ(Config()["architectures"][0], "Dinov2ForImageClassification");
   const Tensors written = ReadTensorFile(directory_ / "model.safetensors")->tensors;
@@ -198,7 +199,8 @@ TEST_F(ForeignModelTest, TokenAndMeanIsHuggingFacesDinov2) {
 
 TEST_F(ForeignModelTest, TokenAndMeanWithRegistersIsHuggingFacesDinov2WithRegisters) {
   const ImportedModel model = RandomModel(
-      "global_pool: GLOBAL_POOL_TOKEN_AND_AVG init_values: 1e-5 reg_tokens: 4 no_embed_class: true");
+      "global_pool: GLOBAL_POOL_TOKEN_AND_AVG init_values: 1e-5 reg_tokens: 4 no_embed_class: "
+      "true");
   ASSERT_TRUE(WriteHuggingFace(directory_, model.tensors, model.description, {}).ok());
   EXPECT_EQ(Config()["num_register_tokens"], 4);
   EXPECT_EQ(ReadTensorFile(directory_ / "model.safetensors")

@@ -132,8 +132,8 @@ TEST_F(ImportModelTest, NormsWithoutBiasAreRefused) {
 }
 
 TEST_F(ImportModelTest, ValuesThatAreNotFiniteAreRefusedByName) {
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(),
-                          std::numeric_limits<float>::infinity()}) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     Tensors tensors = tensors_;
     at::Tensor weight = tensors.at("blocks.1.mlp.fc1.weight").clone();
     weight.view(-1)[7].fill_(bad);
