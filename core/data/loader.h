@@ -64,9 +64,9 @@ class SampleReader {
   // Distinct unreadable images met so far in `split`.
   int64_t bad_images(DataSplit split) const;
   // OK, or INVALID_ARGUMENT once more than max_bad_fraction of `split` is unreadable. The message
-  // names ten: where fewer are known, reads on through the split until there are, or all of it or
-  // 2000 further images are seen, or `stop` is requested. Runs of listing version 1 began without a
-  // limit for the validation split, and have none.
+  // names ten of both splits: where fewer are known, reads on through each until there are, or all
+  // of it or 2000 further images are seen, or `stop` is requested. Runs of listing version 1 began
+  // without a limit for the validation split, and have none.
   absl::Status CheckBadFraction(DataSplit split, const std::stop_token& stop);
 
   const DataSet& data() const;

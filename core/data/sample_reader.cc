@@ -272,17 +272,26 @@ absl::Status SampleReader::Impl::CheckBadFraction(DataSplit split, const std::st
   const int64_t size = data_->size(split);
   const double most = config_.max_bad_fraction() * static_cast<double>(size);
   if (static_cast<double>(bad_images(split)) <= most) return absl::OkStatus();
-  const bool seen_all = ReadOn(split, stop);
+  // What is wrong with one split is likely to be wrong with the other.
+  const DataSplit other = split == DataSplit::kTrain ? DataSplit::kValidation : DataSplit::kTrain;
+  const bool seen_all = ReadOn(split, stop), seen_other = ReadOn(other, stop);
+  const auto count = [&](DataSplit of, bool seen) {
+    return absl::StrCat(seen ? "" : "at least ", bad_images(of), " of the ", data_->size(of),
+                        of == DataSplit::kTrain ? " training" : " validation", " images");
+  };
   MutexLock lock(&mu_);
-  const std::vector<std::string>& first = first_bad_[Part(split)];
-  const int64_t bad = bad_images(split);
+  std::vector<std::string> named = first_bad_[Part(split)];
+  const std::vector<std::string>& more = first_bad_[Part(other)];
+  named.insert(named.end(), more.begin(),
+               more.begin() + std::min(more.size(), kNamesKept - named.size()));
+  const bool named_all =
+      bad_images(split) + bad_images(other) == static_cast<int64_t>(named.size());
   return absl::InvalidArgumentError(absl::StrFormat(
-      "data %s: %s%d of the %d %s images cannot be read, more than data.max_bad_fraction (%g) "
-      "admits; repair or remove them, or raise it (vitctl inspect-data %s finds all). %s: %s",
-      config_.source(), seen_all ? "" : "at least ", bad, size,
-      split == DataSplit::kTrain ? "training" : "validation", config_.max_bad_fraction(),
-      config_.source(), bad > static_cast<int64_t>(first.size()) ? "The first ten" : "They are",
-      absl::StrJoin(first, "; ")));
+      "data %s: %s cannot be read, more than data.max_bad_fraction (%g) admits%s; repair or remove "
+      "them, or raise it (vitctl inspect-data %s finds all). %s: %s",
+      config_.source(), count(split, seen_all), config_.max_bad_fraction(),
+      bad_images(other) > 0 ? absl::StrCat(", and ", count(other, seen_other)) : "",
+      config_.source(), named_all ? "They are" : "The first ten", absl::StrJoin(named, "; ")));
 }
 
 SampleReader::SampleReader(std::shared_ptr<const DataSet> data, const vit::v1::DataConfig& config,
