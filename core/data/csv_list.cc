@@ -234,7 +234,8 @@ absl::Status CsvList::ListAll(const fs::path& table) {
     notes_.push_back(absl::StrCat("not used: the ", unused, unused == 1 ? " row" : " rows",
                                   " for test, as there are rows for validation"));
   } else if (!has_validation && !samples_[1].empty()) {
-    notes_.push_back("the validation split is the rows for test, as none is for validation");
+    notes_.push_back(
+        "the rows for test are the source's validation split, as none is for validation");
   }
   VIT_RETURN_IF_ERROR(SetClasses(classes_));
   SetFingerprint();

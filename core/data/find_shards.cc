@@ -146,7 +146,7 @@ absl::Status ShardFinder::LeaveTestOut() {
   if (test == 0) return absl::OkStatus();
   if (count(SplitWord::kValidation) == 0) {
     found_.notes.push_back(
-        "the validation split is the archives for test, as none is for validation");
+        "the archives for test are the source's validation split, as none is for validation");
     return absl::OkStatus();
   }
   std::erase_if(found_.shards, [](const Shard& shard) { return shard.split == SplitWord::kTest; });

@@ -141,7 +141,7 @@ absl::StatusOr<FolderSplits> SplitFinder::TakeSplits() const {
   if (validation_.size() > 1) return Ambiguous(validation_, "validation");
   if (!validation_.empty()) {
     splits.validation = validation_.front().name;
-    splits.notes.push_back(absl::StrCat("the validation split is ", splits.validation, "/"));
+    splits.notes.push_back(absl::StrCat(splits.validation, "/ is the source's validation split"));
     std::for_each(test_.begin(), test_.end(), unused_too);
   } else {
     std::vector<Candidate> labelled;
@@ -155,8 +155,9 @@ absl::StatusOr<FolderSplits> SplitFinder::TakeSplits() const {
     if (labelled.size() > 1) return Ambiguous(labelled, "test");
     if (!labelled.empty()) {
       splits.validation = labelled.front().name;
-      splits.notes.push_back(absl::StrCat("the validation split is ", splits.validation,
-                                          "/, as there is no folder for validation"));
+      splits.notes.push_back(absl::StrCat(splits.validation,
+                                          "/ is the source's validation split, as there is no "
+                                          "folder for validation"));
     }
   }
   std::sort(unused.begin(), unused.end());

@@ -19,12 +19,18 @@ namespace {
 // Some samples of another data set.
 class SelectedDataSet : public DataSet {
  public:
+  // `leaves_own_out`: its validation split is another than `all`'s.
   SelectedDataSet(std::shared_ptr<const DataSet> all, SampleSelection train,
-                  SampleSelection validation)
+                  SampleSelection validation, bool leaves_own_out)
       : all_(std::move(all)), selections_{std::move(train), std::move(validation)} {
     class_names_ = all_->class_names();
     native_size_ = all_->native_size();
     notes_ = all_->notes();
+    if (leaves_own_out) {
+      notes_.emplace_back(
+          "the validation images are held out of the training split; the source's own validation "
+          "split is not used");
+    }
     passed_over_ = all_->passed_over();
     fingerprint_ = all_->FingerprintOf(selections_[0], selections_[1]);
   }
@@ -189,7 +195,7 @@ absl::StatusOr<std::shared_ptr<const DataSet>> SelectSamples(std::shared_ptr<con
   }
   if (HasLimit(config)) CutClasses(*all, config, &parts.train);
   return std::make_shared<SelectedDataSet>(std::move(all), std::move(parts.train),
-                                           std::move(parts.validation));
+                                           std::move(parts.validation), hold_out && has_own);
 }
 
 }  // namespace vit

@@ -48,6 +48,14 @@ int64_t Octal(absl::string_view field) {
   return value;
 }
 
+// The name that a header gives by itself.
+std::string HeaderName(absl::string_view header) {
+  const absl::string_view prefix =
+      absl::StartsWith(header.substr(257), absl::string_view("ustar\0", 6)) ? Text(header, 345, 155)
+                                                                            : absl::string_view();
+  return absl::StrCat(prefix, prefix.empty() ? "" : "/", Text(header, 0, 100));
+}
+
 }  // namespace
 
 absl::StatusOr<TarReader> TarReader::Open(const std::filesystem::path& path) {
@@ -67,7 +75,9 @@ TarReader::TarReader(TarReader&& other) noexcept
       size_(other.size_),
       at_(other.at_),
       buffer_(std::move(other.buffer_)),
-      buffer_at_(other.buffer_at_) {}
+      buffer_at_(other.buffer_at_),
+      links_(other.links_),
+      first_link_(std::move(other.first_link_)) {}
 
 TarReader::~TarReader() {
   if (fd_ >= 0) close(fd_);
@@ -211,17 +221,14 @@ absl::StatusOr<bool> TarReader::Next(TarMember* member) {
     if (!is_file) VIT_RETURN_IF_ERROR(ReadExtension(type, size, &next));
     const int64_t content = at_ + kBlock;
     at_ = std::min(content + RoundUp(size), size_);
+    const std::string name = next.name.empty() ? HeaderName(header) : next.name;
+    if (type == '1' || type == '2') {
+      if (links_++ == 0) first_link_ = name;
+    }
     if (!is_file) {
       if (type >= '1' && type <= '6') next = {};
       continue;
     }
-    const absl::string_view prefix =
-        absl::StartsWith(header.substr(257), absl::string_view("ustar\0", 6))
-            ? Text(header, 345, 155)
-            : absl::string_view();
-    std::string name = !next.name.empty()
-                           ? std::move(next.name)
-                           : absl::StrCat(prefix, prefix.empty() ? "" : "/", Text(header, 0, 100));
     next = {};
     if (absl::EndsWith(name, "/")) continue;  // how old archives say "folder"
     *member = {std::string(absl::StripPrefix(name, "./")), content, size};

@@ -38,6 +38,10 @@ class TarReader {
   // Its first bytes, `count` (at most 512) or all where it has fewer; valid until the next call.
   absl::StatusOr<absl::string_view> ReadStart(const TarMember& member, int64_t count);
 
+  // Hard and symbolic links passed over so far, and the first one's name.
+  int64_t links() const { return links_; }
+  const std::string& first_link() const { return first_link_; }
+
  private:
   // What an extension header says of the member that follows.
   struct Override {
@@ -63,6 +67,8 @@ class TarReader {
   int64_t at_ = 0;  // of the next header
   std::string buffer_;
   int64_t buffer_at_ = 0;
+  int64_t links_ = 0;
+  std::string first_link_;
 };
 
 }  // namespace vit

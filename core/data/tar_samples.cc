@@ -86,6 +86,10 @@ absl::StatusOr<TarSamples> Grouper::Run() {
     VIT_RETURN_IF_ERROR(Add(member));
   }
   VIT_RETURN_IF_ERROR(Finish());
+  if (!is_v1_ && tar_->links() > 0) {
+    archive_.passed_over.Add("a link in an archive",
+                             absl::StrCat(path_.string(), ":", tar_->first_link()), tar_->links());
+  }
   return std::move(archive_);
 }
 

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "proto/spec_text.h"
 #include "client/run_text.h"
+#include "proto/spec_text.h"
 #include "tests/client/fake_vitd.h"
 
 namespace vit {

@@ -72,11 +72,12 @@ class ImageFolderTest : public ::testing::Test {
 TEST_F(ImageFolderTest, EveryNameOfValidationIsTakenBeforeTest) {
   Write("Train/cat/1.png test/cat/2.png");
   EXPECT_THAT(Names(DataSplit::kValidation), ElementsAre("test/cat/2.png"));
-  EXPECT_THAT(Notes(), ElementsAre(HasSubstr("the validation split is test/, as there is no")));
+  EXPECT_THAT(Notes(),
+              ElementsAre(HasSubstr("test/ is the source's validation split, as there is no")));
   for (const std::string name : {"val", "valid", "validation", "dev", "VAL", "Valid"}) {
     Write(absl::StrCat(name, "/cat/3.png"));
     EXPECT_THAT(Names(DataSplit::kValidation), ElementsAre(name + "/cat/3.png"));
-    EXPECT_THAT(Notes(), ElementsAre("the validation split is " + name + "/",
+    EXPECT_THAT(Notes(), ElementsAre(name + "/ is the source's validation split",
                                      "not used: test/ beside Train/"));
     Remove(name);
   }

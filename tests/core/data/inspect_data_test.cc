@@ -66,8 +66,10 @@ TEST_F(InspectDataTest, SaysHowTheSourceWasUnderstood) {
   folder_.Write("train/a/3.gif", "GIF89a");
   const vit::v1::DataReport report = Inspect();
   EXPECT_EQ(report.validation_samples(), 1);
-  EXPECT_THAT(report.notes(), ElementsAre("the validation split is valid/",
+  EXPECT_THAT(report.notes(), ElementsAre("valid/ is the source's validation split",
                                           "not used: test/ beside train/"));
+  config_.set_validation_split(vit::v1::VALIDATION_SPLIT_HELD_OUT);
+  EXPECT_THAT(Inspect().notes(2), HasSubstr("the source's own validation split is not used"));
   ASSERT_EQ(report.passed_over_size(), 2);
   EXPECT_EQ(report.passed_over(0).kind(), "GIF");
   EXPECT_EQ(report.passed_over(0).count(), 2);

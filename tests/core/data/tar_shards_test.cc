@@ -180,14 +180,16 @@ TEST_F(TarShardsTest, KeysWithDotsArePassedOverAndCounted) {
                                Member("b.jpg", Picture(1)) + Member("b.cls", "dog") +
                                Member("a.2.jpg", "x") + Member("x.cls", "cat") +
                                Member("x.input.jpg", "x") + Member("y.input.jpg", "y") +
-                               Member("y.cls", "cat") + Member("notes", "text") + kEnd);
+                               Member("y.cls", "cat") + Member("notes", "text") +
+                               Header("z.jpg", 0, '1') + Header("w.jpg", 0, '2') + kEnd);
   const auto data = Open("/set.tar");
   ASSERT_TRUE(data.ok()) << data.status();
   EXPECT_EQ((*data)->size(DataSplit::kTrain) + (*data)->size(DataSplit::kValidation), 2);
   EXPECT_THAT(DataNotes(**data),
               ElementsAre(AllOf(HasSubstr("5 files (a dot in the key or two extensions)"),
                                 HasSubstr("set.tar:a.1.jpg")),
-                          HasSubstr("1 file (not an image), such as")));
+                          HasSubstr("1 file (not an image), such as"),
+                          AllOf(HasSubstr("2 files (a link in an archive)"), HasSubstr("z.jpg"))));
   folder_.Write("set.tar", Member("a.1.jpg", "x") + Member("a.1.cls", "0") + kEnd);
   EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("no images in the training archives"),
                                            HasSubstr("2 files (a dot in the key")));
