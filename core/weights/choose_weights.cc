@@ -160,11 +160,14 @@ absl::Status KeepPrefix(const std::string& asked, std::vector<Candidate>* candid
   return absl::OkStatus();
 }
 
+bool AnyAveraged(const std::vector<Candidate>& candidates) {
+  return std::any_of(candidates.begin(), candidates.end(),
+                     [](const Candidate& c) { return c.averaged; });
+}
+
 // Leaves the averaged or the other ones.
 absl::Status KeepKind(vit::v1::WeightsChoice asked, std::vector<Candidate>* candidates) {
-  const bool any_averaged = std::any_of(candidates->begin(), candidates->end(),
-                                        [](const Candidate& c) { return c.averaged; });
-  if (asked == WEIGHTS_CHOICE_UNSPECIFIED && !any_averaged) return absl::OkStatus();
+  if (asked == WEIGHTS_CHOICE_UNSPECIFIED && !AnyAveraged(*candidates)) return absl::OkStatus();
   const bool averaged = asked != WEIGHTS_CHOICE_RAW;
   std::vector<Candidate> kept;
   for (const Candidate& candidate : *candidates) {
@@ -279,7 +282,6 @@ absl::StatusOr<ChosenWeights> ChooseWeights(const TensorFile& file, const Weight
   std::vector<Candidate> candidates = all;
   VIT_RETURN_IF_ERROR(KeepPrefix(asked.prefix, &candidates));
   VIT_RETURN_IF_ERROR(KeepKind(asked.weights, &candidates));
-  const bool both = candidates.size() < all.size();
   VIT_ASSIGN_OR_RETURN(const Candidate taken, TheOnly(std::move(candidates)));
   std::set<std::string> names;
   for (const auto& [name, tensor] : file.tensors) {
@@ -296,7 +298,7 @@ absl::StatusOr<ChosenWeights> ChooseWeights(const TensorFile& file, const Weight
   chosen.prefix = asked.prefix == "." ? asked.prefix : taken.shown;
   if (taken.averaged) {
     chosen.weights = WEIGHTS_CHOICE_AVERAGED;
-  } else if (both || asked.weights != WEIGHTS_CHOICE_UNSPECIFIED) {
+  } else if (AnyAveraged(all) || asked.weights != WEIGHTS_CHOICE_UNSPECIFIED) {
     chosen.weights = WEIGHTS_CHOICE_RAW;
   }
   AddNotes(file, taken, all, names, &chosen.notes);

@@ -88,7 +88,7 @@ absl::Status SetTimmArchitecture(const std::string& architecture, v1::ModelConfi
   }
   const bool timms = absl::StartsWith(name, "vit_") || absl::StartsWith(name, "deit_") ||
                      absl::StartsWith(name, "deit3_") || absl::StartsWith(name, "flexivit_") ||
-                     absl::StartsWith(name, "eva_large_");
+                     absl::StartsWith(name, "eva_large_") || absl::StartsWith(name, "test_vit");
   if (!timms) return absl::OkStatus();
   if (absl::StrContains(name, "_clip_")) model->set_layer_norm_eps(1e-5);
   const bool tanh = std::any_of(std::begin(kTanh), std::end(kTanh), [&](absl::string_view start) {
