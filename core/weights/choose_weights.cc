@@ -262,7 +262,7 @@ void AddNotes(const TensorFile& file, const Candidate& taken, const std::vector<
   for (const auto& [name, tensor] : file.tensors) {
     const bool of_other =
         std::any_of(others.begin(), others.end(), [&, &name = name](const Candidate& other) {
-          return other.path.size() > taken.path.size() && absl::StartsWith(name, other.path);
+          return !other.path.empty() && absl::StartsWith(name, other.path);
         });
     if (!names.contains(name) && !of_other) beside.push_back(name);
   }
