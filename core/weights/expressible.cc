@@ -1,6 +1,7 @@
 #include "core/weights/expressible.h"
 
 #include "absl/strings/str_cat.h"
+#include "core/model/model_config.h"
 
 namespace vit {
 namespace {
@@ -54,6 +55,7 @@ absl::Status CheckExpressible(const vit::v1::ModelConfig& m, Program program) {
       {m.qk_norm(), timm, "model.qk_norm"},
       {m.init_values() != 0, timm || dinov2, "model.init_values"},
       {m.init_values() == 0, !dinov2, "model.init_values=0"},
+      {MlpHiddenDim(m) % m.embed_dim() != 0, !dinov2, "a model.mlp_ratio that is not whole"},
       {m.fc_norm() && m.final_norm(), timm, "model.fc_norm"},
       {!m.final_norm(), timm, "model.final_norm=false"},
       {!m.proj_bias(), timm, "model.proj_bias=false"},

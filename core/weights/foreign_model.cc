@@ -154,7 +154,7 @@ Json HuggingFaceConfig(const ModelDescription& description) {
                  {"id2label", std::move(id2label)},
                  {"label2id", std::move(label2id)}};
   if (kind == Kind::kDinov2 || kind == Kind::kDinov2WithRegisters) {
-    config["mlp_ratio"] = m.mlp_ratio();
+    config["mlp_ratio"] = MlpHiddenDim(m) / m.embed_dim();  // a whole number there
     config["layerscale_value"] = m.init_values();
     config["use_swiglu_ffn"] = false;
     if (m.reg_tokens() > 0) config["num_register_tokens"] = m.reg_tokens();
