@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -41,10 +42,11 @@ absl::StatusOr<ImageHeader> ReadJpegHeader(absl::string_view bytes) {
     constexpr uint8_t kApp1 = 0xE1;
     const bool is_frame =
         marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
+    constexpr absl::string_view kExif("Exif\0\0", 6);
     constexpr absl::string_view kXmp("http://ns.adobe.com/xap/1.0/\0", 29);
     if (marker == kApp1 && absl::StartsWith(content, absl::string_view("Exif\0", 5)) &&
         content.size() > 6) {
-      absl::StrAppend(&exif, content.substr(6));
+      absl::StrAppend(&exif, exif.empty() ? kExif : "", content.substr(6));
     } else if (marker == kApp1 && absl::StartsWith(content, kXmp)) {
       xmp = content.substr(kXmp.size());
     } else if (is_frame && header.width == 0) {
@@ -121,9 +123,13 @@ absl::StatusOr<ImageHeader> ReadPngHeader(absl::string_view bytes) {
     reader.Skip(4);
     if (!reader.ok()) break;
     if (name == "eXIf") exif = content;
-    if (name == "iTXt" && xmp.empty()) xmp = PngText(name, content, "XML:com.adobe.xmp");
-    if ((name == "tEXt" || name == "zTXt") && raw_exif.empty()) {
-      raw_exif = ParseRawProfile(PngText(name, content, "Raw profile type exif"));
+    if (name != "iTXt" && name != "tEXt" && name != "zTXt") continue;
+    // The last of each counts.
+    if (std::string text = PngText(name, content, "XML:com.adobe.xmp"); !text.empty()) {
+      xmp = std::move(text);
+    }
+    if (std::string text = PngText(name, content, "Raw profile type exif"); !text.empty()) {
+      raw_exif = ParseRawProfile(text);
     }
   }
   header.orientation = ReadOrientation(exif.empty() ? absl::string_view(raw_exif) : exif, xmp);

@@ -56,17 +56,15 @@ std::optional<int64_t> TiffOrientation(absl::string_view tiff) {
   if (magic != 42 && magic != 42 << 8) return std::nullopt;
   reader.bytes().Seek(reader.U32());
   const int entries = reader.U16();
-  std::optional<int64_t> orientation;
   for (int i = 0; i < entries; ++i) {
     constexpr uint16_t kOrientation = 0x0112;
     const uint16_t tag = reader.U16();
     const TiffReader entry = reader;
     reader.bytes().Skip(10);
     if (!reader.bytes().ok()) break;
-    if (tag != kOrientation) continue;
-    if (const auto value = FirstValue(entry, tiff, big_endian)) orientation = value;
+    if (tag == kOrientation) return FirstValue(entry, tiff, big_endian);
   }
-  return orientation;
+  return std::nullopt;
 }
 
 // As an attribute or an element.

@@ -113,6 +113,7 @@ TEST(ImageOrientationTest, JpegSegments) {
   EXPECT_EQ(orientation(xmp + exif), 3);
   EXPECT_EQ(orientation(Segment(kPrefix + Tiff(false, 4, 1, Number(6, 4, false)))), 6);
   EXPECT_EQ(orientation(Segment(kXmpAttribute)), 1);  // some other kind
+  EXPECT_EQ(orientation(Segment(kPrefix + kPrefix + kPrefix + ExifBlock(3, true))), 1);
 }
 
 TEST(ImageOrientationTest, PngChunks) {
@@ -133,6 +134,8 @@ TEST(ImageOrientationTest, PngChunks) {
   EXPECT_EQ(orientation(deflated), 8);
   EXPECT_EQ(orientation(Chunk("iTXt", keyword + std::string("\x01\0\0\0damaged", 11))), 1);
   EXPECT_EQ(orientation(Chunk("iTXt", "XML")), 1);
+  EXPECT_EQ(orientation(Chunk("tEXt", keyword + kXmpAttribute)), 6);
+  EXPECT_EQ(orientation(xmp + deflated), 8);
   const std::string exif = kPrefix + ExifBlock(3, true);
   EXPECT_EQ(orientation(xmp + Chunk("eXIf", exif)), 3);
   // As ImageMagick writes it.
