@@ -57,6 +57,21 @@ TEST_F(ResolveSpecTest, AnEffectiveSpecHasEveryFieldAndResolvesToItself) {
   EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(resolved->spec, again->spec));
 }
 
+TEST_F(ResolveSpecTest, OneClassAloneIsAnErrorThatNamesIt) {
+  const auto write = [&](const std::string& name) {
+    fs::create_directories((root_ / name).parent_path());
+    std::ofstream(root_ / name) << "an image";
+  };
+  for (int i = 0; i < 4; ++i) write("cat/" + std::to_string(i) + ".jpg");
+  const std::vector<std::string> assignments = {"data.source=folder:" + root_.string(),
+                                                "batch_size=2"};
+  const absl::Status alone = Resolve("cifar10_small", assignments).status();
+  EXPECT_EQ(alone.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(alone.message()), HasSubstr("has one class alone, 'cat'"));
+  for (int i = 0; i < 4; ++i) write("dog/" + std::to_string(i) + ".jpg");
+  EXPECT_TRUE(Resolve("cifar10_small", assignments).ok());
+}
+
 TEST_F(ResolveSpecTest, WhatIsSetWinsOverThePreset) {
   const auto resolved = Resolve(
       "cifar10_small", {"optimizer.weight_decay=0", "max_steps=7", "schedule.warmup_steps=2"});
