@@ -118,6 +118,8 @@ TEST(ModelConfigTest, CountedParametersAreTheAllocatedOnes) {
         "pos_embed: POSITION_EMBEDDING_NONE final_norm: false",
         "shared_norm: true patch_norm: true global_pool: GLOBAL_POOL_MAX",
         "reg_tokens: 2 global_pool: GLOBAL_POOL_FLATTEN",
+        "reg_tokens: 2 global_pool: GLOBAL_POOL_TOKEN_AND_AVG activation: ACTIVATION_GELU_TANH",
+        "activation: ACTIVATION_QUICK_GELU",
         "norm_layer: NORM_LAYER_BATCH_NORM attn_proj: false "
         "global_pool: GLOBAL_POOL_FLATTEN representation_size: 9"}) {
     vit::v1::ModelConfig config;
@@ -140,6 +142,31 @@ TEST(ModelConfigTest, CountedParametersAreTheAllocatedOnes) {
   }
 }
 
+TEST(ModelConfigTest, TokenAndMeanNeedsItsTokenAndNormalisedTokens) {
+  vit::v1::ModelConfig config;
+  config.set_global_pool(vit::v1::GLOBAL_POOL_TOKEN_AND_AVG);
+  FillModelConfigDefaults(3, &config);
+  EXPECT_TRUE(ValidateModelConfig(config).ok()) << ValidateModelConfig(config);
+  config.set_fc_norm(true);
+  EXPECT_THAT(std::string(ValidateModelConfig(config).message()),
+              HasSubstr("set model.fc_norm=false"));
+  config.set_fc_norm(false);
+  config.set_class_token(false);
+  EXPECT_THAT(std::string(ValidateModelConfig(config).message()),
+              HasSubstr("set model.global_pool=avg"));
+}
+
+TEST(ModelConfigTest, AnEncoderHasNoHead) {
+  vit::v1::ModelConfig config;
+  FillModelConfigDefaults(3, &config);
+  config.set_num_classes(0);
+  EXPECT_TRUE(ValidateModelConfig(config).ok()) << ValidateModelConfig(config);
+  int64_t count = 0;
+  const VisionTransformer model(config);
+  for (const auto& parameter : model->parameters()) count += parameter.numel();
+  EXPECT_EQ(ParameterCount(config), count);
+}
+
 struct BadConfig {
   const char* assignment;
   const char* message;
@@ -158,7 +185,7 @@ TEST(ModelConfigTest, WhatCannotWorkNamesTheFieldAndTheWayOut) {
            BadConfig{"model.mlp_ratio=0", "model.mlp_ratio is 0"},
            BadConfig{"model.in_channels=1", "model.in_channels is 1"},
            BadConfig{"model.class_token=false", "set model.global_pool=avg"},
-           BadConfig{"model.num_classes=0", "model.num_classes is 0"},
+           BadConfig{"model.num_classes=-1", "model.num_classes is -1"},
        }) {
     vit::v1::TrainingSpec spec;
     *spec.mutable_model() = Preset("vit_tiny_patch16_224", 1000);
