@@ -225,7 +225,8 @@ absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset, const Traini
                                                         .limits = environment.image_limits,
                                                         .image_size = provisional.image_size()}));
   const int classes = static_cast<int>(resolved.data->class_names().size());
-  if (classes == 1) {
+  // A run that began before this was checked goes on to its end.
+  if (classes == 1 && ListingVersion(effective.data()) > 1) {
     return absl::InvalidArgumentError(absl::StrCat(
         effective.data().source(), " has one class alone, '", resolved.data->class_names().front(),
         "', so there is nothing to tell apart; expected two "

@@ -63,11 +63,13 @@ TEST_F(ResolveSpecTest, OneClassAloneIsAnErrorThatNamesIt) {
     std::ofstream(root_ / name) << "an image";
   };
   for (int i = 0; i < 4; ++i) write("cat/" + std::to_string(i) + ".jpg");
-  const std::vector<std::string> assignments = {"data.source=folder:" + root_.string(),
-                                                "batch_size=2"};
+  std::vector<std::string> assignments = {"data.source=folder:" + root_.string(), "batch_size=2"};
   const absl::Status alone = Resolve("cifar10_small", assignments).status();
   EXPECT_EQ(alone.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(alone.message()), HasSubstr("has one class alone, 'cat'"));
+  assignments.push_back("data.listing_version=1");
+  EXPECT_TRUE(Resolve("cifar10_small", assignments).ok()) << "a run of before goes on";
+  assignments.pop_back();
   for (int i = 0; i < 4; ++i) write("dog/" + std::to_string(i) + ".jpg");
   EXPECT_TRUE(Resolve("cifar10_small", assignments).ok());
 }
