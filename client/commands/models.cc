@@ -236,15 +236,11 @@ void AddImport(CLI::App& app, Session& session) {
   command->add_option("--labels", options->labels, "The classes' names, one a line, in order")
       ->type_name("FILE");
   command
-      ->add_option("--prefix", options->prefix,
-                   "What stands in front of the model's names, where the file holds several; . for "
-                   "none")
+      ->add_option("--prefix", options->prefix, "Of the names, where the file holds several models")
       ->type_name("PREFIX");
-  command
-      ->add_option("--weights", options->weights,
-                   "Which ones, where the file holds both: averaged (default) or raw")
+  command->add_option("--weights", options->weights, "Where the file holds both; default: averaged")
       ->type_name("raw|averaged")
-      ->check(CLI::IsMember({"raw", "averaged"}));
+      ->check(CLI::IsMember({"raw", "averaged"}).description(""));
   command->add_option("--set", options->set, "What the file does not tell; may be repeated")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false);

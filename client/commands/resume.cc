@@ -76,8 +76,8 @@ void AddResume(CLI::App& app, Session& session) {
   command->footer(
       R"(A run that succeeded goes on where --set makes it longer. What may change: epochs
 or max_steps, schedule, optimizer.learning_rate, evaluation, checkpoint,
-log_every_steps and early_stopping. vitctl -o json status RUN lists the specs that
-the run followed, with the step from which each held.
+log_every_steps and early_stopping. vitctl -o json status RUN lists the specs
+that the run followed, with the step from which each held.
 
   vitctl resume RUN --set epochs=40 --set optimizer.learning_rate=1e-4 --watch
 )");

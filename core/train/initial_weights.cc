@@ -102,8 +102,10 @@ absl::Status KeepInitialWeights(const vit::v1::TrainingSpec& spec,
   if (!IsWeightReference(spec.init())) return absl::OkStatus();
   const std::string what = absl::StrCat("keep the weights of ", spec.init());
   VIT_ASSIGN_OR_RETURN(const fs::path path, InitPath(spec, environment));
-  VIT_RETURN_IF_ERROR(
-      Annotate(LinkOrCopy(path.parent_path() / "labels.txt", KeptLabels(run_directory)), what));
+  const fs::path labels = path.parent_path() / "labels.txt";
+  if (fs::exists(labels)) {
+    VIT_RETURN_IF_ERROR(Annotate(LinkOrCopy(labels, KeptLabels(run_directory)), what));
+  }
   VIT_RETURN_IF_ERROR(Annotate(LinkOrCopy(path, KeptInitialWeights(run_directory)), what));
   return SyncDirectory(run_directory);
 }

@@ -66,7 +66,7 @@ TEST(StartRunCommandTest, SendsWhatWasAskedAndSaysHowToFollow) {
   EXPECT_EQ(asked.request_id().size(), 36u);
   EXPECT_THAT(outcome.out, StartsWith("started run 7f3a2c (pets)\n"));
   EXPECT_THAT(outcome.out,
-              HasSubstr("3,680 training and 736 validation pictures of folder:/data/pets\n"));
+              HasSubstr("3,680 training and 736 validation images of folder:/data/pets\n"));
   EXPECT_THAT(outcome.out, HasSubstr("memory  about 3.0 GiB\n"));
   EXPECT_THAT(outcome.out, HasSubstr(absl::StrCat("follow it with: vitctl --server ",
                                                   vitd.address(), " watch 7f3a2c\n")));

@@ -49,7 +49,7 @@ class OldStateTest : public ::testing::Test {
     fs::copy(Fixture(), folder_.path(), fs::copy_options::recursive);
     fs::current_path(folder_.path());
     daemon_ = std::make_unique<TestDaemon>(
-        folder_.path() / "state", std::vector<std::string>{"--data-root", folder_.path().string()});
+        folder_.path() / "state", std::vector<std::string>{"--data-root", "/proc/self/cwd"});
     ASSERT_NO_FATAL_FAILURE(daemon_->Start());
   }
   void TearDown() override { fs::current_path(before_); }

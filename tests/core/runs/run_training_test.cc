@@ -53,9 +53,7 @@ class AtStep : public TrainObserver {
   void OnCheckpointFailed(int64_t step, const absl::Status& why) override {
     inner_->OnCheckpointFailed(step, why);
   }
-  void OnBadImage(const BadImage& image) override {
-    inner_->OnBadImage(image);
-  }
+  void OnBadImage(const BadImage& image) override { inner_->OnBadImage(image); }
   void OnStart(int64_t step, const std::string& note) override { inner_->OnStart(step, note); }
 
  private:
@@ -238,7 +236,9 @@ TEST(RunTrainingTest, RunMadeLongerIsExactFromTheChangeOn) {
   history.set_split(vit::v1::SPLIT_VALIDATION);
   double lowest = std::numeric_limits<double>::infinity();
   int64_t step = 0;
-  for (const vit::v1::MetricPoint& point : other->GetHistory(history)->points()) {
+  const auto validation = other->GetHistory(history);
+  ASSERT_TRUE(validation.ok()) << validation.status();
+  for (const vit::v1::MetricPoint& point : validation->points()) {
     if (point.step() < 13 || point.loss() >= lowest) continue;
     lowest = point.loss();
     step = point.step();
