@@ -74,8 +74,8 @@ void AddResume(CLI::App& app, Session& session) {
       ->allow_extra_args(false);
   command->add_flag("--watch", options->watch, "Follow the run to its end");
   command->footer(
-      R"(A run that succeeded goes on where --set makes it longer. What may change: epochs
-or max_steps, schedule, optimizer.learning_rate, evaluation, checkpoint,
+      R"(A run that succeeded goes on where --set makes it longer. What may change:
+epochs or max_steps, schedule, optimizer.learning_rate, evaluation, checkpoint,
 log_every_steps and early_stopping. vitctl -o json status RUN lists the specs
 that the run followed, with the step from which each held.
 

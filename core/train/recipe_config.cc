@@ -104,7 +104,7 @@ absl::Status ValidateLoss(const LossConfig& loss, double smoothing, const DataSe
   return absl::OkStatus();
 }
 
-absl::Status ValidateMixing(const TrainingSpec& spec, int classes) {
+absl::Status ValidateMixing(const TrainingSpec& spec) {
   const MixingConfig& mixing = spec.mixing();
   VIT_RETURN_IF_ERROR(CheckRange("mixing.mixup_alpha", mixing.mixup_alpha(), 0, 1000));
   VIT_RETURN_IF_ERROR(CheckRange("mixing.cutmix_alpha", mixing.cutmix_alpha(), 0, 1000));
@@ -112,11 +112,6 @@ absl::Status ValidateMixing(const TrainingSpec& spec, int classes) {
   VIT_RETURN_IF_ERROR(CheckRange("mixing.switch_probability", mixing.switch_probability(), 0, 1));
   VIT_RETURN_IF_ERROR(CheckRange("mixing.unmixed_epochs", mixing.unmixed_epochs(), 0, kMany));
   if (!HasMixing(mixing)) return absl::OkStatus();
-  if (classes < 2) {
-    return absl::InvalidArgumentError(
-        "mixing needs pictures of at least 2 classes, and the data has 1; set mixing.mixup_alpha "
-        "and mixing.cutmix_alpha to 0");
-  }
   if (spec.batch_size() < 2) {
     return absl::InvalidArgumentError(
         "mixing mixes the pictures of a batch, and batch_size is 1; raise it, or set "
@@ -194,7 +189,7 @@ absl::Status FillRecipeDefaults(const DataSet& data, TrainingSpec* spec) {
 
 absl::Status ValidateRecipe(const TrainingSpec& spec, const DataSet& data) {
   VIT_RETURN_IF_ERROR(ValidateLoss(spec.loss(), spec.label_smoothing(), data));
-  VIT_RETURN_IF_ERROR(ValidateMixing(spec, static_cast<int>(data.class_names().size())));
+  VIT_RETURN_IF_ERROR(ValidateMixing(spec));
   VIT_RETURN_IF_ERROR(ValidateAveraging(spec.averaging()));
   VIT_RETURN_IF_ERROR(
       CheckRange("early_stopping.patience", spec.early_stopping().patience(), 0, kMany));

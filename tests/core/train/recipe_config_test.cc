@@ -72,12 +72,6 @@ TEST_F(RecipeConfigTest, WeightsByFrequencyAreTheInverseOnesOfTheTrainingSplit) 
   EXPECT_TRUE(again.ok()) << again.status();
 }
 
-TEST_F(RecipeConfigTest, MixingNeedsTwoClasses) {
-  const auto resolved = Resolve({"mixing.mixup_alpha=0.8", "batch_size=2"}, MakeFolder({4}));
-  EXPECT_EQ(resolved.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(resolved.status().message()), HasSubstr("at least 2 classes"));
-}
-
 TEST_F(RecipeConfigTest, WhatCannotWorkIsNamedWithTheWayOut) {
   struct Case {
     std::vector<std::string> assignments;
