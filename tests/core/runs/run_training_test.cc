@@ -207,7 +207,7 @@ TEST(RunTrainingTest, RunMadeLongerIsExactFromTheChangeOn) {
     const std::string id = manager->Start(Request())->run().id();
     AwaitState(manager.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
   }
-  CopyState(whole.path(), interrupted.path());
+  fs::copy(whole.path(), interrupted.path(), fs::copy_options::recursive);
   auto manager = Open(whole.path());
   const std::string id = manager->GetStatus("")->run().id();
   const auto resumed = manager->Resume(Longer(id));
