@@ -72,9 +72,14 @@ absl::StatusOr<ResolvedSpec> ResolveAgain(const RunManager::Options& options,
 absl::Status CheckResumable(const RunRecord& record, const vit::v1::ResumeRunRequest& request) {
   const Run& run = record.run;
   if (run.state() == vit::v1::RUN_STATE_SUCCEEDED && !request.has_changes()) {
+    const std::string done =
+        run.step() < run.total_steps()
+            ? absl::StrCat("was stopped early, at step ", run.step(), " of ", run.total_steps())
+            : absl::StrCat("has done all of its ", run.total_steps(), " steps");
     return absl::FailedPreconditionError(absl::StrCat(
-        "run ", run.id(), " is ", StateName(run.state()), ": it did all of its ", run.total_steps(),
-        " steps; to make it longer, resume it with changes, such as epochs"));
+        "run ", run.id(), " ", done,
+        "; it goes on with changes that give it more to do: vitctl resume ", run.id(),
+        run.step() < run.total_steps() ? " --set early_stopping.patience=0" : " --set epochs=N"));
   }
   if (!IsFinished(run.state())) {
     return absl::FailedPreconditionError(

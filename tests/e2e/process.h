@@ -15,6 +15,9 @@
 
 namespace vit {
 
+// The content of a file, which must be there.
+std::string ReadAll(const std::filesystem::path& path);
+
 // A child process whose output is gathered as it comes. It does not outlive the test, however that
 // ends.
 class Process {

@@ -50,7 +50,8 @@ TEST_F(RunChangesTest, SucceededRunGoesOnWhereItIsMadeLonger) {
   const std::string id = StartAndFinish(manager.get());
   const absl::Status refused = manager->Resume(ResumeRequest(id)).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(refused.message(), AllOf(HasSubstr("all of its 100 steps"), HasSubstr("epochs")));
+  EXPECT_THAT(refused.message(),
+              AllOf(HasSubstr("has done all of its 100 steps"), HasSubstr("--set epochs=N")));
 
   const auto resumed = manager->Resume(Changes(id, "max_steps: 150"));
   ASSERT_TRUE(resumed.ok()) << resumed.status();
@@ -142,6 +143,8 @@ TEST_F(RunChangesTest, RunThatWasStoppedEarlyNeedsMorePatience) {
   session->WriteCheckpoint(40);
   session->Finish(TrainOutcome::kStoppedEarly);
   AwaitState(manager.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
+  EXPECT_THAT(manager->Resume(ResumeRequest(id)).status().message(),
+              AllOf(HasSubstr("stopped early, at step 40 of 100"), HasSubstr("patience=0")));
   const absl::Status refused = manager->Resume(Changes(id, "max_steps: 200")).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(refused.message(), HasSubstr("early_stopping.patience above 3"));
