@@ -11,6 +11,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "core/base/status.h"
 #include "core/base/utf8.h"
 
@@ -67,22 +68,48 @@ std::string NormalizeClassName(absl::string_view name) {
   return Map(Trim(name), 0, nullptr);
 }
 
+namespace {
+
+// Whether `name` is a number: digits, by version 2 with a sign and a fraction if wanted.
+bool IsNumber(absl::string_view name, int listing_version) {
+  if (listing_version == 1 && name.size() > 1 && name[0] == '0') return false;
+  if (listing_version > 1) absl::ConsumePrefix(&name, "-");
+  const size_t point = listing_version > 1 ? name.find('.') : absl::string_view::npos;
+  const auto are_digits = [](absl::string_view text) {
+    return !text.empty() && std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
+  };
+  if (point == absl::string_view::npos) return are_digits(name);
+  return are_digits(name.substr(0, point)) && are_digits(name.substr(point + 1));
+}
+
+// Whether the number `a` is below `b`, whatever their lengths.
+bool IsBelow(absl::string_view a, absl::string_view b) {
+  const bool a_negative = absl::ConsumePrefix(&a, "-"), b_negative = absl::ConsumePrefix(&b, "-");
+  if (a_negative != b_negative) return a_negative;
+  if (a_negative) std::swap(a, b);
+  const auto split = [](absl::string_view number) {
+    const size_t point = std::min(number.find('.'), number.size());
+    absl::string_view whole = number.substr(0, point);
+    whole.remove_prefix(std::min(whole.find_first_not_of('0'), whole.size()));
+    absl::string_view fraction = number.substr(std::min(point + 1, number.size()));
+    while (absl::ConsumeSuffix(&fraction, "0")) {
+    }
+    return std::make_pair(whole, fraction);
+  };
+  const auto [x, x_fraction] = split(a);
+  const auto [y, y_fraction] = split(b);
+  if (x.size() != y.size()) return x.size() < y.size();
+  return x != y ? x < y : x_fraction < y_fraction;
+}
+
+}  // namespace
+
 std::vector<std::string> OrderClassNames(std::vector<std::string> names, int listing_version) {
-  const auto is_number = [&](const std::string& name) {
-    if (listing_version == 1 && name.size() > 1 && name[0] == '0') return false;
-    return !name.empty() && std::all_of(name.begin(), name.end(), absl::ascii_isdigit);
-  };
-  const auto digits = [](const std::string& name) {
-    const size_t first = name.find_first_not_of('0');
-    return first == std::string::npos ? absl::string_view() : absl::string_view(name).substr(first);
-  };
+  const auto is_number = [&](const std::string& name) { return IsNumber(name, listing_version); };
   std::sort(names.begin(), names.end());  // char_traits<char> compares as unsigned bytes
   names.erase(std::unique(names.begin(), names.end()), names.end());
   if (std::all_of(names.begin(), names.end(), is_number)) {
-    std::stable_sort(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
-      const absl::string_view x = digits(a), y = digits(b);
-      return x.size() != y.size() ? x.size() < y.size() : x < y;
-    });
+    std::stable_sort(names.begin(), names.end(), IsBelow);
   }
   return names;
 }

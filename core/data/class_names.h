@@ -20,9 +20,9 @@ namespace vit {
 // control characters.
 std::string NormalizeClassName(absl::string_view name);
 
-// Class names in class order, each once: by number where all are numbers ("007" is 7; where two are
-// the same number, by bytes), else by bytes. By listing version 1, what begins with a superfluous 0
-// is no number.
+// Class names in class order, each once: by number where all are numbers ("007", "-1", "2.50";
+// where two are the same number, by bytes), else by bytes. By listing version 1, only digits
+// without a superfluous 0 in front are a number.
 std::vector<std::string> OrderClassNames(std::vector<std::string> names, int listing_version = 2);
 
 // The classes of a source, found name by name.

@@ -66,6 +66,7 @@ class RowReader {
     if (row->file.empty() || row->file.find('\0') != std::string::npos) {
       return At(row->line, "file is empty or no file's name");
     }
+    if (absl::StripAsciiWhitespace(row->label).empty()) return At(row->line, "label is empty");
     if (columns_.split < 0) return true;
     const std::string& word = fields_[columns_.split];
     const std::optional<SplitWord> split = ParseSplitWord(absl::StripAsciiWhitespace(word));

@@ -93,8 +93,15 @@ absl::StatusOr<bool> SplitFinder::HasTrainSplit() const {
   const bool any_holds_folders =
       std::any_of(train_.begin(), train_.end(), [](const auto& c) { return c.holds_folders(); });
   if (!any_holds_folders) {
-    if (only_splits && train_.size() > 1) return Ambiguous(train_, "training");
-    return only_splits;
+    if (!only_splits) return false;
+    std::vector<std::string> names;
+    for (const auto* candidates : {&train_, &validation_, &test_}) {
+      for (const Candidate& candidate : *candidates) names.push_back(candidate.name);
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "no class folders under ", (root_ / train_.front().name).string(), " (", root_.string(),
+        " holds ", Names(names), " alone); for splits, expected ", train_.front().name,
+        "/<class>/*.jpg; for classes of these names, list their images in a csv: file"));
   }
   if (train_.size() > 1) return Ambiguous(train_, "training");
   const Candidate& train = train_.front();
@@ -124,7 +131,9 @@ absl::Status SplitFinder::CheckClasses(const FolderListing& listing) const {
           std::all_of(
               candidate.listing.folders.begin(), candidate.listing.folders.end(),
               [&](const FolderListing::Folder& folder) { return listing.HasFolder(folder.name); });
-      if (!split_of_these && (!others_.empty() || !train_.empty())) continue;
+      if (!split_of_these && (!others_.empty() || !train_.empty() || !candidate.holds_folders())) {
+        continue;
+      }
       return absl::InvalidArgumentError(
           absl::StrCat(root_.string(), " has ", candidate.name,
                        "/ but no train/; expected train/<class>/*.jpg beside it"));

@@ -58,6 +58,10 @@ class Grouper {
   // The sample is whole.
   absl::Status Finish();
   absl::Status FindLabel();
+  // The label that KEY.json has; empty where it has none.
+  absl::StatusOr<std::string> JsonLabel();
+  // What a sample without an image leaves over.
+  absl::Status LeaveOver();
   absl::StatusOr<RecognizedImage> Recognize(const TarMember& member);
   void PassOver(absl::string_view kind, const TarMember& member) {
     if (!is_v1_) archive_.passed_over.Add(kind, absl::StrCat(path_.string(), ":", member.name));
@@ -183,32 +187,53 @@ absl::StatusOr<RecognizedImage> Grouper::Recognize(const TarMember& member) {
   return RecognizeImage(start);
 }
 
+absl::StatusOr<std::string> Grouper::JsonLabel() {
+  VIT_ASSIGN_OR_RETURN(const std::string text, tar_->Read(*parts_.json, kMaxJsonBytes));
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (json.is_discarded()) return Error("has a .json file that is no JSON");
+  const auto label = json.is_object() ? json.find("label") : json.end();
+  if (!json.is_object() || label == json.end()) return std::string();
+  std::string text_of_label;
+  if (label->is_number_integer()) {
+    text_of_label = label->dump();
+  } else if (label->is_string()) {
+    text_of_label = label->get<std::string>();
+  } else {
+    return Error("has a label in its .json file that is neither text nor a whole number");
+  }
+  if (text_of_label.empty()) return Error("has an empty label in its .json file");
+  return text_of_label;
+}
+
 absl::Status Grouper::FindLabel() {
-  if (!parts_.label.empty()) return absl::OkStatus();
-  if (parts_.json.has_value()) {
-    VIT_ASSIGN_OR_RETURN(const std::string text, tar_->Read(*parts_.json, kMaxJsonBytes));
-    const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-    if (json.is_discarded()) return Error("has a .json file that is no JSON");
-    const auto label = json.is_object() ? json.find("label") : json.end();
-    if (label != json.end()) {
-      if (label->is_number_integer()) {
-        parts_.label = label->dump();
-      } else if (label->is_string()) {
-        parts_.label = label->get<std::string>();
-      } else {
-        return Error("has a label in its .json file that is neither text nor a whole number");
-      }
-      return parts_.label.empty() ? Error("has an empty label in its .json file")
-                                  : absl::OkStatus();
-    }
+  if (parts_.label.empty() && parts_.json.has_value()) {
+    VIT_ASSIGN_OR_RETURN(parts_.label, JsonLabel());
+  }
+  if (!parts_.label.empty()) {
+    if (archive_.first_labelled.empty()) archive_.first_labelled = parts_.key;
+    return absl::OkStatus();
   }
   // The folder's name, then.
   const std::vector<absl::string_view> names = absl::StrSplit(parts_.key, '/');
   if (names.size() >= 2) parts_.label = std::string(names[names.size() - 2]);
+  if (archive_.first_by_folder.empty()) archive_.first_by_folder = parts_.key;
   if (!parts_.label.empty()) return absl::OkStatus();
   return Error(is_v1_ ? "has no class: neither a .cls file nor a folder's name"
                       : "has no class: neither a .cls file, nor a label in a .json file, nor a "
                         "folder's name");
+}
+
+absl::Status Grouper::LeaveOver() {
+  if (is_v1_ || parts_.passed_over_image) return absl::OkStatus();
+  std::string label = parts_.label;
+  if (label.empty() && parts_.json.has_value()) {
+    VIT_ASSIGN_OR_RETURN(label, JsonLabel());
+    if (label.empty()) PassOver("a .json file without an image", *parts_.json);
+  }
+  if (label.empty()) return absl::OkStatus();
+  return Error(absl::StrCat("has a ", parts_.label.empty() ? ".json" : ".cls",
+                            " file and no image: its files do not follow each other, or the image "
+                            "is missing; write the archive with tar --sort=name"));
 }
 
 absl::Status Grouper::Finish() {
@@ -222,11 +247,8 @@ absl::Status Grouper::Finish() {
     VIT_RETURN_IF_ERROR(FindLabel());
     archive_.samples.push_back(
         {parts_.key, std::move(parts_.label), parts_.image->offset, parts_.image->size});
-  } else if (!is_v1_ && !parts_.label.empty() && !parts_.passed_over_image) {
-    return Error(
-        "has a .cls file and no image: its files do not follow each other, or the image is "
-        "missing; "
-        "write the archive with tar --sort=name");
+  } else {
+    VIT_RETURN_IF_ERROR(LeaveOver());
   }
   if (!is_v1_) finished_.insert(std::move(parts_.key));
   return absl::OkStatus();

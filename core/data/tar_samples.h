@@ -22,6 +22,9 @@ struct TarSamples {
   };
   std::vector<Sample> samples;  // in the archive's order
   PassedOverCounts passed_over;
+  // The keys of the first sample whose class a file of its own says, and of the first whose class
+  // is its folder's name; empty where there is none.
+  std::string first_labelled, first_by_folder;
 };
 
 // Reads the headers of `archive`. A sample's class is what KEY.cls says, or the "label" of

@@ -112,7 +112,30 @@ absl::Status TarShards::Index(const std::string& path) {
   return absl::OkStatus();
 }
 
+// An image without a label of its own, where others have one, is of no class that its folder's name
+// could be.
+absl::Status CheckLabelled(const std::vector<Shards::Shard>& shards,
+                           const std::vector<TarSamples>& archives) {
+  std::string labelled, by_folder;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    const auto name = [&](const std::string& key) {
+      return absl::StrCat(shards[i].path.string(), ": sample ", Shown(key));
+    };
+    if (labelled.empty() && !archives[i].first_labelled.empty()) {
+      labelled = name(archives[i].first_labelled);
+    }
+    if (by_folder.empty() && !archives[i].first_by_folder.empty()) {
+      by_folder = name(archives[i].first_by_folder);
+    }
+  }
+  if (labelled.empty() || by_folder.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      by_folder, " has neither a .cls file nor a label in a .json file, while others have (",
+      labelled, "); give it one, or remove it"));
+}
+
 absl::Status TarShards::AddSamples(std::vector<TarSamples> archives) {
+  if (listing_version_ > 1) VIT_RETURN_IF_ERROR(CheckLabelled(shards_, archives));
   ClassTable classes(listing_version_);
   PassedOverCounts passed_over;
   for (size_t i = 0; i < shards_.size(); ++i) {

@@ -36,7 +36,12 @@ TEST(OrderClassNamesTest, ByNumberWhereAllAreNumbers) {
   EXPECT_THAT(OrderClassNames({"184467440737095516170", "9", "18446744073709551616"}),
               ElementsAre("9", "18446744073709551616", "184467440737095516170"));
   EXPECT_THAT(OrderClassNames({"10", "9", "x"}), ElementsAre("10", "9", "x"));
-  EXPECT_THAT(OrderClassNames({"10", "9", "-1"}), ElementsAre("-1", "10", "9"));
+  EXPECT_THAT(OrderClassNames({"10", "9", "-1", "-20", "0"}),
+              ElementsAre("-20", "-1", "0", "9", "10"));
+  EXPECT_THAT(OrderClassNames({"10.0", "2.0", "1.0"}), ElementsAre("1.0", "2.0", "10.0"));
+  EXPECT_THAT(OrderClassNames({"10", "2.25", "2.3", "-0.5"}),
+              ElementsAre("-0.5", "2.25", "2.3", "10"));
+  EXPECT_THAT(OrderClassNames({"10", "9", "1.", "-"}), ElementsAre("-", "1.", "10", "9"));
 }
 
 TEST(NormalizeClassNameTest, ComposesAndTrims) {

@@ -103,7 +103,7 @@ TEST_F(CsvListTest, ErrorsNameTheLine) {
            {"file,label,split\np/1.png,a,val\n", "no training images among 1 row"},
            {"file,label\np/1.png,a\n\np/2.png\n", "line 4: 1 field where the first line has 2"},
            {"file,label\np/1.png,a,b\n", "line 2: 3 fields where the first line has 2"},
-           {"file,label\np/1.png,\n", "line 2: the class's name is ''"},
+           {"file,label\np/1.png,\n", "line 2: label is empty"},
            {"file,label\np/1.png,a\tb\n", "line 2: the class's name is 'a\\tb'"},
            {"file,label\n,a\n", "line 2: file is empty"},
            {"file,label,split\np/1.png,a,held\n", "line 2: split is 'held'; expected train, val"},

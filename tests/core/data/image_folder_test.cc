@@ -149,7 +149,12 @@ TEST_F(ImageFolderTest, AValidationSplitWithoutTrainIsAnError) {
 TEST_F(ImageFolderTest, SplitsWithoutClassFoldersAreAnError) {
   Write("train/1.png train/2.png test/1.png");
   EXPECT_THAT(OpenError(),
-              HasSubstr("/train (found 0 directories, 2 files); expected train/<class"));
+              AllOf(HasSubstr("no class folders under"), HasSubstr("holds train/, test/ alone"),
+                    HasSubstr("expected train/<class>/*.jpg"), HasSubstr("csv:")));
+  // Without a training split there is nothing that they could be but classes.
+  Remove("train");
+  Write("dev/1.png");
+  EXPECT_THAT(Classes(), ElementsAre("dev", "test"));
 }
 
 TEST_F(ImageFolderTest, DescendsIntoFoldersOfAClass) {

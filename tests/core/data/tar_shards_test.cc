@@ -200,11 +200,10 @@ TEST_F(TarShardsTest, TheLabelOfAJsonFileIsTheClassWhereNoClsFileIs) {
                 Member("s/a.png", Picture(0)) + Member("s/a.json", "{\"label\": 7, \"x\": []}") +
                     Member("s/b.json", "{\"label\": \" dog\"}") + Member("s/b.png", Picture(1)) +
                     Member("s/c.png", Picture(2)) + Member("s/c.json", "{\"label\": 8}") +
-                    Member("s/c.cls", "cat") + Member("s/d.png", Picture(3)) +
-                    Member("s/d.json", "{\"width\": 8}") + kEnd);
+                    Member("s/c.cls", "cat") + kEnd);
   const auto data = Open("/set.tar");
   ASSERT_TRUE(data.ok()) << data.status();
-  EXPECT_THAT((*data)->class_names(), ElementsAre("7", "cat", "dog", "s"));
+  EXPECT_THAT((*data)->class_names(), ElementsAre("7", "cat", "dog"));
   for (const auto& [json, error] : {
            std::pair{"{\"label\": [1]}", "neither text nor a whole number"},
            {"{\"label\": 1.5}", "neither text nor a whole number"},
@@ -214,6 +213,32 @@ TEST_F(TarShardsTest, TheLabelOfAJsonFileIsTheClassWhereNoClsFileIs) {
     folder_.Write("set.tar", Member("s/a.png", Picture(0)) + Member("s/a.json", json) + kEnd);
     EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("sample s/a has"), HasSubstr(error)));
   }
+}
+
+TEST_F(TarShardsTest, AnImageWithoutALabelWhereOthersHaveOneIsAnError) {
+  const std::string with = Member("s/a.png", Picture(0)) + Member("s/a.cls", "1");
+  folder_.Write("one/train-0.tar",
+                with + Member("s/b.png", Picture(1)) + Member("s/b.json", "{\"Label\": 2}") + kEnd);
+  EXPECT_THAT(OpenError("/one"), AllOf(HasSubstr("sample s/b has neither a .cls file"),
+                                       HasSubstr("sample s/a"), HasSubstr("remove it")));
+  // In another archive as well.
+  folder_.Write("two/train-0.tar", with + kEnd);
+  folder_.Write("two/train-1.tar", Member("s/c.png", Picture(1)) + kEnd);
+  EXPECT_THAT(OpenError("/two"), HasSubstr("train-1.tar: sample s/c has neither"));
+  folder_.Write("two/train-1.tar", Member("s/c.png", Picture(1)) + Member("s/c.cls", "2") + kEnd);
+  EXPECT_TRUE(Open("/two").ok());
+}
+
+TEST_F(TarShardsTest, ALabelInAJsonFileWithoutAnImageIsAnError) {
+  const std::string image = Member("x/a.png", Picture(0)) + Member("y/b.png", Picture(1));
+  folder_.Write("set.tar", image + Member("m/a.json", "{\"label\": 2}") + kEnd);
+  EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("sample m/a has a .json file and no image"),
+                                           HasSubstr("tar --sort=name")));
+  // What says nothing of a class is passed over, and counted.
+  folder_.Write("set.tar", image + Member("m/a.json", "{\"date\": 2}") + kEnd);
+  const auto data = Open("/set.tar");
+  ASSERT_TRUE(data.ok()) << data.status();
+  EXPECT_THAT(DataNotes(**data), ElementsAre(HasSubstr("(a .json file without an image)")));
 }
 
 TEST_F(TarShardsTest, ImagesAreToldByTheirContentToo) {
