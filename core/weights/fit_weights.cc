@@ -118,7 +118,7 @@ void FitHead(const ModelConfig& config, Tensors* tensors, std::vector<std::strin
     notes->push_back(other.empty()
                          ? "the weights have no head; it starts anew"
                          : absl::StrCat("the head starts anew: that of the weights, '", other,
-                                        "', is not one linear layer ('head.weight')"));
+                                        "', is not one linear layer called 'head'"));
     return;
   }
   if (head->second.dim() != 2 || head->second.size(0) == config.num_classes()) return;

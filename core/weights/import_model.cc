@@ -172,8 +172,9 @@ absl::StatusOr<ImportedModel> Import(const fs::path& path, const ImportOptions& 
   if (const std::string other = FindOtherHead(weights.tensors); !other.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("the head '", other,
-                     "' is not one linear layer ('head.weight' [classes, features]); save "
-                     "it as one, or leave it out and import the encoder alone"));
+                     "' is not read: expected one linear layer, called head, classifier or "
+                     "linear_head ('head.weight' [classes, features]); save it so, or leave it out "
+                     "and import the encoder alone"));
   }
   KeepDistillationToken(&weights.tensors);
   vit::v1::ModelConfig known = weights.config;

@@ -62,11 +62,11 @@ void SetInterpolation(const std::string& name, vit::v1::DataConfig* data) {
 // timm's arguments that weights tell as well, or that only matter before or while training.
 bool SaysNothingNew(const std::string& argument) {
   static const auto* const names = new std::set<std::string>{
-      "img_size",       "patch_size",      "in_chans",        "num_classes",    "embed_dim",
-      "depth",          "qkv_bias",        "proj_bias",       "class_token",    "reg_tokens",
-      "no_embed_class", "pre_norm",        "final_norm",      "qk_norm",        "drop_rate",
-      "pos_drop_rate",  "patch_drop_rate", "proj_drop_rate",  "attn_drop_rate", "drop_path_rate",
-      "weight_init",    "fix_init",        "strict_img_size", "dynamic_img_pad"};
+      "patch_size",      "in_chans",        "num_classes",    "embed_dim",      "depth",
+      "qkv_bias",        "proj_bias",       "class_token",    "reg_tokens",     "no_embed_class",
+      "pre_norm",        "final_norm",      "qk_norm",        "drop_rate",      "pos_drop_rate",
+      "patch_drop_rate", "proj_drop_rate",  "attn_drop_rate", "drop_path_rate", "weight_init",
+      "fix_init",        "strict_img_size", "dynamic_img_pad"};
   return names->contains(argument);
 }
 
@@ -99,6 +99,8 @@ absl::Status SetModelArguments(const Json& arguments, vit::v1::ModelConfig* mode
       if (!model->has_global_pool())
         return absl::InvalidArgumentError(
             absl::StrCat("global_pool '", pool, "' is not supported"));
+    } else if (name == "img_size") {
+      if (const std::optional<int> side = Side(value)) model->set_image_size(*side);
     } else if (name == "act_layer" && value.is_string()) {
       VIT_RETURN_IF_ERROR(SetTimmActivation(value.get<std::string>(), model));
     } else if (name == "pos_embed" && value.is_string()) {
@@ -123,6 +125,13 @@ absl::Status ReadTimm(const Json& json, PretrainedConfig* config) {
     VIT_RETURN_IF_ERROR(SetModelArguments({{"global_pool", json["global_pool"]}}, &config->model));
   // Newer files keep these together, older ones side by side with the rest.
   const Json& cfg = Member(json, "pretrained_cfg").is_object() ? json["pretrained_cfg"] : json;
+  // Weights without positions do not tell it.
+  const Json& input = Member(cfg, "input_size");
+  if (!Member(json, "model_args").contains("img_size") && input.is_array() && input.size() == 3) {
+    if (const std::optional<int> side = Side({input[1], input[2]})) {
+      config->model.set_image_size(*side);
+    }
+  }
   SetNumbers(Member(cfg, "mean"), config->preprocessing.mutable_mean());
   SetNumbers(Member(cfg, "std"), config->preprocessing.mutable_std());
   if (Member(cfg, "interpolation").is_string())

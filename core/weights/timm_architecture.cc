@@ -82,13 +82,22 @@ absl::Status SetTimmArchitecture(const std::string& architecture, v1::ModelConfi
   }
   const bool siglip = absl::StrContains(name, "_siglip_");
   if (siglip && !absl::StrContains(name, "_gap_")) return OtherFormula(name, "attention pooling");
+  bool known = name == "vitd" || absl::StartsWith(name, "test_vit");
   for (const auto& [preset, text] : ModelPresetTexts()) {
     v1::TrainingSpec spec;
-    if (preset == name && ParseMessageText(text, &spec).ok()) *model = spec.model();
+    if (preset != name || !ParseMessageText(text, &spec).ok()) continue;
+    *model = spec.model();
+    known = true;
   }
   const bool timms = absl::StartsWith(name, "vit_") || absl::StartsWith(name, "deit_") ||
                      absl::StartsWith(name, "deit3_") || absl::StartsWith(name, "flexivit_") ||
                      absl::StartsWith(name, "eva_large_") || absl::StartsWith(name, "test_vit");
+  if (!timms && !known) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "architecture '", name,
+        "' is not known here: timm's vit_*, deit_*, deit3_*, flexivit_* and eva_large_* are; where "
+        "its weights are a plain Vision Transformer's, import the file of weights itself"));
+  }
   if (!timms) return absl::OkStatus();
   if (absl::StrContains(name, "_clip_")) model->set_layer_norm_eps(1e-5);
   const bool tanh = std::any_of(std::begin(kTanh), std::end(kTanh), [&](absl::string_view start) {

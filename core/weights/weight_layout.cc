@@ -10,9 +10,11 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "core/base/status.h"
 #include "core/weights/foreign_parts.h"
@@ -87,9 +89,24 @@ void RenameHead(Tensors* tensors) {
   }
 }
 
+// "blocks.1.7.norm1.weight", block 7 in chunk 1 of DINOv2's training checkpoints, is block 7.
+Tensors WithoutChunks(const Tensors& tensors) {
+  Tensors whole;
+  for (const auto& [name, tensor] : tensors) {
+    std::vector<std::string> parts = absl::StrSplit(name, '.');
+    int64_t chunk = 0, block = 0;
+    if (parts.size() > 3 && parts[0] == "blocks" && absl::SimpleAtoi(parts[1], &chunk) &&
+        absl::SimpleAtoi(parts[2], &block)) {
+      parts.erase(parts.begin() + 1);
+    }
+    whole.emplace(absl::StrJoin(parts, "."), tensor);
+  }
+  return whole;
+}
+
 absl::StatusOr<TimmWeights> FromTimm(const Tensors& tensors) {
   TimmWeights weights{.layout = "timm", .tensors = {}, .config = {}};
-  VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(tensors, TimmRenames()));
+  VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(WithoutChunks(tensors), TimmRenames()));
   RenameHead(&weights.tensors);
   return weights;
 }

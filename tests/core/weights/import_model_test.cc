@@ -261,6 +261,8 @@ TEST_F(ImportModelTest, ConfigsOfOtherFormulasAreRefusedByName) {
        "'mlp_layer' = \"swiglu\""},
       {R"({"architecture":"vit_base_patch16_224","model_args":{"global_pool":"map"}})",
        "global_pool 'map'"},
+      {R"({"architecture":"qwen3_vit_88m"})", "architecture 'qwen3_vit_88m' is not known here"},
+      {R"({"architecture":"resnet50"})", "import the file of weights itself"},
       {R"({"model_type":"beit","hidden_act":"gelu"})", "relative position bias"},
       {R"({"model_type":"dinov3_vit"})", "rotary positions"},
       {R"({"model_type":"swin"})", "model_type 'swin' is not known here"},
@@ -271,6 +273,23 @@ TEST_F(ImportModelTest, ConfigsOfOtherFormulasAreRefusedByName) {
   WriteText("config.json", R"({"architecture":"vit_base_patch16_224","model_args":
       {"norm_layer":null,"act_layer":"gelu","scale_attn_norm":false}})");
   EXPECT_TRUE(ImportFolder().ok());
+}
+
+TEST_F(ImportModelTest, TimmsConfigTellsTheImageSizeThatWeightsWithoutPositionsDoNot) {
+  for (const auto& [config, size] : std::initializer_list<std::pair<const char*, int>>{
+           {R"({"architecture":"vit_base_patch16_224","model_args":{"img_size":48}})", 48},
+           {R"({"architecture":"vit_base_patch16_224","model_args":{"img_size":[64,64]},
+                "pretrained_cfg":{"input_size":[3,32,32]}})",
+            64},
+           {R"({"architecture":"vit_base_patch16_224","pretrained_cfg":{"input_size":[3,32,32]}})",
+            32},
+           {R"({"architecture":"vit_base_patch16_224"})", 224}}) {
+    WriteText("config.json", config);
+    const auto read = ReadPretrainedConfig(folder_, {});
+    ASSERT_TRUE(read.ok()) << read.status();
+    const int read_size = read->model.has_image_size() ? read->model.image_size() : 224;
+    EXPECT_EQ(read_size, size) << config;
+  }
 }
 
 // The links of huggingface_hub's cache: snapshots/REVISION/NAME to blobs/HASH.

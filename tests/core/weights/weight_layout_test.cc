@@ -174,6 +174,22 @@ TEST(WeightLayoutTest, NamesOfDinoV2AndDeitThreeBecomeTimms) {
   for (const auto& [name, tensor] : tensors) EXPECT_TRUE(weights->tensors.contains(name)) << name;
 }
 
+TEST(WeightLayoutTest, BlocksInChunksAreTheSameModel) {
+  const Tensors timms = Read("timm_cls/model.safetensors");
+  Tensors chunked;
+  for (const auto& [name, tensor] : timms) {
+    chunked[absl::StrReplaceAll(
+        name, {{"blocks.0.", "blocks.0.0."}, {"blocks.1.", "blocks.1.1."}})] = tensor;
+  }
+  const auto weights = ToTimmLayout(chunked);
+  ASSERT_TRUE(weights.ok()) << weights.status();
+  ASSERT_EQ(weights->tensors.size(), timms.size());
+  for (const auto& [name, tensor] : timms) {
+    ASSERT_TRUE(weights->tensors.contains(name)) << name;
+    EXPECT_TRUE(weights->tensors.at(name).equal(tensor)) << name;
+  }
+}
+
 // transformers 5 has other names in memory than those that it writes.
 TEST(WeightLayoutTest, NamesOfTransformersInMemoryAreTheSameModel) {
   const Tensors written = Read("transformers/model.safetensors");
