@@ -94,6 +94,8 @@ absl::StatusOr<bool> SplitFinder::HasTrainSplit() const {
       std::any_of(train_.begin(), train_.end(), [](const auto& c) { return c.holds_folders(); });
   if (!any_holds_folders) {
     if (!only_splits) return false;
+    if (train_.size() + validation_.size() + test_.size() == 1)
+      return true;  // said where it is read
     std::vector<std::string> names;
     for (const auto* candidates : {&train_, &validation_, &test_}) {
       for (const Candidate& candidate : *candidates) names.push_back(candidate.name);
