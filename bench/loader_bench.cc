@@ -161,15 +161,15 @@ class Photographs {
     std::unique_ptr<SampleReader> reader;
     return Rate(kSide, config_, seconds, [&](int64_t picture, uint8_t* out) {
       if (picture % size() == 0) reader = MakeReader();
-      reader->ReadTrain(1, picture / size(), {picture % size()}, out);
+      (void)reader->ReadTrain(1, picture / size(), {picture % size()}, out);
     });
   }
   double LaterEpochsRate(double seconds) const {
     const std::unique_ptr<SampleReader> reader = MakeReader();
     std::vector<uint8_t> out(size_t{3} * kSide * kSide);
-    for (int64_t i = 0; i < size(); ++i) reader->ReadTrain(1, 0, {i}, out.data());
+    for (int64_t i = 0; i < size(); ++i) (void)reader->ReadTrain(1, 0, {i}, out.data());
     return Rate(kSide, config_, seconds, [&](int64_t picture, uint8_t* place) {
-      reader->ReadTrain(1, 1 + picture / size(), {picture % size()}, place);
+      (void)reader->ReadTrain(1, 1 + picture / size(), {picture % size()}, place);
     });
   }
   // Each picture decoded whole.

@@ -100,7 +100,9 @@ TEST(ErasingTest, FillsWhatIsInsideAndNothingElse) {
       const at::Tensor inside =
           outside[e.picture].slice(1, e.top, e.bottom).slice(2, e.left, e.right);
       EXPECT_TRUE(inside.ne(7).all().item<bool>());
-      if (fill == vit::v1::ERASING_FILL_ZERO) EXPECT_TRUE(inside.eq(0).all().item<bool>());
+      if (fill == vit::v1::ERASING_FILL_ZERO) {
+        EXPECT_TRUE(inside.eq(0).all().item<bool>());
+      }
       if (fill == vit::v1::ERASING_FILL_COLOR) {
         for (int c = 0; c < 3; ++c) EXPECT_TRUE(inside[c].eq(e.color[c]).all().item<bool>());
       }
