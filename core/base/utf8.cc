@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "absl/strings/escaping.h"
+
 namespace vit {
 
 bool IsPrintableUtf8(absl::string_view text) {
@@ -23,6 +25,10 @@ bool IsPrintableUtf8(absl::string_view text) {
     i += length;
   }
   return true;
+}
+
+std::string Shown(absl::string_view text) {
+  return IsPrintableUtf8(text) ? std::string(text) : absl::CEscape(text);
 }
 
 }  // namespace vit

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
@@ -22,7 +21,7 @@ absl::Status Bad(absl::string_view what) {
 
 std::string Shown(const std::vector<std::string>& names) {
   const std::string joined = absl::StrJoin(names, ", ");
-  return IsPrintableUtf8(joined) ? joined : absl::CEscape(joined);
+  return vit::Shown(joined);
 }
 
 // The column that a heading names; null for another one.

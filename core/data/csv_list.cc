@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
@@ -39,10 +38,6 @@ struct Row {
 
 absl::Status At(int64_t line, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("line ", line, ": ", what));
-}
-
-std::string Shown(absl::string_view text) {
-  return IsPrintableUtf8(text) ? std::string(text) : absl::CEscape(text);
 }
 
 // Reads a table row by row.

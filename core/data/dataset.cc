@@ -4,7 +4,6 @@
 #include <iterator>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status.h"
@@ -126,8 +125,7 @@ std::vector<int64_t> ClassCounts(const DataSet& data, DataSplit split) {
 std::vector<std::string> DataNotes(const DataSet& data) {
   std::vector<std::string> notes = data.notes();
   for (const PassedOver& files : data.passed_over()) {
-    const std::string example =
-        IsPrintableUtf8(files.example) ? files.example : absl::CEscape(files.example);
+    const std::string example = Shown(files.example);
     notes.push_back(absl::StrCat("passed over: ", files.count,
                                  files.count == 1 ? " file" : " files", " (", files.kind,
                                  "), such as ", example));

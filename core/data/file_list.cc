@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
@@ -20,7 +19,7 @@ std::string FileListDataSet::Path(DataSplit split, int64_t index) const {
 
 std::string FileListDataSet::name(DataSplit split, int64_t index) const {
   const std::string path = Path(split, index);
-  return IsPrintableUtf8(path) ? path : absl::CEscape(path);
+  return Shown(path);
 }
 
 absl::StatusOr<ImagePart> FileListDataSet::LoadPart(DataSplit split, int64_t index,

@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/file.h"
@@ -98,7 +97,7 @@ absl::Status ImageFolder::AddTree(const fs::path& tree, DataSplit split, absl::s
 absl::Status ImageFolder::AddClass(const fs::path& folder, DataSplit split, ClassTable* classes) {
   VIT_ASSIGN_OR_RETURN(const int32_t label, classes->Add(split, folder.filename().string(), [&] {
     const std::string path = folder.string();
-    return absl::StrCat("folder ", IsPrintableUtf8(path) ? path : absl::CEscape(path));
+    return absl::StrCat("folder ", Shown(path));
   }));
   VIT_ASSIGN_OR_RETURN(FolderListing tree, ListTree(folder, options_.data_roots));
   if (tree.images.empty()) {

@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/compute_budget.h"
 #include "core/base/mutex.h"
@@ -174,8 +173,7 @@ void Inspector::DescribeSource(DataReport* report) const {
     vit::v1::PassedOverFiles* passed_over = report->add_passed_over();
     passed_over->set_kind(files.kind);
     passed_over->set_count(files.count);
-    passed_over->set_example(IsPrintableUtf8(files.example) ? files.example
-                                                            : absl::CEscape(files.example));
+    passed_over->set_example(Shown(files.example));
   }
   report->set_train_samples(train_);
   report->set_validation_samples(static_cast<int64_t>(looks_.size()) - train_);

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/bounded_reader.h"
 #include "core/base/file.h"
@@ -173,7 +172,7 @@ void PackedData::SetFingerprint() {
 std::string PackedData::name(DataSplit split, int64_t index) const {
   BoundedReader reader(names_.substr(entries_[Place(split, index)].name_offset));
   const absl::string_view name = reader.Bytes(reader.U32Le());
-  return absl::StrCat(path_, ":", IsPrintableUtf8(name) ? std::string(name) : absl::CEscape(name));
+  return absl::StrCat(path_, ":", Shown(name));
 }
 
 absl::StatusOr<absl::string_view> PackedData::Bytes(int64_t place) const {

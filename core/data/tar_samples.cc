@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -23,10 +22,6 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMaxLabelBytes = 256;
 constexpr int64_t kMaxJsonBytes = 1 << 20;
-
-std::string Shown(absl::string_view text) {
-  return IsPrintableUtf8(text) ? std::string(text) : absl::CEscape(text);
-}
 
 // Puts the samples of one archive together from its files.
 class Grouper {

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
@@ -23,10 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 using Shard = Shards::Shard;
-
-std::string Shown(absl::string_view text) {
-  return IsPrintableUtf8(text) ? std::string(text) : absl::CEscape(text);
-}
 
 class TarShards : public DataSet {
  public:

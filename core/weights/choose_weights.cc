@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "core/base/status.h"
 #include "core/weights/layout_names.h"
+#include "core/weights/some_names.h"
 
 namespace vit {
 namespace {
@@ -32,9 +33,6 @@ constexpr const char* kAnchors[] = {
 constexpr const char* kContainers[] = {"state_dict_ema",   "model_ema", "state_dict", "model",
                                        "model_state_dict", "module",    "weights",    "params"};
 constexpr char kLightningRaw[] = "current_model_state.";  // state_dict is averaged beside it
-
-// At most so many names in one note.
-constexpr size_t kMaxNames = 5;
 
 struct Candidate {
   std::string path;   // what stands in front of its names
@@ -235,13 +233,6 @@ void TakeFromAbove(const TensorFile& file, std::string path, std::set<std::strin
   }
 }
 
-std::string Names(const std::vector<std::string>& names) {
-  const size_t shown = std::min(names.size(), kMaxNames);
-  return absl::StrCat(
-      absl::StrJoin(names.begin(), names.begin() + shown, ", "),
-      names.size() > shown ? absl::StrCat(" and ", names.size() - shown, " more") : "");
-}
-
 void AddNotes(const TensorFile& file, const Candidate& taken, const std::vector<Candidate>& all,
               const std::set<std::string>& names, std::vector<std::string>* notes) {
   if (!taken.shown.empty())
@@ -267,7 +258,7 @@ void AddNotes(const TensorFile& file, const Candidate& taken, const std::vector<
     if (!names.contains(name) && !of_other) beside.push_back(name);
   }
   if (!beside.empty())
-    notes->push_back(absl::StrCat("not used, as it is beside the model: ", Names(beside)));
+    notes->push_back(absl::StrCat("not used, as it is beside the model: ", SomeNames(beside)));
 }
 
 }  // namespace

@@ -12,21 +12,12 @@
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
 #include "core/weights/fit_weights.h"
+#include "core/weights/some_names.h"
 
 namespace vit {
 namespace {
 
 using Tensors = std::map<std::string, at::Tensor>;
-
-// At most so many names in one message.
-constexpr size_t kMaxNames = 5;
-
-std::string Names(const std::vector<std::string>& names) {
-  const size_t shown = std::min(names.size(), kMaxNames);
-  return absl::StrCat(
-      absl::StrJoin(names.begin(), names.begin() + shown, ", "),
-      names.size() > shown ? absl::StrCat(" and ", names.size() - shown, " more") : "");
-}
 
 std::string Shape(const at::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.sizes(), ", "), "]");
@@ -65,11 +56,11 @@ Differences Compare(const Tensors& tensors, const torch::nn::Module& module) {
 absl::Status ToStatus(const Differences& differences) {
   std::vector<std::string> problems;
   if (!differences.missing.empty())
-    problems.push_back(absl::StrCat("missing ", Names(differences.missing)));
+    problems.push_back(absl::StrCat("missing ", SomeNames(differences.missing)));
   if (!differences.unused.empty())
-    problems.push_back(absl::StrCat("not in the model: ", Names(differences.unused)));
+    problems.push_back(absl::StrCat("not in the model: ", SomeNames(differences.unused)));
   if (!differences.mismatched.empty())
-    problems.push_back(absl::StrCat("of another shape: ", Names(differences.mismatched)));
+    problems.push_back(absl::StrCat("of another shape: ", SomeNames(differences.mismatched)));
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("weights do not fit the model: ", absl::StrJoin(problems, "; ")));
@@ -119,7 +110,7 @@ absl::Status CheckUnusedInBlocks(const std::vector<std::string>& unused) {
   }
   if (names.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      "the weights' blocks have what the model's have not: ", Names(names), "; set ", field));
+      "the weights' blocks have what the model's have not: ", SomeNames(names), "; set ", field));
 }
 
 // What LoadInitialWeights copies, and its notes.
@@ -143,10 +134,10 @@ absl::StatusOr<Fitted> Fit(const Tensors& tensors, const VisionTransformerImpl& 
     return true;
   });
   if (!anew.empty())
-    fitted.notes.push_back(absl::StrCat("not in the weights, so new: ", Names(anew)));
+    fitted.notes.push_back(absl::StrCat("not in the weights, so new: ", SomeNames(anew)));
   VIT_RETURN_IF_ERROR(CheckUnusedInBlocks(differences.unused));
   if (!differences.unused.empty())
-    fitted.notes.push_back(absl::StrCat("not used: ", Names(differences.unused)));
+    fitted.notes.push_back(absl::StrCat("not used: ", SomeNames(differences.unused)));
   for (const std::string& name : differences.unused) fitted.tensors.erase(name);
   differences.unused.clear();
   VIT_RETURN_IF_ERROR(ToStatus(differences));

@@ -59,6 +59,21 @@ class RunRestartTest : public ::testing::Test {
     EXPECT_TRUE(response.ok()) << response.status();
     return response.ok() ? response->run().id() : "";
   }
+  // Leaves a run that was stopped at step 10, with its files alone.
+  std::string LeaveARunWithoutDatabase() {
+    auto process = Start(folder_->path());
+    std::string id = StartRun(process.get());
+    auto session = process->trainer.Await();
+    session->StepTo(10);
+    session->WriteCheckpoint(10, /*best=*/true);
+    EXPECT_TRUE(process->manager->Stop(id).ok());
+    AwaitState(process->manager.get(), id, vit::v1::RUN_STATE_STOPPED);
+    process.reset();
+    for (const char* name : {"runs.db", "runs.db-wal", "runs.db-shm"}) {
+      fs::remove(folder_->path() / name);
+    }
+    return id;
+  }
   static RunInfo StatusOf(Process* process, const std::string& run) {
     const auto status = process->manager->GetStatus(run);
     EXPECT_TRUE(status.ok()) << status.status();
@@ -290,18 +305,8 @@ TEST_F(RunRestartTest, FolderOfACallThatWasNeverAnsweredGoes) {
 }
 
 TEST_F(RunRestartTest, RunsWithCheckpointsComeBackWithoutTheirDatabase) {
+  const std::string id = LeaveARunWithoutDatabase();
   auto process = Start(folder_->path());
-  const std::string id = StartRun(process.get());
-  auto session = process->trainer.Await();
-  session->StepTo(10);
-  session->WriteCheckpoint(10, /*best=*/true);
-  ASSERT_TRUE(process->manager->Stop(id).ok());
-  AwaitState(process->manager.get(), id, vit::v1::RUN_STATE_STOPPED);
-  process.reset();
-  for (const char* name : {"runs.db", "runs.db-wal", "runs.db-shm"}) {
-    fs::remove(folder_->path() / name);
-  }
-  process = Start(folder_->path());
   const RunInfo run = StatusOf(process.get(), id);
   EXPECT_EQ(run.state(), vit::v1::RUN_STATE_STOPPED);
   EXPECT_EQ(run.data_source(), "shapes:");
@@ -315,19 +320,9 @@ TEST_F(RunRestartTest, RunsWithCheckpointsComeBackWithoutTheirDatabase) {
 }
 
 TEST_F(RunRestartTest, ARunFromBeforeListingVersionsComesBackWithTheFirst) {
-  auto process = Start(folder_->path());
-  const std::string id = StartRun(process.get());
-  auto session = process->trainer.Await();
-  session->StepTo(10);
-  session->WriteCheckpoint(10, /*best=*/true);
-  ASSERT_TRUE(process->manager->Stop(id).ok());
-  AwaitState(process->manager.get(), id, vit::v1::RUN_STATE_STOPPED);
-  process.reset();
-  for (const char* name : {"runs.db", "runs.db-wal", "runs.db-shm"}) {
-    fs::remove(folder_->path() / name);
-  }
+  const std::string id = LeaveARunWithoutDatabase();
   std::ofstream(RunFolder(id) / "spec.textproto") << "data { source: 'shapes:' } max_steps: 100\n";
-  process = Start(folder_->path());
+  auto process = Start(folder_->path());
   const auto status = process->manager->GetStatus(id);
   ASSERT_TRUE(status.ok()) << status.status();
   EXPECT_EQ(status->spec().data().listing_version(), 1);
