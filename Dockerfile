@@ -23,7 +23,7 @@ FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y -qq --no-install-recommends \
       libabsl20220623 libgrpc++1.51 libjpeg62-turbo libopencv-core406 libopencv-imgcodecs406 libopencv-imgproc406 \
-      libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0 libprotobuf32 libspdlog1.10 libsqlite3-0 libssl3 \
+      libprometheus-cpp-core1.0 libprotobuf32 libspdlog1.10 libsqlite3-0 libssl3 \
       libutf8proc2 zlib1g \
       >/dev/null \
     && rm -rf /var/lib/apt/lists/* \

@@ -19,11 +19,12 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 bootstrap: ## Install the dependencies (asks for root only where some are missing)
-	@scripts/bootstrap
+	@scripts/bootstrap $(BOOTSTRAP_FLAGS)
 
 build: bootstrap build/release/build.ninja ## Build vitd and vitctl into build/release/bin
 	@cmake --build build/release -j $(JOBS) -t vitd vitctl make_shapes
 
+all test-asan: BOOTSTRAP_FLAGS := --tests
 all: bootstrap build/release/build.ninja ## Build the tests and benchmarks too
 	@cmake --build build/release -j $(JOBS)
 

@@ -1,8 +1,9 @@
-# `cmake --install build/release --prefix DIR`: DIR/bin/vitd and DIR/bin/vitctl, with what vitd needs of LibTorch in
+# `cmake --install build/release --prefix DIR`: DIR/bin/vitd, which starts DIR/libexec/vitd/vitd-daemon, and DIR/bin/vitctl, with what vitd needs of LibTorch in
 # DIR/lib/vitd, so that DIR can be moved as a whole. Debian's libraries stay Debian's.
 
 install(TARGETS vitctl vitd RUNTIME DESTINATION bin)
-set_target_properties(vitd PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/vitd")
+install(TARGETS vitd_daemon RUNTIME DESTINATION libexec/vitd)
+set_target_properties(vitd_daemon PROPERTIES INSTALL_RPATH "$ORIGIN/../../lib/vitd")
 # The wheel brings an OpenMP library of its own; a LibTorch of another origin may use the system's.
 file(GLOB openmp ${LIBTORCH}/lib/libgomp*.so*)
 install(FILES ${LIBTORCH}/lib/libtorch_cpu.so ${LIBTORCH}/lib/libc10.so ${openmp} DESTINATION lib/vitd)

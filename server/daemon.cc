@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/compute_budget.h"
+#include "core/base/cuda_driver.h"
 #include "core/base/device.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
@@ -58,7 +60,8 @@ absl::StatusOr<FileLock> LockStateDir(const std::string& state_dir) {
 
 class DaemonImpl final : public Daemon {
  public:
-  DaemonImpl(Logger* logger, Clock* clock) : logger_(logger), clock_(clock) {}
+  DaemonImpl(Logger* logger, Clock* clock, std::function<void()> on_device_lost)
+      : logger_(logger), clock_(clock), on_device_lost_(std::move(on_device_lost)) {}
   ~DaemonImpl() override {
     if (!shut_down_) Shutdown(clock_->Now());
     unloader_.SetEngine(nullptr);
@@ -77,11 +80,15 @@ class DaemonImpl final : public Daemon {
   absl::Status OpenRuns(const ServerConfig& config, const Device& device,
                         const ComputeBudget& budget);
 
+  void TellDeviceLost(const absl::Status& why);
+
   // What "model:NAME" means for a run's first weights.
   absl::StatusOr<InitialModel> FindInitialModel(const std::string& reference) const;
 
   Logger* const logger_;
   Clock* const clock_;
+  const std::function<void()> on_device_lost_;
+  std::once_flag device_lost_;
   bool shut_down_ = false;
   fs::path ports_file_;  // once it is ours to remove
 
@@ -115,6 +122,11 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
   fs::remove(ports_file_, error);  // of a daemon that was killed
   absl::StatusOr<Device> device = Device::Parse(config.device);
   if (!device.ok()) return Annotate(device.status(), "--device");
+  if (IsBuiltWithCuda() && config.device == "auto" && device->kind() == Device::Kind::kCpu) {
+    logger_->Warning("no CUDA device, so the CPU computes",
+                     {{"reason", CountCudaDevices().status().message()}});
+  }
+  VIT_RETURN_IF_ERROR(Annotate(device->Start(), "--device"));
   VIT_ASSIGN_OR_RETURN(const ComputeBudget budget, ComputeBudget::Create(config.threads));
   VIT_RETURN_IF_ERROR(Listen(config, *device));
   VIT_RETURN_IF_ERROR(OpenRuns(config, *device, budget));
@@ -191,6 +203,7 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
   run_options.loader_threads = config.loader_threads;
   run_options.listener = &listeners_;
   run_options.clock = clock_;
+  run_options.on_device_lost = [this](const absl::Status& why) { TellDeviceLost(why); };
   VIT_ASSIGN_OR_RETURN(runs_, RunManager::Create(std::move(run_options)));
   catalog_ = std::make_unique<ModelCatalog>(runs_.get(), models_.get());
   InferenceEngine::Options engine_options;
@@ -199,6 +212,10 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
   engine_options.limits = limits;
   engine_options.observer = &inference_metrics_;
   engine_options.clock = clock_;
+  engine_options.on_failure = [this, device](const absl::Status& why) {
+    if (absl::IsInvalidArgument(why)) return;
+    if (const absl::Status lost = device.Probe(); !lost.ok()) TellDeviceLost(lost);
+  };
   VIT_ASSIGN_OR_RETURN(engine_, InferenceEngine::Create(catalog_.get(), engine_options));
   unloader_.SetEngine(engine_.get());
   return absl::OkStatus();
@@ -208,6 +225,14 @@ absl::StatusOr<InitialModel> DaemonImpl::FindInitialModel(const std::string& ref
   VIT_ASSIGN_OR_RETURN(const ModelRepository::StoredModel stored, models_->Find(reference));
   return InitialModel{.reference = absl::StrCat(stored.about.name(), "@", stored.about.version()),
                       .directory = stored.directory};
+}
+
+void DaemonImpl::TellDeviceLost(const absl::Status& why) {
+  std::call_once(device_lost_, [&] {
+    logger_->Error("the device no longer computes; vitd ends, to be started again",
+                   {{"reason", why.message()}});
+    on_device_lost_();
+  });
 }
 
 void DaemonImpl::Shutdown(absl::Time deadline) {
@@ -233,8 +258,9 @@ void DaemonImpl::Shutdown(absl::Time deadline) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Create(const ServerConfig& config, Logger* logger,
-                                                       Clock* clock) {
-  auto daemon = std::make_unique<DaemonImpl>(logger, clock);
+                                                       Clock* clock,
+                                                       std::function<void()> on_device_lost) {
+  auto daemon = std::make_unique<DaemonImpl>(logger, clock, std::move(on_device_lost));
   VIT_RETURN_IF_ERROR(daemon->Start(config));
   return daemon;
 }

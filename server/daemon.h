@@ -3,6 +3,7 @@
 #define VIT_SERVER_DAEMON_H_
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "absl/status/status.h"
@@ -22,9 +23,12 @@ class Daemon {
  public:
   // Makes the state directory (mode 0700) where there is none, and locks it. FAILED_PRECONDITION
   // for a state directory that another daemon holds, a port that is taken, or a device that is not
-  // there. `logger` must outlive the daemon.
-  static absl::StatusOr<std::unique_ptr<Daemon>> Create(const ServerConfig& config, Logger* logger,
-                                                        Clock* clock = Clock::Real());
+  // there or does not compute. `logger` must outlive the daemon. `on_device_lost`: the device no
+  // longer computes, and the daemon is of no further use but to be shut down; called once at most,
+  // from a thread of the daemon.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Create(
+      const ServerConfig& config, Logger* logger, Clock* clock = Clock::Real(),
+      std::function<void()> on_device_lost = [] {});
   // Shutdown, without waiting, where it has not been called.
   virtual ~Daemon() = default;
 

@@ -1,5 +1,7 @@
 // vitd: trains Vision Transformers and serves them.
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +10,7 @@
 #include <iostream>
 #include <memory>
 #include <optional>
+#include <string>
 #include <variant>
 
 #include "absl/time/time.h"
@@ -20,9 +23,11 @@
 #include "server/signals.h"
 
 int main(int argc, char** argv) {
+  prctl(PR_SET_NAME, "vitd");  // not vitd-daemon, which only the launcher knows
   vit::PrepareComputeProcess(argv);
   // Before the signals, whose thread sets and reads them.
   std::atomic<bool> started = false;
+  std::atomic<bool> device_lost = false;
   absl::Time deadline;
   std::optional<vit::ExitWatchdog> watchdog;
   vit::ShutdownSignals signals;
@@ -39,25 +44,30 @@ int main(int argc, char** argv) {
   const auto& config = std::get<vit::ServerConfig>(*parsed);
   vit::Logger logger(config.log_format, config.log_level);
   logger.CaptureLibraryLogs();
+  vit::CaptureComputeWarnings(
+      [logger](const std::string& message) mutable { logger.Warning("LibTorch: " + message); });
 
   vit::Clock* const clock = vit::Clock::Real();
   // From the signal on, not from where it is acted on: the start, too, may take long.
-  signals.OnFirst([&started, &deadline, &watchdog, clock, config, logger] {
+  signals.OnFirst([&started, &device_lost, &deadline, &watchdog, clock, config, logger] {
     deadline = clock->Now() + config.drain_timeout;
-    watchdog.emplace(deadline, clock, [&started, config, logger]() mutable {
+    watchdog.emplace(deadline, clock, [&started, &device_lost, config, logger]() mutable {
       logger.Warning(
           "drain timeout passed; leaving at once, the run goes on from its last checkpoint");
       std::error_code error;
       // Until then it may be another daemon's.
       if (started) std::filesystem::remove(vit::PortsFile(config), error);
-      _exit(0);
+      _exit(device_lost ? 1 : 0);
     });
   });
   if (signals.received()) {
     logger.Info("stopped before it began");
     return 0;
   }
-  auto daemon = vit::Daemon::Create(config, &logger);
+  auto daemon = vit::Daemon::Create(config, &logger, clock, [&device_lost] {
+    device_lost = true;
+    kill(getpid(), SIGTERM);
+  });
   if (!daemon.ok()) {
     logger.Error(daemon.status().message());
     return 1;
@@ -69,5 +79,5 @@ int main(int argc, char** argv) {
   (*daemon)->Shutdown(deadline - std::min(absl::Seconds(1), config.drain_timeout / 10));
   daemon->reset();
   logger.Info("stopped");
-  return 0;
+  return device_lost ? 1 : 0;
 }

@@ -3,13 +3,12 @@
 #define VIT_SERVER_METRICS_ENDPOINT_H_
 
 #include <prometheus/collectable.h>
-#include <prometheus/exposer.h>
 
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/http_server.h"
 #include "server/listen_address.h"
 
 namespace vit {
@@ -22,18 +21,13 @@ class MetricsEndpoint {
       const ListenAddress& address,
       std::vector<std::shared_ptr<prometheus::Collectable>> collectables);
 
-  ~MetricsEndpoint();
-
   // The port it listens on, also where port 0 was asked for.
-  int port() const;
+  int port() const { return server_->port(); }
 
  private:
-  explicit MetricsEndpoint(const ListenAddress& address) : address_(address) {}
+  explicit MetricsEndpoint(std::unique_ptr<HttpServer> server) : server_(std::move(server)) {}
 
-  const ListenAddress address_;
-  std::vector<std::shared_ptr<prometheus::Collectable>>
-      collectables_;  // the exposer holds them weakly
-  std::unique_ptr<prometheus::Exposer> exposer_;
+  const std::unique_ptr<HttpServer> server_;
 };
 
 }  // namespace vit

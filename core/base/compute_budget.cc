@@ -1,6 +1,7 @@
 #include "core/base/compute_budget.h"
 
 #include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
 #include <limits.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -9,12 +10,29 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <opencv2/core/utility.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/tensor_cache.h"
 
 namespace vit {
+namespace {
+
+class WarningSink : public c10::WarningHandler {
+ public:
+  explicit WarningSink(std::function<void(const std::string&)> sink) : sink_(std::move(sink)) {}
+  void process(const c10::Warning& warning) override { sink_(warning.msg()); }
+
+ private:
+  const std::function<void(const std::string&)> sink_;
+};
+
+// Never destroyed: threads outlive main. Null until there is one.
+std::atomic<WarningSink*> warning_sink = nullptr;
+
+}  // namespace
 
 absl::StatusOr<ComputeBudget> ComputeBudget::Create(int threads) {
   if (threads < 0 || threads > 4096) {
@@ -37,6 +55,7 @@ std::thread ComputeBudget::StartThread(const std::string& name, int intra_op_thr
     if (niceness != 0) {
       setpriority(PRIO_PROCESS, gettid(), getpriority(PRIO_PROCESS, gettid()) + niceness);
     }
+    if (WarningSink* const sink = warning_sink) c10::WarningUtils::set_warning_handler(sink);
     // The first call settles LibTorch's own per-thread initialisation, which would otherwise undo
     // the second.
     at::get_num_threads();
@@ -45,13 +64,18 @@ std::thread ComputeBudget::StartThread(const std::string& name, int intra_op_thr
   });
 }
 
+void CaptureComputeWarnings(std::function<void(const std::string& message)> sink) {
+  warning_sink = new WarningSink(std::move(sink));
+  c10::WarningUtils::set_warning_handler(warning_sink);
+}
+
 void PrepareComputeProcess(char** argv) {
   if (getenv("OMP_WAIT_POLICY") == nullptr && getenv("GOMP_SPINCOUNT") == nullptr) {
     setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/1);
     // Where /proc is missing the program goes on as it is.
     execv("/proc/self/exe", argv);
   }
-  mallopt(M_ARENA_MAX, 1);
+  TensorCache::Install();
   mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest that glibc takes
   mallopt(M_TRIM_THRESHOLD, INT_MAX);
 }

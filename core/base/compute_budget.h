@@ -42,17 +42,23 @@ class ComputeBudget {
   int threads_ = 1;
 };
 
+// Sends LibTorch's warnings to `sink` instead of standard error: those of the calling thread, and
+// of every thread that ComputeBudget starts from now on. Called once at most; `sink` is
+// thread-safe.
+void CaptureComputeWarnings(std::function<void(const std::string& message)> sink);
+
 // Settles what a process that computes must settle before anything else; call it first in main.
 // `argv`: main's.
 //
 // Threads that wait for their team sleep rather than spin, where the environment does not say
 // otherwise: training, loading and serving share the processors, and a spinning thread keeps the
 // very thread that it waits for from running (a small run took 27 times as long beside one busy
-// process). The OpenMP runtime reads its settings when it is loaded, so the program starts itself
-// anew, once, with OMP_WAIT_POLICY=passive.
+// process). The OpenMP runtime reads its settings when it is loaded, so a program whose environment
+// says nothing starts itself anew, once, with OMP_WAIT_POLICY=passive. (vitd's launcher has said it
+// already.)
 //
-// The allocator keeps freed memory and has one heap for all threads: a training step allocates and
-// frees the same large tensors each time, and giving them back to the system costs a page fault for
+// Freed memory is kept: tensors' by TensorCache, the rest by malloc. A training step allocates and
+// frees the same large blocks each time, and giving them back to the system costs a page fault for
 // every 4 KiB (cifar10_small trained 1.2 times as fast). Train gives memory back at its end.
 void PrepareComputeProcess(char** argv);
 

@@ -1,11 +1,12 @@
 // The compute device. The one place that knows CUDA from CPU; no LibTorch type shows here
-// (core/base/torch_device.h has the conversion for the rooms that compute).
+// (core/base/torch_device.h has what the rooms that compute need).
 #ifndef VIT_CORE_BASE_DEVICE_H_
 #define VIT_CORE_BASE_DEVICE_H_
 
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
@@ -17,9 +18,9 @@ class Device {
 
   static Device Cpu() { return Device(Kind::kCpu, 0); }
 
-  // "auto" (the first CUDA device where there is one, else the CPU), "cpu", "cuda" or "cuda:N".
-  // INVALID_ARGUMENT for anything else; FAILED_PRECONDITION where the machine or this build has no
-  // such device.
+  // "auto" (the first CUDA device where there is one that works, else the CPU), "cpu", "cuda" or
+  // "cuda:N". INVALID_ARGUMENT for anything else; FAILED_PRECONDITION, with the driver's reason,
+  // where the machine or this build has no such device.
   static absl::StatusOr<Device> Parse(absl::string_view text);
 
   Kind kind() const { return kind_; }
@@ -31,12 +32,25 @@ class Device {
   std::string model_name() const;
   // Whether matrix products in bfloat16 are faster than in float32 here.
   bool has_fast_bfloat16() const;
+  // Whether it computes in bfloat16 at all: CUDA devices from compute capability 8 on, every CPU.
+  bool has_bfloat16() const;
+
+  // Opens the device and computes something on it. FAILED_PRECONDITION with the driver's reason
+  // where that fails. Nothing else may use a device before.
+  absl::Status Start() const;
+  // Waits for all that the device was given to do. INTERNAL with the driver's reason where it no
+  // longer computes: after that this process never will again.
+  absl::Status Probe() const;
 
   struct Memory {
     int64_t used_bytes = 0;   // by this process
     int64_t total_bytes = 0;  // of the device; of the machine for the CPU
   };
+  // Zeros where the device does not say. Throws nothing.
   Memory memory() const;
+  // Gives the memory that is kept for the next tensor back, to the device's other users or to the
+  // system.
+  void ReleaseUnusedMemory() const;
 
  private:
   Device(Kind kind, int index) : kind_(kind), index_(index) {}
@@ -44,7 +58,7 @@ class Device {
   int index_;
 };
 
-// LibTorch's version, such as "2.13.0+cpu": part of what makes a run repeatable.
+// LibTorch's version, such as "2.13.0": part of what makes a run repeatable.
 std::string TorchVersion();
 
 }  // namespace vit

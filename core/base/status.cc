@@ -13,6 +13,7 @@ namespace vit {
 namespace {
 
 constexpr absl::string_view kOverLimit = "vit/over-limit";
+constexpr absl::string_view kDeviceMemory = "vit/device-memory";
 
 }  // namespace
 
@@ -33,15 +34,28 @@ absl::Status OverLimitError(absl::string_view message) {
 
 bool IsOverLimit(const absl::Status& status) { return status.GetPayload(kOverLimit).has_value(); }
 
+absl::Status OutOfDeviceMemoryError(absl::string_view message) {
+  absl::Status status = absl::ResourceExhaustedError(message);
+  status.SetPayload(kDeviceMemory, absl::Cord());
+  return status;
+}
+
+bool IsOutOfDeviceMemory(const absl::Status& status) {
+  return status.GetPayload(kDeviceMemory).has_value();
+}
+
 absl::Status StatusFromException(const std::exception& e, absl::string_view what) {
   if (dynamic_cast<const std::bad_alloc*>(&e) != nullptr) {
     return absl::ResourceExhaustedError(absl::StrCat(what, ": out of memory"));
   }
   if (const auto* torch_error = dynamic_cast<const c10::Error*>(&e)) {
     const std::string message = torch_error->what_without_backtrace();
-    if (dynamic_cast<const c10::OutOfMemoryError*>(&e) != nullptr ||
-        absl::StrContains(message, "DefaultCPUAllocator: can't allocate memory") ||
-        absl::StrContains(message, "out of memory")) {
+    const bool of_device = dynamic_cast<const c10::OutOfMemoryError*>(&e) != nullptr ||
+                           absl::StrContains(message, "CUDA out of memory") ||
+                           absl::StrContains(message, "CUDA error: out of memory") ||
+                           absl::StrContains(message, "_STATUS_ALLOC_FAILED");
+    if (of_device) return OutOfDeviceMemoryError(absl::StrCat(what, ": ", message));
+    if (absl::StrContains(message, "DefaultCPUAllocator: can't allocate memory")) {
       return absl::ResourceExhaustedError(absl::StrCat(what, ": ", message));
     }
     return absl::InternalError(absl::StrCat(what, ": ", message));

@@ -20,6 +20,10 @@ absl::Status Annotate(const absl::Status& status, absl::string_view context);
 absl::Status OverLimitError(absl::string_view message);
 bool IsOverLimit(const absl::Status& status);
 
+// RESOURCE_EXHAUSTED because the device's own memory (not the host's) ran out.
+absl::Status OutOfDeviceMemoryError(absl::string_view message);
+bool IsOutOfDeviceMemory(const absl::Status& status);
+
 // The status for an exception caught at core's edge: running out of memory, on the host or the
 // device, is RESOURCE_EXHAUSTED, everything else INTERNAL. LibTorch's C++ backtraces are cut off.
 // `what` names the operation.

@@ -111,6 +111,7 @@ void Batcher::Compute(std::vector<Queued> batch) {
     options_.observer->OnBatch(model->name(), static_cast<int>(live.size()),
                                options_.clock->Now() - start);
   }
+  if (!computed.ok()) options_.on_failure(computed.status());
   for (size_t i = 0; i < live.size(); ++i) {
     if (computed.ok()) {
       live[i]->done(std::move((*computed)[i]));

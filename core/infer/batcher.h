@@ -31,6 +31,8 @@ class Batcher {
     absl::Duration max_queue_delay = absl::ZeroDuration();
     int threads = 1;  // LibTorch's, for one batch
     InferenceObserver* observer = nullptr;
+    // A batch could not be computed. On the batcher's thread.
+    std::function<void(const absl::Status& why)> on_failure = [](const absl::Status&) {};
     Clock* clock = Clock::Real();
   };
 

@@ -195,6 +195,7 @@ class Engine : public InferenceEngine {
                   .max_queue_delay = options.max_queue_delay,
                   .threads = options.budget.serving_threads(),
                   .observer = options.observer,
+                  .on_failure = options.on_failure,
                   .clock = options.clock}),
         decoders_("decode", options.budget.decode_threads(), options.max_queue_size),
         cache_({.device = options.device,

@@ -1,7 +1,5 @@
 #include "core/infer/model_repository.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -12,6 +10,7 @@
 #include "absl/strings/strip.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
+#include "core/base/tensor_cache.h"
 #include "core/model/model_config.h"
 #include "core/weights/checksums.h"
 #include "core/weights/import_model.h"
@@ -239,7 +238,7 @@ absl::StatusOr<vit::v1::ImportModelResponse> ModelRepository::Import(
   imported = {};
   // The process keeps what it frees for training's next step (PrepareComputeProcess); an import's
   // memory would only come on top of that of the model that is loaded next.
-  malloc_trim(0);
+  TensorCache::Trim();
   return response;
 }
 

@@ -19,7 +19,6 @@ using vit::v1::CheckpointInfo;
 
 namespace {
 
-constexpr int kMaxRestarts = 3;
 constexpr int64_t kMaxSpecBytes = 1 << 20;
 
 fs::path SpecPath(const fs::path& run_directory) { return run_directory / "spec.textproto"; }
@@ -150,23 +149,6 @@ class Reconciler {
     if (record->steps_per_epoch > 0) {
       run.set_epoch(static_cast<double>(run.step()) / static_cast<double>(record->steps_per_epoch));
     }
-  }
-
-  void CountRestart(RunRecord* record) {
-    const int64_t newest = record->checkpoints.empty() ? -1 : record->checkpoints.back().step();
-    if (newest > record->restart_step) {
-      record->restart_step = newest;
-      record->restarts = 0;
-    }
-    if (record->restarts < kMaxRestarts) {
-      ++record->restarts;
-      return;
-    }
-    record->run.set_state(vit::v1::RUN_STATE_FAILED);
-    record->run.set_message(
-        absl::StrCat("the daemon went away while it ran and was restarted ", kMaxRestarts,
-                     " times without a checkpoint after step ", std::max<int64_t>(newest, 0),
-                     ": is there enough memory? Resume it once the cause is gone"));
   }
 
   void QueueInterrupted() {

@@ -62,6 +62,9 @@ class RunManager {
     int loader_threads = 0;
     RunListener* listener = nullptr;  // may be null; must outlive the manager
     Clock* clock = Clock::Real();
+    // The device no longer computes, as `why` says, and will not in this process: the present run
+    // is INTERRUPTED, and no other starts. Called once at most, on the worker's thread.
+    std::function<void(const absl::Status& why)> on_device_lost = [](const absl::Status&) {};
 
     // What the manager drives; replaced only where its own life cycle is tested.
     std::function<absl::StatusOr<ResolvedSpec>(const std::string& preset,
@@ -74,6 +77,10 @@ class RunManager {
         list_checkpoints = [](const std::filesystem::path& run_directory) {
           return ListCheckpoints(run_directory);
         };
+    // Asked after a run has failed.
+    std::function<absl::Status(const Device& device)> probe_device = [](const Device& device) {
+      return device.Probe();
+    };
   };
 
   // Opens runs.db (newer versions are refused: FAILED_PRECONDITION), reconciles it with the

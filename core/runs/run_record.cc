@@ -70,6 +70,24 @@ void GoOnFrom(int64_t step, RunRecord* record) {
   ChangeSpecFrom(step, vit::v1::TrainingSpec(record->spec), record);
 }
 
+void CountRestart(RunRecord* record) {
+  constexpr int kMaxRestarts = 3;
+  const int64_t newest = record->checkpoints.empty() ? -1 : record->checkpoints.back().step();
+  if (newest > record->restart_step) {
+    record->restart_step = newest;
+    record->restarts = 0;
+  }
+  if (record->restarts < kMaxRestarts) {
+    ++record->restarts;
+    return;
+  }
+  record->run.set_state(vit::v1::RUN_STATE_FAILED);
+  record->run.set_message(
+      absl::StrCat("the daemon went away while it ran and was restarted ", kMaxRestarts,
+                   " times without a checkpoint after step ", std::max<int64_t>(newest, 0),
+                   ": is there enough memory? Resume it once the cause is gone"));
+}
+
 int64_t ServableStep(const RunRecord& record) {
   if (record.run.has_best_checkpoint()) return record.run.best_checkpoint().step();
   return record.checkpoints.empty() ? -1 : record.checkpoints.back().step();

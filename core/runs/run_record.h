@@ -49,6 +49,11 @@ void ChangeSpecFrom(int64_t step, const vit::v1::TrainingSpec& spec, RunRecord* 
 // from there.
 void GoOnFrom(int64_t step, RunRecord* record);
 
+// Notes that the run is to go on after the daemon went away under it. After three times without a
+// newer checkpoint the run FAILED instead, with a message, so that one that brings the daemon down
+// does not do so for ever.
+void CountRestart(RunRecord* record);
+
 // Reads an effective specification that was stored as text, by this version or an earlier one: what
 // an earlier one did not record follows the rules that it had.
 absl::Status ParseStoredSpec(absl::string_view text, vit::v1::TrainingSpec* spec);

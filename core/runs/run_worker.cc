@@ -102,22 +102,66 @@ void RunWorker::RunOne(const std::string& run) {
     return absl::OkStatus();
   });
   if (started.ok()) {
-    const std::optional<RunRecord> record = ledger_.Get(run);
-    const int threads = record->spec.compute_threads() > 0
-                            ? record->spec.compute_threads()
-                            : options_.manager.environment.budget.training_threads();
-    absl::StatusOr<TrainOutcome> outcome = absl::InternalError("never ran");
-    std::thread trainer = ComputeBudget::StartThread("vit-train", threads, [&] {
-      outcome = CatchExceptions("training", [&] { return Execute(run, stop.get_token()); });
-    });
-    trainer.join();
-    Finish(run, outcome, stop.stop_requested());
+    absl::StatusOr<TrainOutcome> outcome = TrainRun(run, stop.get_token(), "");
+    if (IsOutOfDeviceMemory(outcome.status()) && !stop.stop_requested()) {
+      // Once more, with what the process kept for other tensors; served models may also have gone.
+      options_.manager.environment.device.ReleaseUnusedMemory();
+      outcome = TrainRun(
+          run, stop.get_token(),
+          absl::StrCat("the device's memory ran out at step ", ledger_.Get(run)->run.step(),
+                       ", and the run went on by itself; should it end so again, "
+                       "try a smaller batch_size or more accumulation_steps"));
+    }
+    if (outcome.ok() || !IsDeviceLost(run)) Finish(run, outcome, stop.stop_requested());
   }
   MutexLock lock(&mu_);
   active_run_.clear();
 }
 
-absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::stop_token stop) {
+absl::StatusOr<TrainOutcome> RunWorker::TrainRun(const std::string& run,
+                                                 const std::stop_token& stop,
+                                                 const std::string& note) {
+  const std::optional<RunRecord> record = ledger_.Get(run);
+  const int threads = record->spec.compute_threads() > 0
+                          ? record->spec.compute_threads()
+                          : options_.manager.environment.budget.training_threads();
+  absl::StatusOr<TrainOutcome> outcome = absl::InternalError("never ran");
+  std::thread trainer = ComputeBudget::StartThread("vit-train", threads, [&] {
+    outcome = CatchExceptions("training", [&] { return Execute(run, stop, note); });
+  });
+  trainer.join();
+  return outcome;
+}
+
+bool RunWorker::IsDeviceLost(const std::string& run) {
+  const RunManager::Options& options = options_.manager;
+  const absl::Status why = options.probe_device(options.environment.device);
+  if (why.ok()) return false;
+  ledger_.CloseQueue();
+  options_.recorder.history->Sync().IgnoreError();  // the next start drops what a resume repeats
+  ledger_
+      .Settle(run,
+              [&](RunRecord* record) {
+                Run& run = record->run;
+                *run.mutable_end_time() = ToProto(options.clock->Now());
+                if (run.state() == vit::v1::RUN_STATE_STOPPING) {
+                  run.set_state(vit::v1::RUN_STATE_STOPPED);
+                } else {
+                  run.set_state(vit::v1::RUN_STATE_INTERRUPTED);
+                  run.set_message(absl::StrCat(
+                      "interrupted: the device no longer computes: ", why.message(),
+                      "; the run goes on from its last checkpoint once vitd is started again"));
+                  CountRestart(record);
+                }
+                return absl::OkStatus();
+              })
+      .IgnoreError();
+  options.on_device_lost(why);
+  return true;
+}
+
+absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::stop_token stop,
+                                                const std::string& note) {
   const RunManager::Options& options = options_.manager;
   const std::optional<RunRecord> record = ledger_.Get(run);
   VIT_ASSIGN_OR_RETURN(ResolvedSpec resolved, ResolveAgain(options, *record, record->spec));
@@ -138,6 +182,7 @@ absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::sto
   trainer.environment.run_directory = RunDirectory(options.state_dir, run);
   trainer.directory = RunDirectory(options.state_dir, run);
   trainer.clock = options.clock;
+  trainer.note = note;
   trainer.is_served = [this, run](int64_t step) {
     return !ledger_.MayRemoveCheckpoint(run, step, *options_.leases);
   };

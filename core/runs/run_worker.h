@@ -39,7 +39,13 @@ class RunWorker {
  private:
   void FollowQueue();
   void RunOne(const std::string& run);
-  absl::StatusOr<TrainOutcome> Execute(const std::string& run, std::stop_token stop);
+  // On a thread of its own. `note`: TrainerOptions::note.
+  absl::StatusOr<TrainOutcome> TrainRun(const std::string& run, const std::stop_token& stop,
+                                        const std::string& note);
+  absl::StatusOr<TrainOutcome> Execute(const std::string& run, std::stop_token stop,
+                                       const std::string& note);
+  // Whether the device was lost, which is then told.
+  bool IsDeviceLost(const std::string& run);
   void Finish(const std::string& run, const absl::StatusOr<TrainOutcome>& outcome,
               bool stop_requested);
 

@@ -1,6 +1,5 @@
 #include "core/train/trainer.h"
 
-#include <malloc.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
+#include "core/base/tensor_cache.h"
 #include "core/base/torch_device.h"
 #include "core/data/loader.h"
 #include "core/model/normalize.h"
@@ -80,6 +80,7 @@ class TrainingRun {
     at::globalContext().setDeterministicAlgorithms(spec_.deterministic(), /*warn_only=*/false);
     VIT_RETURN_IF_ERROR(RemoveUnfinishedCheckpoints(options_.directory));
     std::vector<std::string> notes;
+    if (!options_.note.empty()) notes.push_back(options_.note);
     VIT_ASSIGN_OR_RETURN(const std::optional<std::filesystem::path> checkpoint,
                          NewestSoundCheckpoint(&notes));
     if (!checkpoint.has_value()) {
@@ -420,7 +421,7 @@ absl::StatusOr<TrainOutcome> Train(const TrainerOptions& options, std::stop_toke
   absl::StatusOr<TrainOutcome> outcome =
       CatchExceptions("training", [&] { return TrainingRun(options, std::move(stop)).Run(); });
   at::globalContext().setDeterministicAlgorithms(false, /*warn_only=*/false);
-  malloc_trim(0);  // nobody needs the tensors' memory now
+  TensorCache::Trim();  // nobody needs the tensors' memory now
   return outcome;
 }
 

@@ -59,6 +59,8 @@ struct TrainerOptions {
   TrainingEnvironment environment;
   // The run's folder; checkpoints go to directory/checkpoints/step-000001000/.
   std::filesystem::path directory;
+  // Comes before what OnStart's note has to say; may be empty.
+  std::string note;
   TrainObserver* observer = nullptr;
   Clock* clock = Clock::Real();
   // Whether the checkpoint of this step is being served and must stay. Called on the checkpoint

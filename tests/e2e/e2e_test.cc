@@ -125,8 +125,9 @@ TEST(EndToEndTest, BadStartsExitWithACodeAndOneClearLine) {
   Process second({vitd, "--state-dir", daemon.state_dir().string(), "--listen", "127.0.0.1:0"});
   EXPECT_EQ(second.Wait(), 1);
   EXPECT_THAT(second.standard_error(), HasSubstr("another vitd uses it"));
-  Process port({vitd, "--state-dir", (folder.path() / "other").string(), "--metrics-listen",
-                "127.0.0.1:0", "--listen", absl::StrCat("127.0.0.1:", daemon.grpc_port())});
+  Process port({vitd, "--device", "cpu", "--state-dir", (folder.path() / "other").string(),
+                "--metrics-listen", "127.0.0.1:0", "--listen",
+                absl::StrCat("127.0.0.1:", daemon.grpc_port())});
   EXPECT_EQ(port.Wait(), 1);
   EXPECT_THAT(port.standard_error(), HasSubstr("another process"));
   const std::string lines = port.standard_error();

@@ -1,12 +1,15 @@
 #include "core/base/compute_budget.h"
 
 #include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
 #include <opencv2/core/utility.hpp>
 #include <set>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "core/base/mutex.h"
 
@@ -36,6 +39,14 @@ TEST(ComputeBudgetTest, ANicedThreadYields) {
       "nice", 1, [&] { niceness = getpriority(PRIO_PROCESS, 0); }, 7)
       .join();
   EXPECT_EQ(niceness, getpriority(PRIO_PROCESS, 0) + 7);
+}
+
+TEST(ComputeBudgetTest, LibTorchsWarningsGoToTheSink) {
+  static std::vector<std::string> warnings;
+  CaptureComputeWarnings([](const std::string& message) { warnings.push_back(message); });
+  TORCH_WARN("here");
+  ComputeBudget::StartThread("other", 1, [] { TORCH_WARN("there"); }).join();
+  EXPECT_EQ(warnings, (std::vector<std::string>{"here", "there"}));
 }
 
 TEST(ComputeBudgetTest, OpenCvMakesNoThreadsOfItsOwn) {

@@ -49,6 +49,18 @@ TEST(CatchExceptionsTest, RunningOutOfMemoryIsResourceExhausted) {
   EXPECT_EQ(standard.code(), absl::StatusCode::kResourceExhausted);
 }
 
+TEST(CatchExceptionsTest, TheDevicesMemoryIsToldFromTheHosts) {
+  const auto thrown = [](const auto& exception) {
+    return CatchExceptions("step", [&]() -> absl::Status { throw exception; });
+  };
+  EXPECT_TRUE(IsOutOfDeviceMemory(thrown(c10::OutOfMemoryError({"", "", 0}, "2 GiB"))));
+  EXPECT_TRUE(IsOutOfDeviceMemory(thrown(c10::Error(
+      {"", "", 0}, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"))));
+  EXPECT_FALSE(IsOutOfDeviceMemory(thrown(std::bad_alloc())));
+  EXPECT_FALSE(IsOutOfDeviceMemory(
+      thrown(c10::Error({"", "", 0}, "DefaultCPUAllocator: can't allocate memory"))));
+}
+
 TEST(CatchExceptionsTest, NothingGetsThrough) {
   EXPECT_EQ(CatchExceptions("x", []() -> absl::Status { throw std::runtime_error("boom"); }),
             absl::InternalError("x: boom"));

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
+#include "core/base/status.h"
 #include "core/runs/run_record.h"
 #include "core/train/initial_weights.h"
 #include "proto/spec_text.h"
@@ -421,6 +422,28 @@ TEST_F(RunManagerTest, InitFromARunIsPinnedToItsCheckpointAndKeptWhereTheOtherRu
   EXPECT_TRUE(manager->Resume(ResumeRequest(id)).ok());
   session->Finish(TrainOutcome::kFinished);
   EXPECT_EQ(trainer_.Await()->run(), id);
+}
+
+TEST_F(RunManagerTest, ARunGoesOnOnceByItselfWhenTheDevicesMemoryRanOut) {
+  const auto manager = Open();
+  const std::string id = StartRun(manager.get());
+  auto session = trainer_.Await();
+  session->StepTo(12);
+  session->Finish(OutOfDeviceMemoryError("Tried to allocate 2 GiB"));
+  session = trainer_.Await();
+  EXPECT_EQ(session->run(), id);
+  EXPECT_THAT(session->options().note, HasSubstr("the device's memory ran out at step 12"));
+  session->Finish(OutOfDeviceMemoryError("Tried to allocate 2 GiB"));
+  const vit::v1::Run run = AwaitState(manager.get(), id, vit::v1::RUN_STATE_FAILED);
+  EXPECT_THAT(run.message(), HasSubstr("Tried to allocate 2 GiB"));
+}
+
+TEST_F(RunManagerTest, ARunThatTheHostsMemoryEndedDoesNotGoOnByItself) {
+  const auto manager = Open();
+  const std::string id = StartRun(manager.get());
+  trainer_.Await()->Finish(absl::ResourceExhaustedError("out of memory"));
+  AwaitState(manager.get(), id, vit::v1::RUN_STATE_FAILED);
+  EXPECT_EQ(trainer_.begun().size(), 1u);
 }
 
 }  // namespace

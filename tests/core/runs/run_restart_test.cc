@@ -361,5 +361,69 @@ TEST_F(RunRestartTest, DamagedDatabaseSaysWhatToDo) {
   EXPECT_THAT(refused.message(), HasSubstr("move it away"));
 }
 
+// A device that was lost, for the worker that asks.
+absl::Status LostDevice(const Device&) { return absl::InternalError("cuda:0: illegal address"); }
+
+TEST_F(RunRestartTest, ALostDeviceInterruptsTheRunAndStartsNoOther) {
+  Mutex mu;
+  CondVar told;
+  std::vector<std::string> lost;
+  ScriptedTrainer trainer;
+  RunManager::Options options;
+  options.state_dir = folder_->path();
+  trainer.Install(&options);
+  options.probe_device = LostDevice;
+  options.on_device_lost = [&](const absl::Status& why) {
+    MutexLock lock(&mu);
+    lost.emplace_back(why.message());
+    told.NotifyAll();
+  };
+  std::string first, second;
+  {
+    const auto manager = *RunManager::Create(options);
+    vit::v1::StartTrainingRequest request;
+    request.mutable_spec()->mutable_data()->set_source("shapes:");
+    first = manager->Start(request)->run().id();
+    second = manager->Start(request)->run().id();
+    const auto session = trainer.Await();
+    session->StepTo(7);
+    session->WriteCheckpoint(5);
+    session->Finish(absl::InternalError("training: CUDA error"));
+    {
+      MutexLock lock(&mu);
+      while (lost.empty()) told.Wait(&mu);
+    }
+    const RunInfo run = manager->GetStatus(first)->run();
+    EXPECT_EQ(run.state(), vit::v1::RUN_STATE_INTERRUPTED);
+    EXPECT_THAT(run.message(), HasSubstr("the device no longer computes: cuda:0: illegal address"));
+    EXPECT_EQ(manager->GetStatus(second)->run().state(), vit::v1::RUN_STATE_QUEUED);
+  }
+  EXPECT_THAT(lost, ElementsAre("cuda:0: illegal address"));
+  EXPECT_THAT(trainer.begun(), ElementsAre(first));
+  // A sound process goes on with it, before the one that waited.
+  auto process = Start(folder_->path());
+  EXPECT_EQ(process->trainer.Await()->run(), first);
+}
+
+TEST_F(RunRestartTest, ARunUnderWhichTheDeviceIsLostAgainAndAgainFails) {
+  std::string id;
+  for (int start = 0; start < 4; ++start) {
+    ScriptedTrainer trainer;
+    RunManager::Options options;
+    options.state_dir = folder_->path();
+    trainer.Install(&options);
+    options.probe_device = LostDevice;
+    const auto manager = *RunManager::Create(options);
+    if (start == 0) {
+      vit::v1::StartTrainingRequest request;
+      request.mutable_spec()->mutable_data()->set_source("shapes:");
+      id = manager->Start(request)->run().id();
+    }
+    trainer.Await()->Finish(absl::InternalError("training: CUDA error"));
+    AwaitState(manager.get(), id,
+               start < 3 ? vit::v1::RUN_STATE_INTERRUPTED : vit::v1::RUN_STATE_FAILED);
+  }
+}
+
 }  // namespace
 }  // namespace vit

@@ -1,0 +1,74 @@
+// A training on generated images, timed; what the benchmarks of training share.
+#ifndef VIT_BENCH_TIMED_TRAINING_H_
+#define VIT_BENCH_TIMED_TRAINING_H_
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "core/train/trainer.h"
+
+namespace vit::bench {
+
+// Measures the trainer's steps after the first ones.
+class StepTimer : public TrainObserver {
+ public:
+  // Steps warmup + 1 to `last`.
+  explicit StepTimer(int64_t warmup, int64_t last) : warmup_(warmup), last_(last) {}
+  void OnPhase(const std::string&, double) override {}
+  void OnStep(const Step& step) override {
+    if (step.step == warmup_) start_ = absl::Now();
+    if (step.step <= warmup_ || step.step > last_) return;
+    samples_ += step.samples;
+    end_ = absl::Now();
+    if (step.checkpoint > absl::ZeroDuration())
+      hold_ups_ms.push_back(absl::ToDoubleMilliseconds(step.checkpoint));
+    wait_ += step.data_wait;
+  }
+  void OnMetrics(const vit::v1::MetricPoint&) override {}
+  absl::Status OnBeforeCheckpoint(int64_t) override { return absl::OkStatus(); }
+  void OnCheckpoint(const vit::v1::CheckpointInfo&, absl::Duration write_time) override {
+    writes_ms.push_back(absl::ToDoubleMilliseconds(write_time));
+  }
+  void OnCheckpointFailed(int64_t step, const absl::Status& why) override {
+    std::fprintf(stderr, "checkpoint of step %ld: %s\n", static_cast<long>(step),
+                 why.ToString().c_str());
+    std::exit(1);
+  }
+  void OnBadImage(const BadImage&) override {}
+  void OnStart(int64_t, const std::string&) override {}
+
+  double images_per_second() const {
+    return static_cast<double>(samples_) / absl::ToDoubleSeconds(end_ - start_);
+  }
+  double wait_part() const { return wait_ / (end_ - start_); }
+  std::vector<double> hold_ups_ms, writes_ms;
+
+ private:
+  const int64_t warmup_, last_;
+  absl::Time start_, end_;
+  int64_t samples_ = 0;
+  absl::Duration wait_;
+};
+
+// `preset` with `assignments` ("field=value") on `shapes:`, to be trained for `steps`; ends the
+// program where they do not fit.
+ResolvedSpec Resolve(const std::string& preset, const std::vector<std::string>& assignments,
+                     const TrainingEnvironment& environment, int steps);
+
+// Runs `body` on a thread that computes with `threads`.
+void OnComputeThread(int threads, const std::function<void()>& body);
+
+// Images per second of the trainer, from loading to the update, after the timer's first steps.
+// `directory` is made anew.
+double TrainEndToEnd(const ResolvedSpec& resolved, const TrainingEnvironment& environment,
+                     const std::filesystem::path& directory, StepTimer* timer);
+
+}  // namespace vit::bench
+
+#endif  // VIT_BENCH_TIMED_TRAINING_H_
