@@ -1,13 +1,18 @@
-# vitd and vitctl on Debian 12, CPU build of LibTorch. The last stage holds no compiler and runs as an ordinary user.
+# vitd and vitctl on Debian 12. The last stage holds no compiler and runs as an ordinary user.
 #   docker build -t vitd .
 #   docker run -p 127.0.0.1:50051:50051 -v vitd-state:/var/lib/vitd -v /srv/pictures:/data:ro vitd
+# With LibTorch's CUDA build (5 GB more), for a host with an NVIDIA driver and the NVIDIA Container Toolkit:
+#   docker build --build-arg CUDA=1 -t vitd:cuda .
+#   docker run --gpus all ... vitd:cuda --device cuda
 
 FROM debian:bookworm-slim AS build
 # A folder or page of wheels where pip looks first, for building without PyPI.
 ARG PIP_FIND_LINKS
+# Anything but empty: the CUDA build.
+ARG CUDA=
 WORKDIR /src
 COPY scripts/bootstrap scripts/bootstrap
-RUN scripts/bootstrap
+RUN scripts/bootstrap ${CUDA:+--cuda}
 COPY CMakeLists.txt CMakePresets.json ./
 COPY cmake cmake
 COPY proto proto
@@ -22,9 +27,8 @@ RUN cmake --preset release -DVIT_BUILD_TESTS=OFF -DVIT_BUILD_BENCH=OFF \
 FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y -qq --no-install-recommends \
-      libabsl20220623 libgrpc++1.51 libjpeg62-turbo libopencv-core406 libopencv-imgcodecs406 libopencv-imgproc406 \
-      libprometheus-cpp-core1.0 libprotobuf32 libspdlog1.10 libsqlite3-0 libssl3 \
-      libutf8proc2 zlib1g \
+      libabsl20220623 libgrpc++1.51 libjpeg62-turbo libopencv-core406 libopencv-imgproc406 libpng16-16 \
+      libprometheus-cpp-core1.0 libprotobuf32 libspdlog1.10 libsqlite3-0 libssl3 libutf8proc2 libwebp7 zlib1g \
       >/dev/null \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --system --gid 10001 vitd \
@@ -38,10 +42,13 @@ USER 10001:10001
 WORKDIR /var/lib/vitd
 VOLUME /var/lib/vitd
 # As environment, so that flags given to `docker run` win.
+# The last two are for NVIDIA's container runtime.
 ENV VITD_STATE_DIR=/var/lib/vitd \
     VITD_DATA_ROOT=/data \
     VITD_LISTEN=0.0.0.0:50051 \
-    VITD_METRICS_LISTEN=0.0.0.0:9108
+    VITD_METRICS_LISTEN=0.0.0.0:9108 \
+    NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility
 EXPOSE 50051 9108
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["vitctl", "health"]
 ENTRYPOINT ["vitd"]

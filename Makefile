@@ -13,7 +13,7 @@ IMAGE ?= vitd
 CTEST := ctest --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap build all demo test bench format lint test-asan test-tsan fuzz image clean
+.PHONY: help bootstrap build all bundle demo test bench format lint test-asan test-tsan fuzz image clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +65,9 @@ format: ## Format every C++ file (needs `scripts/bootstrap --dev`)
 lint: build/release/build.ninja ## clang-format, clang-tidy, buf, shellcheck (needs `scripts/bootstrap --dev`)
 	@cmake --build build/release -j $(JOBS) -t vit_proto vit_onnx
 	@scripts/lint $(LINT)
+
+bundle: bootstrap ## Pack vitd and vitctl with their libraries, for any Linux of glibc 2.36 or newer (LIBTORCH=FOLDER)
+	@scripts/bundle --jobs $(JOBS)
 
 image: ## Build the container image (IMAGE=name)
 	docker build -t $(IMAGE) .

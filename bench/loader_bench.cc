@@ -20,7 +20,6 @@
 #include <fstream>
 #include <functional>
 #include <memory>
-#include <opencv2/imgcodecs.hpp>
 #include <string>
 #include <thread>
 #include <vector>
@@ -30,6 +29,7 @@
 #include "core/base/compute_budget.h"
 #include "core/base/random.h"
 #include "core/data/data_config.h"
+#include "core/data/jpeg.h"
 #include "core/data/loader.h"
 #include "core/data/transform.h"
 #include "core/model/normalize.h"
@@ -86,15 +86,11 @@ Image Photograph(int width, int height, int seed) {
 
 void WritePhotographs(const fs::path& folder) {
   for (int i = 0; i < 64; ++i) {
-    Image image = Photograph(500, 375, i);
-    const cv::Mat pixels(image.height, image.width, CV_8UC3, image.rgb.data());
-    std::vector<uint8_t> bytes;
-    cv::imencode(".jpg", pixels, bytes, {cv::IMWRITE_JPEG_QUALITY, 92});
+    const std::string bytes = *EncodeJpeg(Photograph(500, 375, i), 92);
     const fs::path file =
         folder / "train" / (i % 2 == 0 ? "even" : "odd") / absl::StrCat(i, ".jpg");
     fs::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary)
-        .write(reinterpret_cast<const char*>(bytes.data()), static_cast<int64_t>(bytes.size()));
+    std::ofstream(file, std::ios::binary).write(bytes.data(), static_cast<int64_t>(bytes.size()));
   }
 }
 
@@ -120,7 +116,7 @@ double Rate(int side, const vit::v1::DataConfig& config, double seconds,
   int64_t picture = 0;
   return BatchRate(seconds, [&] {
     for (int i = 0; i < kBatch; ++i) prepare(picture++, &batch[i * bytes]);
-    normalize(batch.data(), kBatch, side);
+    normalize(at::from_blob(batch.data(), {kBatch, 3, side, side}, at::kByte));
     return kBatch;
   });
 }

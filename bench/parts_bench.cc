@@ -6,12 +6,12 @@
 #include <google/protobuf/text_format.h>
 #include <torch/torch.h>
 
-#include <opencv2/imgcodecs.hpp>
 #include <string>
 
 #include "core/data/augment.h"
 #include "core/data/data_config.h"
 #include "core/data/dataset.h"
+#include "core/data/jpeg.h"
 #include "core/data/transform.h"
 #include "core/model/gelu.h"
 #include "core/model/normalize.h"
@@ -37,12 +37,7 @@ Image Picture(int width, int height) {
   return image;
 }
 
-std::string Jpeg(const Image& image) {
-  cv::Mat pixels(image.height, image.width, CV_8UC3, const_cast<uint8_t*>(image.rgb.data()));
-  std::vector<uint8_t> bytes;
-  cv::imencode(".jpg", pixels, bytes, {cv::IMWRITE_JPEG_QUALITY, 90});
-  return {bytes.begin(), bytes.end()};
-}
+std::string Jpeg(const Image& image) { return *EncodeJpeg(image, 90); }
 
 void PerImage(State& state, double images = 1) {
   state.counters["images/s"] =
@@ -161,8 +156,8 @@ void NormalizeBatchOf128x32x32(State& state) {
     config.add_std(0.25);
   }
   const Normalizer normalize(config, at::kCPU);
-  const std::vector<uint8_t> pixels(128 * 3 * 32 * 32, 100);
-  for (auto _ : state) benchmark::DoNotOptimize(normalize(pixels.data(), 128, 32));
+  const at::Tensor pixels = at::full({128, 3, 32, 32}, 100, at::kByte);
+  for (auto _ : state) benchmark::DoNotOptimize(normalize(pixels));
   PerImage(state, 128);
 }
 BENCHMARK(NormalizeBatchOf128x32x32);

@@ -2,17 +2,19 @@
 // classified, beside the same without training. Starts the vitd that lies beside this program, on
 // free ports and a temporary state directory.
 //
-//   serving_bench
+//   serving_bench [--device DEVICE] [--quick]
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <opencv2/imgcodecs.hpp>
+#include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,6 +24,7 @@
 #include "client/client.h"
 #include "core/base/file.h"
 #include "core/data/dataset.h"
+#include "core/data/png.h"
 #include "nlohmann/json.hpp"
 #include "proto/spec_text.h"
 
@@ -38,12 +41,16 @@ namespace fs = std::filesystem;
 // A vitd of its own, until this object goes.
 class Daemon {
  public:
-  Daemon() : state_dir_(fs::temp_directory_path() / absl::StrCat("serving_bench.", getpid())) {
-    const fs::path vitd = fs::read_symlink("/proc/self/exe").parent_path() / "vitd";
+  explicit Daemon(const std::string& device)
+      : state_dir_(fs::temp_directory_path() / absl::StrCat("serving_bench.", getpid())) {
+    // In a build beside this program, in a bundle in bin/.
+    const fs::path here = fs::read_symlink("/proc/self/exe").parent_path();
+    const fs::path vitd = fs::exists(here / "vitd") ? here / "vitd" : here / "../../bin/vitd";
     pid_ = fork();
     if (pid_ == 0) {
       execl(vitd.c_str(), "vitd", "--state-dir", state_dir_.c_str(), "--listen", "127.0.0.1:0",
-            "--metrics-listen", "127.0.0.1:0", "--log-level", "error", nullptr);
+            "--metrics-listen", "127.0.0.1:0", "--log-level", "error", "--device", device.c_str(),
+            nullptr);
       _exit(127);
     }
     const absl::Time deadline = absl::Now() + absl::Seconds(30);
@@ -113,13 +120,7 @@ std::string ShapePng() {
   config.set_source("shapes:");
   const auto data = DataSet::Open(config, {.image_size = 32});
   const Image image = *(*data)->Load(DataSplit::kValidation, 0, 0);
-  cv::Mat rgb(image.height, image.width, CV_8UC3, const_cast<uint8_t*>(image.rgb.data())),
-      bgr(rgb.size(), CV_8UC3);
-  const int reversed[] = {0, 2, 1, 1, 2, 0};
-  cv::mixChannels(&rgb, 1, &bgr, 1, reversed, 3);
-  std::vector<uint8_t> png;
-  cv::imencode(".png", bgr, png);
-  return {png.begin(), png.end()};
+  return *EncodePng(image.rgb.data(), image.width, image.height, ChannelOrder::kRgb);
 }
 
 // Starts cifar10_small's model on shapes, to train for `steps`, and returns once it has a
@@ -150,8 +151,9 @@ std::string StartRun(VitClient& client, int steps) {
   return started->run().id();
 }
 
-void Run() {
-  Daemon daemon;
+// `part`: of the calls that are made at full length.
+void Run(const std::string& device, double part) {
+  Daemon daemon(device);
   const std::unique_ptr<VitClient> client = daemon.Connect();
   const std::string run = StartRun(*client, 1'000'000);
   vit::v1::ClassifyRequest classify;
@@ -161,9 +163,12 @@ void Run() {
   if (const absl::Status first = classify_call(*client); !first.ok()) Die(first.ToString());
 
   std::printf("cifar10_small's model, pictures of 32 x 32\n");
-  Measure(daemon, 1, 2000, status_call).Print("Status while it trains (goal 50 ms)");
-  Measure(daemon, 1, 200, classify_call).Print("Classify while it trains, 1 client");
-  Measure(daemon, 8, 1000, classify_call).Print("Classify while it trains, 8 clients");
+  Measure(daemon, 1, static_cast<int>(2000 * part), status_call)
+      .Print("Status while it trains (goal 50 ms)");
+  Measure(daemon, 1, static_cast<int>(200 * part), classify_call)
+      .Print("Classify while it trains, 1 client");
+  Measure(daemon, 8, static_cast<int>(1000 * part), classify_call)
+      .Print("Classify while it trains, 8 clients");
   vit::v1::StopRunRequest stop;
   stop.set_run(run);
   if (const auto stopped = client->StopRun(stop); !stopped.ok()) Die(stopped.status().ToString());
@@ -171,12 +176,21 @@ void Run() {
   vit::v1::WatchResponse update;
   while (watch->Next(absl::InfiniteFuture(), &update) == WatchStream::Event::kUpdate) {
   }
-  Measure(daemon, 1, 2000, status_call).Print("Status, idle");
-  Measure(daemon, 1, 500, classify_call).Print("Classify, idle, 1 client");
-  Measure(daemon, 8, 2000, classify_call).Print("Classify, idle, 8 clients");
+  Measure(daemon, 1, static_cast<int>(2000 * part), status_call).Print("Status, idle");
+  Measure(daemon, 1, static_cast<int>(500 * part), classify_call).Print("Classify, idle, 1 client");
+  Measure(daemon, 8, static_cast<int>(2000 * part), classify_call)
+      .Print("Classify, idle, 8 clients");
 }
 
 }  // namespace
 }  // namespace vit::bench
 
-int main() { vit::bench::Run(); }
+int main(int argc, char** argv) {
+  CLI::App app("Measures vitd's answers while it trains and while it does not.");
+  std::string device = "auto";
+  bool quick = false;
+  app.add_option("--device", device, "auto, cpu, cuda or cuda:N");
+  app.add_flag("--quick", quick, "a twentieth of the calls");
+  CLI11_PARSE(app, argc, argv);
+  vit::bench::Run(device, quick ? 0.05 : 1);
+}

@@ -1,8 +1,13 @@
 #include "bench/timed_training.h"
 
+#include <torch/torch.h>
+
+#include <numeric>
 #include <utility>
 
 #include "core/base/compute_budget.h"
+#include "core/base/torch_device.h"
+#include "core/train/training_step.h"
 #include "proto/spec_text.h"
 
 namespace vit::bench {
@@ -10,12 +15,6 @@ namespace vit::bench {
 ResolvedSpec Resolve(const std::string& preset, const std::vector<std::string>& assignments,
                      const TrainingEnvironment& environment, int steps) {
   vit::v1::TrainingSpec spec;
-  for (const std::string& assignment : assignments) {
-    if (const absl::Status set = SetField(assignment, &spec); !set.ok()) {
-      std::fprintf(stderr, "%s\n", set.ToString().c_str());
-      std::exit(2);
-    }
-  }
   spec.mutable_data()->set_source("shapes:");
   spec.mutable_data()->mutable_shapes()->set_train_size(5000);
   spec.mutable_data()->mutable_shapes()->set_val_size(10);
@@ -23,6 +22,12 @@ ResolvedSpec Resolve(const std::string& preset, const std::vector<std::string>& 
   spec.mutable_checkpoint()->set_every_steps(0);
   spec.mutable_schedule()->set_warmup_steps(1);
   spec.set_log_every_steps(20);
+  for (const std::string& assignment : assignments) {
+    if (const absl::Status set = SetField(assignment, &spec); !set.ok()) {
+      std::fprintf(stderr, "%s\n", set.ToString().c_str());
+      std::exit(2);
+    }
+  }
   auto resolved = ResolveSpec(preset, spec, environment);
   if (!resolved.ok()) {
     std::fprintf(stderr, "%s\n", resolved.status().ToString().c_str());
@@ -51,6 +56,36 @@ double TrainEndToEnd(const ResolvedSpec& resolved, const TrainingEnvironment& en
     std::exit(1);
   }
   return timer->images_per_second();
+}
+
+double TrainInMemory(const vit::v1::TrainingSpec& spec, const Device& device, int steps) {
+  double images_per_second = 0;
+  OnComputeThread(spec.compute_threads(), [&] {
+    const c10::Device where = TorchDevice(device);
+    const int64_t batch = spec.batch_size(), side = spec.model().image_size();
+    VisionTransformer model(spec.model());
+    model->Initialize(1);
+    model->to(where);
+    model->train();
+    TrainingStep step(spec, model.get(), {.per_epoch = 1000, .warmup = 1, .total = 1'000'000});
+    const at::Tensor images = at::randn({batch, 3, side, side}).to(where);
+    const at::Tensor labels = at::arange(batch).remainder(spec.model().num_classes()).to(where);
+    std::vector<int> slots(batch);
+    std::iota(slots.begin(), slots.end(), 0);
+    constexpr int kWarmup = 3;
+    absl::Time start;
+    for (int i = 0; i < kWarmup + steps; ++i) {
+      if (i == kWarmup) {
+        AwaitDevice(where);
+        start = absl::Now();
+      }
+      step.Run(images, labels, slots, static_cast<int>(batch), i);
+    }
+    AwaitDevice(where);
+    images_per_second =
+        static_cast<double>(batch) * steps / absl::ToDoubleSeconds(absl::Now() - start);
+  });
+  return images_per_second;
 }
 
 }  // namespace vit::bench

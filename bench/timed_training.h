@@ -69,6 +69,9 @@ void OnComputeThread(int threads, const std::function<void()>& body);
 double TrainEndToEnd(const ResolvedSpec& resolved, const TrainingEnvironment& environment,
                      const std::filesystem::path& directory, StepTimer* timer);
 
+// Images per second of `steps` updates on one batch that is on the device already.
+double TrainInMemory(const vit::v1::TrainingSpec& spec, const Device& device, int steps);
+
 }  // namespace vit::bench
 
 #endif  // VIT_BENCH_TIMED_TRAINING_H_

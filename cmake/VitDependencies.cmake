@@ -11,9 +11,11 @@ find_package(nlohmann_json CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(SQLite3 REQUIRED)
 find_package(JPEG REQUIRED)
+find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
 if(VIT_BUILD_TESTS)
   find_package(GTest CONFIG REQUIRED)
 endif()
@@ -21,10 +23,13 @@ if(VIT_BUILD_BENCH)
   find_package(benchmark CONFIG REQUIRED)
 endif()
 
-# OpenCV's own CMake package asks for every module; these three are all that is used.
+# OpenCV's own CMake package asks for every module; these two are all that is used: imgcodecs, which loads 190 libraries,
+# is for tests and benchmarks alone.
 add_library(vit_opencv INTERFACE)
 target_include_directories(vit_opencv SYSTEM INTERFACE /usr/include/opencv4)
-target_link_libraries(vit_opencv INTERFACE opencv_imgcodecs opencv_imgproc opencv_core)
+target_link_libraries(vit_opencv INTERFACE opencv_imgproc opencv_core)
+add_library(vit_opencv_codecs INTERFACE)
+target_link_libraries(vit_opencv_codecs INTERFACE opencv_imgcodecs vit_opencv)
 
 # ONNX's messages alone, generated from the schema that its package ships: linking libonnx would bring the registry of
 # all its operators.
@@ -64,6 +69,7 @@ endforeach()
 if(NOT TORCH_VERSION)
   message(FATAL_ERROR "${LIBTORCH} does not say which LibTorch it is: it has neither version.py nor build-version")
 endif()
+set(TORCH_VERSION ${TORCH_VERSION} CACHE INTERNAL "")
 add_library(vit_torch INTERFACE)
 # -idirafter: the wheel carries other versions of google/protobuf and fmt, which must never win over Debian's.
 target_compile_options(vit_torch INTERFACE
@@ -74,7 +80,8 @@ if(EXISTS ${LIBTORCH}/lib/libtorch_cuda.so)
   target_link_libraries(vit_torch INTERFACE
     "-Wl,--no-as-needed,${LIBTORCH}/lib/libtorch_cuda.so,${LIBTORCH}/lib/libc10_cuda.so,--as-needed")
   # The runtime and its headers come with LibTorch: as wheels beside it, inside it, or from the toolkit.
-  set(cuda_roots ${LIBTORCH}/../nvidia/cu13 ${LIBTORCH}/../nvidia/cuda_runtime ${LIBTORCH} /usr/local/cuda)
+  file(GLOB venv_cuda ${CMAKE_SOURCE_DIR}/.venv/lib/python3*/site-packages/nvidia/cu13)
+  set(cuda_roots ${LIBTORCH}/../nvidia/cu13 ${LIBTORCH}/../nvidia/cuda_runtime ${LIBTORCH} /usr/local/cuda ${venv_cuda})
   find_path(CUDA_INCLUDE cuda_runtime_api.h PATHS ${cuda_roots} PATH_SUFFIXES include NO_DEFAULT_PATH REQUIRED)
   if(NOT EXISTS ${CUDA_INCLUDE}/crt/host_defines.h)
     message(FATAL_ERROR "${CUDA_INCLUDE} has no crt/host_defines.h: run scripts/bootstrap --cuda, or install nvidia-cuda-crt")

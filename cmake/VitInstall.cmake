@@ -1,16 +1,25 @@
-# `cmake --install build/release --prefix DIR`: DIR/bin/vitd, which starts DIR/libexec/vitd/vitd-daemon, and DIR/bin/vitctl, with what vitd needs of LibTorch in
-# DIR/lib/vitd, so that DIR can be moved as a whole. Debian's libraries stay Debian's.
+# `cmake --install build/release --prefix DIR`: DIR/bin/vitd, which starts DIR/libexec/vitd/vitd-daemon, and DIR/bin/vitctl,
+# with what vitd needs of LibTorch in DIR/lib/vitd, so that DIR can be moved as a whole. Debian's libraries stay Debian's.
+# With VIT_BUNDLE LibTorch is left out, and scripts/bundle adds Debian's libraries.
 
 install(TARGETS vitctl vitd RUNTIME DESTINATION bin)
 install(TARGETS vitd_daemon RUNTIME DESTINATION libexec/vitd)
 set_target_properties(vitd_daemon PROPERTIES INSTALL_RPATH "$ORIGIN/../../lib/vitd")
+if(VIT_BUNDLE)
+  set_target_properties(vitctl PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/vitd")
+  # DT_RPATH: it holds for what the libraries themselves need, too.
+  target_link_options(vitctl PRIVATE -Wl,--disable-new-dtags)
+  target_link_options(vitd_daemon PRIVATE -Wl,--disable-new-dtags)
+  return()
+endif()
+
 # The wheel brings an OpenMP library of its own; a LibTorch of another origin may use the system's.
 file(GLOB openmp ${LIBTORCH}/lib/libgomp*.so*)
 install(FILES ${LIBTORCH}/lib/libtorch_cpu.so ${LIBTORCH}/lib/libc10.so ${openmp} DESTINATION lib/vitd)
-if(EXISTS ${LIBTORCH}/lib/libtorch_cuda.so)
+if(CUDA_INCLUDE)
   # The CUDA build loads more than it links, partly by name: all of it, its python bindings aside.
   install(DIRECTORY ${LIBTORCH}/lib/ DESTINATION lib/vitd
     FILES_MATCHING PATTERN "*.so*" PATTERN "libtorch_python*" EXCLUDE PATTERN "libshm*" EXCLUDE)
   file(GLOB cuda_libraries ${LIBTORCH}/../nvidia/*/lib/*.so*)
-  install(FILES ${cuda_libraries} DESTINATION lib/vitd)
+  install(FILES ${CUDART} ${cuda_libraries} DESTINATION lib/vitd)
 endif()

@@ -11,9 +11,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/file.h"
+#include "core/base/status.h"
 #include "core/data/dataset.h"
-#include "opencv2/imgcodecs.hpp"
-#include "opencv2/imgproc.hpp"
+#include "core/data/png.h"
 
 namespace vit {
 namespace {
@@ -28,15 +28,10 @@ struct Arguments {
 };
 
 absl::Status WritePng(const Image& image, const std::filesystem::path& path) {
-  const cv::Mat rgb(image.height, image.width, CV_8UC3, const_cast<uint8_t*>(image.rgb.data()));
-  cv::Mat bgr;
-  cv::cvtColor(rgb, bgr, cv::COLOR_RGB2BGR);
-  std::vector<uint8_t> png;
-  if (!cv::imencode(".png", bgr, png)) {
-    return absl::InternalError(absl::StrCat("cannot encode ", path.string(), " as PNG"));
-  }
-  return WriteFileAtomically(
-      path, absl::string_view(reinterpret_cast<const char*>(png.data()), png.size()));
+  const absl::StatusOr<std::string> png =
+      EncodePng(image.rgb.data(), image.width, image.height, ChannelOrder::kRgb);
+  if (!png.ok()) return Annotate(png.status(), path.string());
+  return WriteFileAtomically(path, *png);
 }
 
 // Writes all of `split` to `directory`/<class>/<index>.png.

@@ -4,7 +4,9 @@
 // - Threads that wait for their team sleep rather than spin (core/base/compute_budget.h says why),
 //   which the OpenMP runtime reads from its environment when it is loaded.
 // - LibTorch is found: where LIBTORCH says, beside the program, or in the torch that python3
-//   imports, and must be of the version that the daemon was built for.
+//   imports, and must be of the version that the daemon was built for. `vitd --library-path` prints
+//   the folders of its libraries, for programs that lie beside the daemon; nothing where they find
+//   them by themselves.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,25 +112,32 @@ fs::path FindTorch(const fs::path& prefix) {
   return found;
 }
 
-// In front of what LD_LIBRARY_PATH has.
-void AddLibraryPaths(const fs::path& torch) {
-  std::string paths = torch / "lib";
+// What LD_LIBRARY_PATH needs for `torch`.
+std::string LibraryPaths(const fs::path& torch) {
+  const fs::path root = fs::absolute(torch).lexically_normal();
+  std::string paths = root / "lib";
   // The wheels of CUDA's own libraries lie beside torch's.
-  const fs::path cuda = torch.parent_path() / "nvidia/cu13/lib";
+  const fs::path cuda = root.parent_path() / "nvidia/cu13/lib";
   if (kNeedsCuda && Exists(cuda)) paths += ":" + cuda.string();
-  if (const std::string old = Environment("LD_LIBRARY_PATH"); !old.empty()) paths += ":" + old;
-  setenv("LD_LIBRARY_PATH", paths.c_str(), /*overwrite=*/1);
+  return paths;
 }
 
 }  // namespace
 
-int main(int, char** argv) {
+int main(int argc, char** argv) {
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
   if (error) Die("cannot tell where it lies: /proc/self/exe: " + error.message());
   const fs::path prefix = self.parent_path().parent_path();
-  if (const fs::path torch = FindTorch(prefix); !torch.empty()) {
-    AddLibraryPaths(fs::absolute(torch).lexically_normal());
+  const fs::path torch = FindTorch(prefix);
+  if (argc == 2 && strcmp(argv[1], "--library-path") == 0) {
+    if (!torch.empty()) puts(LibraryPaths(torch).c_str());
+    return 0;
+  }
+  if (!torch.empty()) {
+    std::string paths = LibraryPaths(torch);
+    if (const std::string old = Environment("LD_LIBRARY_PATH"); !old.empty()) paths += ":" + old;
+    setenv("LD_LIBRARY_PATH", paths.c_str(), /*overwrite=*/1);
   }
   if (getenv("GOMP_SPINCOUNT") == nullptr) setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
   const fs::path daemon = prefix / "libexec/vitd/vitd-daemon";

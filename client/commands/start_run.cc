@@ -48,8 +48,12 @@ std::vector<std::pair<std::string, Table::Cell>> Summary(
   fields.emplace_back("length", absl::StrCat(FormatCount(response.total_steps()), " steps of ",
                                              FormatCount(spec.batch_size()), " images"));
   fields.emplace_back("rate", PeakRate(spec.optimizer()));
-  fields.emplace_back("memory",
-                      absl::StrCat("about ", FormatBytes(response.estimated_memory_bytes())));
+  const int64_t on_device = response.estimated_device_memory_bytes();
+  fields.emplace_back(
+      "memory",
+      absl::StrCat(
+          "about ", FormatBytes(response.estimated_memory_bytes()),
+          on_device == 0 ? "" : absl::StrCat(", and ", FormatBytes(on_device), " on the device")));
   return fields;
 }
 

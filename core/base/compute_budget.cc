@@ -75,6 +75,9 @@ void PrepareComputeProcess(char** argv) {
     // Where /proc is missing the program goes on as it is.
     execv("/proc/self/exe", argv);
   }
+  // cuBLAS is deterministic only with workspaces of a fixed size, and reads that from here when it
+  // is first used.
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   TensorCache::Install();
   mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest that glibc takes
   mallopt(M_TRIM_THRESHOLD, INT_MAX);

@@ -2,9 +2,14 @@
 #ifndef VIT_CORE_BASE_TORCH_DEVICE_H_
 #define VIT_CORE_BASE_TORCH_DEVICE_H_
 
+#include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
+#include <c10/core/Stream.h>
+
+#include <optional>
 
 #include "core/base/device.h"
+#include "core/base/host_buffer.h"
 
 namespace vit {
 
@@ -13,6 +18,30 @@ inline c10::Device TorchDevice(const Device& device) {
              ? c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device.index()))
              : c10::Device(c10::DeviceType::CPU);
 }
+
+// The buffer as bytes of the shape `sizes`, which it must hold; the tensor owns it.
+at::Tensor HostTensor(HostBuffer buffer, at::IntArrayRef sizes);
+
+// A copy of `host`, a small tensor, on `device`, which nobody waits for: it is there for what the
+// calling thread gives the device to do next. `host` itself where that is the CPU.
+at::Tensor ToDevice(const at::Tensor& host, c10::Device device);
+
+// A stream of the device's own for what must not wait behind training, where it has streams.
+std::optional<c10::Stream> HighPriorityStream(c10::Device device);
+
+// Waits for what the calling thread gave `device` to do; nothing on the CPU.
+void AwaitDevice(c10::Device device);
+
+// While it lives, what the calling thread gives the device goes to `stream`, where there is one.
+class UseStream {
+ public:
+  explicit UseStream(const std::optional<c10::Stream>& stream);
+  ~UseStream();
+  UseStream(const UseStream&) = delete;
+
+ private:
+  std::optional<c10::Stream> outer_;
+};
 
 }  // namespace vit
 

@@ -61,7 +61,6 @@ BatchMaker::Work* BatchMaker::FindWork() {
   }
   auto work = std::make_unique<Work>();
   work->plan = *std::move(plan);
-  work->images.resize(image_bytes_ * work->size());
   work->readable.resize(work->size());
   queue_.push_back(std::move(work));
   work_changed_.NotifyAll();
@@ -90,13 +89,17 @@ absl::Status BatchMaker::FillBatches() {
       count = std::min(std::clamp(share, 1, kMostTaken), work->size() - first);
       work->taken += count;
     }
+    // Without the lock, as memory may have to be found, and for CUDA pinned.
+    std::call_once(work->allocated, [&] {
+      work->images = HostBuffer(image_bytes_ * work->size(), options_.device);
+    });
     // Without the lock: the work stays in the queue until all its places are done, and these are
     // this thread's alone.
     for (int place = first; place < first + count; ++place) {
       if (stop_.stop_requested()) return absl::OkStatus();
-      VIT_ASSIGN_OR_RETURN(
-          work->readable[place],
-          options_.read(work->plan, work->plan.draws[place], &work->images[image_bytes_ * place]));
+      VIT_ASSIGN_OR_RETURN(work->readable[place],
+                           options_.read(work->plan, work->plan.draws[place],
+                                         work->images.data() + image_bytes_ * place));
     }
     MutexLock lock(&mu_);
     work->done += count;
@@ -123,25 +126,26 @@ absl::StatusOr<std::optional<Batch>> BatchMaker::Next(const std::stop_token& sto
     queue_.pop_front();
     work_changed_.NotifyAll();
   }
-  return Finish(std::move(*work));
+  return Finish(std::move(work));
 }
 
-Batch BatchMaker::Finish(Work work) const {
+Batch BatchMaker::Finish(std::unique_ptr<Work> work) const {
   Batch batch;
-  batch.step = work.plan.step;
+  batch.step = work->plan.step;
   batch.image_size = options_.image_size;
-  batch.size = work.size();
+  batch.size = work->size();
   for (int place = 0; place < batch.size; ++place) {
-    if (!work.readable[place]) continue;
+    if (!work->readable[place]) continue;
     const size_t to = batch.slots.size();
     if (to != static_cast<size_t>(place)) {
-      memcpy(&work.images[image_bytes_ * to], &work.images[image_bytes_ * place], image_bytes_);
+      memcpy(work->images.data() + image_bytes_ * to, work->images.data() + image_bytes_ * place,
+             image_bytes_);
     }
     batch.slots.push_back(place);
-    batch.labels.push_back(options_.label(work.plan.draws[place].index));
+    batch.labels.push_back(options_.label(work->plan.draws[place].index));
   }
-  work.images.resize(image_bytes_ * batch.slots.size());
-  batch.images = std::move(work.images);
+  batch.images = std::move(work->images);
+  batch.images.Shrink(image_bytes_ * batch.slots.size());
   return batch;
 }
 

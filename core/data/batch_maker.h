@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <thread>
@@ -34,6 +35,7 @@ class BatchMaker {
     int image_size = 0;
     int threads = 1;
     int prefetch_batches = 4;
+    Device device = Device::Cpu();  // that reads the batches
     // The next batch in order; none at the end. Called by one thread at a time.
     std::function<std::optional<Plan>()> next_plan;
     std::function<int64_t(int64_t index)> label;
@@ -52,7 +54,8 @@ class BatchMaker {
  private:
   struct Work {
     Plan plan;
-    std::vector<uint8_t> images;  // one place per sample
+    std::once_flag allocated;
+    HostBuffer images;  // one place per sample
     std::vector<uint8_t> readable;
     int taken = 0;  // places that a thread has taken
     int done = 0;   // places that are filled
@@ -66,7 +69,7 @@ class BatchMaker {
   // The oldest batch with places left to take, planning a new one where there is room; null where
   // nothing is to do.
   Work* FindWork() VIT_REQUIRES(mu_);
-  Batch Finish(Work work) const;
+  Batch Finish(std::unique_ptr<Work> work) const;
 
   const Options options_;
   const size_t image_bytes_;

@@ -1,10 +1,10 @@
 #include "core/data/contact_sheet.h"
 
 #include <algorithm>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
 #include "core/base/status.h"
+#include "core/data/png.h"
 
 namespace vit {
 namespace {
@@ -68,9 +68,7 @@ absl::StatusOr<std::string> DrawContactSheet(const std::vector<ContactTile>& til
                     kFontScale, kInk, 1, cv::LINE_AA);
       }
     }
-    std::vector<uint8_t> png;
-    if (!cv::imencode(".png", sheet, png)) return absl::InternalError("the PNG was not written");
-    return std::string(png.begin(), png.end());
+    return EncodePng(sheet.data, sheet.cols, sheet.rows, ChannelOrder::kBgr);
   });
 }
 

@@ -1,116 +1,20 @@
 #include "core/data/image.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <opencv2/imgcodecs.hpp>
 #include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "core/base/bounded_reader.h"
 #include "core/base/status.h"
+#include "core/data/bmp.h"
 #include "core/data/jpeg.h"
+#include "core/data/png.h"
+#include "core/data/webp.h"
 
 namespace vit {
 namespace {
-
-// OpenCV takes some files that end early for whole ones, and its libraries print what displeases
-// them on stderr. So each format's own structure is walked first.
-
-absl::Status CheckPngIsWhole(absl::string_view bytes) {
-  BoundedReader reader(bytes);
-  reader.Skip(8);
-  while (true) {
-    const uint32_t size = reader.U32Be();
-    const absl::string_view chunk = reader.Bytes(size_t{size} + 4);  // name and content
-    const uint32_t checksum = reader.U32Be();
-    if (!reader.ok()) {
-      return absl::InvalidArgumentError("PNG: the file is truncated (no end chunk)");
-    }
-    if (crc32_z(0, reinterpret_cast<const Bytef*>(chunk.data()), chunk.size()) != checksum) {
-      return absl::InvalidArgumentError("PNG: the data is damaged (a chunk's checksum is wrong)");
-    }
-    if (absl::StartsWith(chunk, "IEND")) return absl::OkStatus();
-  }
-}
-
-absl::Status CheckWebpIsWhole(absl::string_view bytes) {
-  BoundedReader reader(bytes);
-  reader.Skip(4);
-  const uint32_t size = reader.U32Le();
-  if (!reader.ok() || reader.remaining() < size) {
-    return absl::InvalidArgumentError(absl::StrCat("WebP: the file is truncated (", bytes.size(),
-                                                   " bytes of ", size + 8ull, ")"));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckBmpIsWhole(absl::string_view bytes, const ImageHeader& header) {
-  BoundedReader reader(bytes);
-  reader.Skip(10);
-  const uint32_t pixels = reader.U32Le();
-  const uint32_t info_size = reader.U32Le();
-  reader.Skip(info_size == 12 ? 4 : 8);
-  reader.Skip(2);  // planes
-  const uint16_t bits = reader.U16Le();
-  const uint32_t compression = info_size == 12 ? 0 : reader.U32Le();
-  const uint32_t stored = info_size == 12 ? 0 : reader.U32Le();
-  constexpr uint32_t kRle8 = 1;
-  constexpr uint32_t kRle4 = 2;
-  constexpr uint32_t kBitFields = 3;
-  if (reader.ok() && compression > kBitFields) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("BMP: unknown kind of compression ", compression));
-  }
-  const bool run_length = compression == kRle8 || compression == kRle4;
-  const uint64_t stride = (uint64_t{bits} * header.width + 31) / 32 * 4;
-  const uint64_t needed = run_length ? stored : stride * header.height;
-  if (!reader.ok() || bytes.size() < pixels || bytes.size() - pixels < needed) {
-    return absl::InvalidArgumentError(absl::StrCat("BMP: the file is truncated (", bytes.size(),
-                                                   " bytes of ", pixels + needed, ")"));
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<Image> DecodeWithOpenCv(absl::string_view bytes, const ImageHeader& header,
-                                       absl::string_view format) {
-  return CatchExceptions(format, [&]() -> absl::StatusOr<Image> {
-    const cv::Mat buffer(1, static_cast<int>(bytes.size()), CV_8UC1,
-                         const_cast<char*>(bytes.data()));
-    cv::Mat bgr;
-    try {
-      bgr = cv::imdecode(buffer, cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION);
-    } catch (const cv::Exception& e) {
-      if (e.code == cv::Error::StsNoMem) throw;
-      return absl::InvalidArgumentError(
-          absl::StrCat(format, ": the data is damaged (", e.err, ")"));
-    }
-    if (bgr.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(format, ": the data is damaged"));
-    }
-    if (bgr.cols != header.width || bgr.rows != header.height || bgr.type() != CV_8UC3) {
-      return absl::InvalidArgumentError(absl::StrCat(format, ": the header says ", header.width,
-                                                     "x", header.height, " but the picture is ",
-                                                     bgr.cols, "x", bgr.rows));
-    }
-    Image image{bgr.cols, bgr.rows, {}};
-    image.rgb.resize(size_t{3} * bgr.cols * bgr.rows);
-    uint8_t* out = image.rgb.data();
-    for (int y = 0; y < bgr.rows; ++y) {
-      const uint8_t* in = bgr.ptr<uint8_t>(y);
-      for (int x = 0; x < bgr.cols; ++x, in += 3, out += 3) {
-        out[0] = in[2];
-        out[1] = in[1];
-        out[2] = in[0];
-      }
-    }
-    return image;
-  });
-}
 
 // Turns a picture upright. EXIF names the place of the stored first row and column; 5 to 8 exchange
 // the axes.
@@ -148,14 +52,11 @@ absl::StatusOr<ImagePart> DecodeAsStored(absl::string_view bytes, const ImageHea
     case ImageFormat::kJpeg:
       return DecodeJpeg(bytes, header, request);
     case ImageFormat::kPng:
-      VIT_RETURN_IF_ERROR(CheckPngIsWhole(bytes));
-      return whole(DecodeWithOpenCv(bytes, header, "PNG"));
+      return whole(DecodePng(bytes, header));
     case ImageFormat::kWebp:
-      VIT_RETURN_IF_ERROR(CheckWebpIsWhole(bytes));
-      return whole(DecodeWithOpenCv(bytes, header, "WebP"));
+      return whole(DecodeWebp(bytes, header));
     case ImageFormat::kBmp:
-      VIT_RETURN_IF_ERROR(CheckBmpIsWhole(bytes, header));
-      return whole(DecodeWithOpenCv(bytes, header, "BMP"));
+      return whole(DecodeBmp(bytes, header));
   }
   return absl::InternalError("unknown image format");
 }

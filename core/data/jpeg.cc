@@ -2,12 +2,14 @@
 
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 // After stdio.h, which it needs and does not include.
 #include <jerror.h>
 #include <jpeglib.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -157,6 +159,45 @@ int ScaleFor(const ImageHeader& header, int min_short_side) {
   return scale;
 }
 
+struct Encoder {
+  jpeg_compress_struct info;  // first: libjpeg hands its address back
+  jpeg_error_mgr errors;
+  jmp_buf on_error;
+  char message[JMSG_LENGTH_MAX];
+  unsigned char* bytes = nullptr;  // malloc's
+  unsigned long size = 0;          // NOLINT(google-runtime-int): libjpeg's type
+};
+
+[[noreturn]] void FailEncoding(j_common_ptr info) {
+  auto* encoder = reinterpret_cast<Encoder*>(info);
+  info->err->format_message(info, encoder->message);
+  longjmp(encoder->on_error, 1);
+}
+
+// False leaves a message.
+bool Encode(Encoder* encoder, const uint8_t* rgb, int width, int height, int quality) {
+  jpeg_compress_struct* info = &encoder->info;
+  info->err = jpeg_std_error(&encoder->errors);
+  encoder->errors.error_exit = FailEncoding;
+  encoder->errors.output_message = Ignore;
+  if (setjmp(encoder->on_error)) return false;
+  jpeg_create_compress(info);
+  jpeg_mem_dest(info, &encoder->bytes, &encoder->size);
+  info->image_width = static_cast<JDIMENSION>(width);
+  info->image_height = static_cast<JDIMENSION>(height);
+  info->input_components = 3;
+  info->in_color_space = JCS_RGB;
+  jpeg_set_defaults(info);
+  jpeg_set_quality(info, quality, /*force_baseline=*/TRUE);
+  jpeg_start_compress(info, /*write_all_tables=*/TRUE);
+  while (info->next_scanline < info->image_height) {
+    auto* row = const_cast<uint8_t*>(rgb) + size_t{3} * info->image_width * info->next_scanline;
+    jpeg_write_scanlines(info, &row, 1);
+  }
+  jpeg_finish_compress(info);
+  return true;
+}
+
 }  // namespace
 
 absl::StatusOr<ImagePart> DecodeJpeg(absl::string_view bytes, const ImageHeader& header,
@@ -197,6 +238,22 @@ absl::StatusOr<ImagePart> DecodeJpeg(absl::string_view bytes, const ImageHeader&
     return failed();
   }
   return part;
+}
+
+absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {
+  auto encoder = std::make_unique<Encoder>();
+  *encoder = {};
+  struct Destroyer {
+    ~Destroyer() {
+      jpeg_destroy_compress(&encoder->info);
+      free(encoder->bytes);
+    }
+    Encoder* encoder;
+  } destroyer{encoder.get()};
+  if (!Encode(encoder.get(), image.rgb.data(), image.width, image.height, quality)) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot encode as JPEG: ", encoder->message));
+  }
+  return std::string(reinterpret_cast<const char*>(encoder->bytes), encoder->size);
 }
 
 }  // namespace vit

@@ -33,6 +33,7 @@ class TrainLoader::Impl {
     BatchMaker::Options options;
     options.image_size = reader_->image_size();
     options.threads = options_.threads;
+    options.device = options_.device;
     options.prefetch_batches = options_.prefetch_batches;
     options.next_plan = [this] { return NextPlan(); };
     options.label = [this](int64_t index) {
@@ -92,6 +93,7 @@ class EvalLoader::Impl {
     BatchMaker::Options options;
     options.image_size = reader_->eval_image_size();
     options.threads = options_.threads;
+    options.device = options_.device;
     options.prefetch_batches = options_.prefetch_batches;
     options.next_plan = [this] { return NextPlan(); };
     options.label = [this](int64_t index) { return reader_->data().label(options_.split, index); };

@@ -12,6 +12,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/device.h"
+#include "core/base/host_buffer.h"
 #include "core/data/dataset.h"
 #include "core/data/sample_order.h"
 #include "vit/v1/data.pb.h"
@@ -24,7 +26,7 @@ namespace vit {
 struct Batch {
   int64_t step = 0;
   int image_size = 0;
-  std::vector<uint8_t> images;  // [slots.size(), 3, image_size, image_size]
+  HostBuffer images;            // [slots.size(), 3, image_size, image_size]
   std::vector<int64_t> labels;  // [slots.size()]
   std::vector<int> slots;       // ascending, each in 0 .. size - 1
   int size = 0;                 // places, readable or not
@@ -94,6 +96,7 @@ class TrainLoader {
     int64_t first_step = 0;
     int threads = 1;
     int prefetch_batches = 4;
+    Device device = Device::Cpu();  // that reads the batches
   };
   // Starts the threads (niced below compute). `reader` must outlive the loader.
   TrainLoader(SampleReader* reader, const Options& options);
@@ -117,6 +120,7 @@ class EvalLoader {
     int batch_size = 128;
     int threads = 1;
     int prefetch_batches = 4;
+    Device device = Device::Cpu();  // that reads the batches
   };
   EvalLoader(SampleReader* reader, const Options& options);
   ~EvalLoader();

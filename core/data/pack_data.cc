@@ -9,12 +9,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <opencv2/imgcodecs.hpp>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
+#include "core/data/jpeg.h"
 #include "core/data/pack_format.h"
 #include "core/data/resample.h"
 #include "core/data/sources.h"
@@ -91,24 +91,6 @@ absl::StatusOr<Stored> FromPixels(const Image& image) {
   }
   return Stored{std::string(image.rgb.begin(), image.rgb.end()), static_cast<uint16_t>(image.width),
                 static_cast<uint16_t>(image.height)};
-}
-
-absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {
-  cv::Mat bgr(image.height, image.width, CV_8UC3);
-  const uint8_t* in = image.rgb.data();
-  for (int y = 0; y < image.height; ++y) {
-    uint8_t* out = bgr.ptr<uint8_t>(y);
-    for (int x = 0; x < image.width; ++x, in += 3, out += 3) {
-      out[0] = in[2];
-      out[1] = in[1];
-      out[2] = in[0];
-    }
-  }
-  std::vector<uint8_t> bytes;
-  if (!cv::imencode(".jpg", bgr, bytes, {cv::IMWRITE_JPEG_QUALITY, quality})) {
-    return absl::InternalError("cannot encode as JPEG");
-  }
-  return std::string(bytes.begin(), bytes.end());
 }
 
 // `encoded` with its longer side at options.max_side, where it has more.

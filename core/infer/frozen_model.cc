@@ -2,6 +2,10 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -25,8 +29,11 @@ class FrozenModel::Impl {
  public:
   Impl(ModelDescription description, const Device& device)
       : description_(std::move(description)),
-        device_(TorchDevice(device)),
-        normalize_(description_.preprocessing, device_),
+        device_(device),
+        torch_device_(TorchDevice(device)),
+        stream_(HighPriorityStream(torch_device_)),
+        bfloat16_(description_.precision == vit::v1::PRECISION_BFLOAT16 && device.has_bfloat16()),
+        normalize_(description_.preprocessing, torch_device_),
         config_(description_.model),
         model_(description_.model) {
     config_.set_image_size(EvalImageSize(description_.preprocessing, config_.image_size()));
@@ -36,20 +43,79 @@ class FrozenModel::Impl {
     VIT_ASSIGN_OR_RETURN(const TensorFile weights,
                          ReadSafetensors(directory / "model.safetensors"));
     VIT_RETURN_IF_ERROR(Annotate(LoadWeights(weights.tensors, *model_), directory.string()));
-    model_->to(device_);
+    const UseStream use(stream_);
+    model_->to(torch_device_);
     model_->eval();
     for (at::Tensor& parameter : model_->parameters()) parameter.set_requires_grad(false);
+    AwaitDevice(torch_device_);  // the weights lie on pages of the file
     return absl::OkStatus();
   }
 
-  // `images`: [count, 3, S, S] bytes.
-  std::vector<Computed> Compute(const Work& work, const std::vector<uint8_t>& images,
-                                int64_t count) const {
+  // The first pass through a model, and through each size of batch on a CUDA device, is the
+  // slowest: it happens here rather than in somebody's call.
+  void WarmUp(int max_batch_size) const {
+    const Work first{.kind =
+                         config_.num_classes() == 0 ? Work::Kind::kEmbed : Work::Kind::kClassify};
+    const std::vector<uint8_t> black(ImageBytes());
+    const int most = torch_device_.is_cpu() ? 1 : max_batch_size;
+    for (int count = 1;; count = std::min(2 * count, most)) {
+      Compute(first, std::vector<const std::vector<uint8_t>*>(count, &black));
+      if (count == most) return;
+    }
+  }
+
+  // Computes as many at once as a moderate part of the device's memory holds, so that no call can
+  // take it from the run that trains there.
+  std::vector<Computed> Compute(const Work& work,
+                                absl::Span<const std::vector<uint8_t>* const> prepared) const {
+    const auto most =
+        static_cast<size_t>(std::max<int64_t>(1, kMostBatchBytes / BytesPerImage(work, config_)));
+    std::vector<Computed> computed;
+    for (size_t begin = 0; begin < prepared.size(); begin += most) {
+      std::vector<Computed> some = ComputeTogether(work, prepared.subspan(begin, most));
+      computed.insert(computed.end(), std::make_move_iterator(some.begin()),
+                      std::make_move_iterator(some.end()));
+    }
+    return computed;
+  }
+
+  int64_t image_size() const { return config_.image_size(); }
+  const vit::v1::ModelConfig& config() const { return config_; }
+  const ModelDescription& description() const { return description_; }
+
+ private:
+  static constexpr int64_t kMostBatchBytes = int64_t{1} << 30;
+
+  // What a picture takes while it is computed, at most.
+  static int64_t BytesPerImage(const Work& work, const vit::v1::ModelConfig& model) {
+    const auto tokens = static_cast<int64_t>(TokenCount(model));
+    const int64_t size = model.image_size();
+    // The pixels, and of one block the residual stream, its norm, q, k, v, the heads' output, and
+    // the hidden layer before and after the activation.
+    int64_t floats =
+        2 * 3 * size * size + tokens * (8 * model.embed_dim() + 2 * MlpHiddenDim(model));
+    if (work.kind == Work::Kind::kExplain) {
+      floats += (model.depth() + 2) * int64_t{model.num_heads()} * tokens * tokens;
+    }
+    return 4 * floats;
+  }
+
+  size_t ImageBytes() const { return size_t{3} * image_size() * image_size(); }
+
+  std::vector<Computed> ComputeTogether(
+      const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared) const {
+    const UseStream use(stream_);
     c10::InferenceMode inference;
-    AutocastGuard autocast(description_.precision == vit::v1::PRECISION_BFLOAT16, device_.type());
+    AutocastGuard autocast(bfloat16_, torch_device_.type());
     // The module's forward is not const, but in evaluation mode changes nothing.
     auto& model = const_cast<VisionTransformerImpl&>(*model_);
-    const at::Tensor input = normalize_(images.data(), count, image_size());
+    const auto count = static_cast<int64_t>(prepared.size());
+    HostBuffer bytes(count * ImageBytes(), device_);
+    for (int64_t i = 0; i < count; ++i) {
+      memcpy(bytes.data() + i * ImageBytes(), prepared[i]->data(), ImageBytes());
+    }
+    const at::Tensor input =
+        normalize_(HostTensor(std::move(bytes), {count, 3, image_size(), image_size()}));
     std::vector<Computed> computed(count);
     switch (work.kind) {
       case Work::Kind::kClassify:
@@ -76,11 +142,6 @@ class FrozenModel::Impl {
     return computed;
   }
 
-  int64_t image_size() const { return config_.image_size(); }
-  const vit::v1::ModelConfig& config() const { return config_; }
-  const ModelDescription& description() const { return description_; }
-
- private:
   // Row i of `values`, flattened, becomes `field` of the i-th.
   static void Fill(const at::Tensor& values, std::vector<float> Computed::*field,
                    std::vector<Computed>* computed) {
@@ -92,7 +153,11 @@ class FrozenModel::Impl {
   }
 
   const ModelDescription description_;
-  const c10::Device device_;
+  const Device device_;
+  const c10::Device torch_device_;
+  // Everything of this model is computed there, so that it need not wait behind training.
+  const std::optional<c10::Stream> stream_;
+  const bool bfloat16_;
   const Normalizer normalize_;
   vit::v1::ModelConfig config_;  // FrozenModel::config
   VisionTransformer model_;
@@ -104,7 +169,8 @@ FrozenModel::FrozenModel(ServableModel source, std::unique_ptr<Impl> impl)
 FrozenModel::~FrozenModel() = default;
 
 absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(const ServableModel& source,
-                                                                     const Device& device) {
+                                                                     const Device& device,
+                                                                     int max_batch_size) {
   const std::string what = absl::StrCat("load ", source.name, " version ", source.version);
   return CatchExceptions(what, [&]() -> absl::StatusOr<std::shared_ptr<const FrozenModel>> {
     VIT_RETURN_IF_ERROR(
@@ -116,11 +182,7 @@ absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(const Serva
     }
     auto impl = std::make_unique<Impl>(std::move(description), device);
     VIT_RETURN_IF_ERROR(impl->LoadFrom(source.directory));
-    // The first pass through a model is the slowest; it happens here rather than in somebody's
-    // call.
-    const Work first{.kind = impl->config().num_classes() == 0 ? Work::Kind::kEmbed
-                                                               : Work::Kind::kClassify};
-    impl->Compute(first, std::vector<uint8_t>(3 * impl->image_size() * impl->image_size()), 1);
+    impl->WarmUp(max_batch_size);
     return std::shared_ptr<const FrozenModel>(new FrozenModel(source, std::move(impl)));
   });
 }
@@ -147,11 +209,7 @@ absl::StatusOr<std::vector<Computed>> FrozenModel::Compute(
         absl::StrCat("block is ", work.block, "; ", name(), " has ", config().depth(), ", from 0"));
   }
   return CatchExceptions("compute", [&]() -> absl::StatusOr<std::vector<Computed>> {
-    std::vector<uint8_t> images;
-    images.reserve(prepared.size() * prepared.front()->size());
-    for (const std::vector<uint8_t>* image : prepared)
-      images.insert(images.end(), image->begin(), image->end());
-    return impl_->Compute(work, images, static_cast<int64_t>(prepared.size()));
+    return impl_->Compute(work, prepared);
   });
 }
 

@@ -37,11 +37,12 @@ struct Computed {
 // once loaded; keeps the directory's files as long as it lives.
 class FrozenModel {
  public:
-  // Reads the model directory, whose checksums must hold, and runs one picture through
-  // it. Statuses as those of VerifyChecksums, ReadModelDescription, ReadSafetensors and
-  // LoadWeights; RESOURCE_EXHAUSTED out of memory.
+  // Reads the model directory, whose checksums must hold, and runs pictures through it; on a CUDA
+  // device batches of up to `max_batch_size`. Statuses as those of VerifyChecksums,
+  // ReadModelDescription, ReadSafetensors and LoadWeights; RESOURCE_EXHAUSTED out of memory.
   static absl::StatusOr<std::shared_ptr<const FrozenModel>> Load(const ServableModel& source,
-                                                                 const Device& device);
+                                                                 const Device& device,
+                                                                 int max_batch_size = 1);
   ~FrozenModel();
 
   // Decodes and preprocesses `bytes` to [3, image_size, image_size] bytes. Statuses as

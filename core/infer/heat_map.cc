@@ -1,10 +1,10 @@
 #include "core/infer/heat_map.h"
 
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/data/png.h"
 
 namespace vit {
 namespace {
@@ -29,9 +29,7 @@ absl::StatusOr<std::string> RenderHeatMap(absl::Span<const uint8_t> pixels, int 
     map.convertTo(map, CV_8U);
     cv::applyColorMap(map, colours, cv::COLORMAP_TURBO);
     cv::addWeighted(picture, 1 - kMapShare, colours, kMapShare, 0, blended);
-    std::vector<uint8_t> png;
-    if (!cv::imencode(".png", blended, png)) return absl::InternalError("the PNG was not written");
-    return std::string(png.begin(), png.end());
+    return EncodePng(blended.data, blended.cols, blended.rows, ChannelOrder::kBgr);
   });
 }
 

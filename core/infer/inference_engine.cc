@@ -200,6 +200,7 @@ class Engine : public InferenceEngine {
         decoders_("decode", options.budget.decode_threads(), options.max_queue_size),
         cache_({.device = options.device,
                 .load_threads = options.budget.serving_threads(),
+                .max_batch_size = options.max_batch_size,
                 .max_loaded_models = options.max_loaded_models,
                 .observer = options.observer,
                 .clock = options.clock}) {}

@@ -105,7 +105,7 @@ void ModelCache::Loop() {
       to_load_.pop_front();
     }
     absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded =
-        FrozenModel::Load(model, options_.device);
+        FrozenModel::Load(model, options_.device, options_.max_batch_size);
     // From here on what was loaded alone keeps the files.
     model.lease.reset();
     Finish(model.name, model.version, std::move(loaded));

@@ -29,7 +29,8 @@ class ModelCache {
 
   struct Options {
     Device device = Device::Cpu();
-    int load_threads = 1;  // LibTorch's, while a model is read and warmed up
+    int load_threads = 1;    // LibTorch's, while a model is read and warmed up
+    int max_batch_size = 1;  // that models are warmed up for
     int max_loaded_models = 4;
     InferenceObserver* observer = nullptr;
     Clock* clock = Clock::Real();

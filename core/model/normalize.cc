@@ -28,11 +28,12 @@ Normalizer::Normalizer(const vit::v1::DataConfig& config, c10::Device device) : 
   shift_ = at::tensor(shift).view({1, 3, 1, 1}).to(device);
 }
 
-at::Tensor Normalizer::operator()(const uint8_t* pixels, int64_t count, int64_t size) const {
+at::Tensor Normalizer::operator()(const at::Tensor& pixels) const {
   if (device_.is_cpu()) {
     // In one pass, where LibTorch's operators make three.
-    at::Tensor out = at::empty({count, 3, size, size}, at::kFloat);
-    const int64_t plane = size * size;
+    at::Tensor out = at::empty(pixels.sizes(), at::kFloat);
+    const int64_t count = pixels.size(0), plane = pixels.size(2) * pixels.size(3);
+    const uint8_t* const from = pixels.const_data_ptr<uint8_t>();
     const float* const scale = scale_.const_data_ptr<float>();
     const float* const shift = shift_.const_data_ptr<float>();
     float* const to = out.mutable_data_ptr<float>();
@@ -40,15 +41,13 @@ at::Tensor Normalizer::operator()(const uint8_t* pixels, int64_t count, int64_t 
     at::parallel_for(
         0, 3 * count, std::max<int64_t>(1, kLeastPixels / plane), [&](int64_t begin, int64_t end) {
           for (int64_t i = begin; i < end; ++i) {
-            NormalizePlane(pixels + i * plane, plane, scale[i % 3], shift[i % 3], to + i * plane);
+            NormalizePlane(from + i * plane, plane, scale[i % 3], shift[i % 3], to + i * plane);
           }
         });
     return out;
   }
-  const at::Tensor bytes =
-      at::from_blob(const_cast<uint8_t*>(pixels), {count, 3, size, size}, at::kByte);
   // Bytes travel to the device, a quarter of the floats.
-  return bytes.to(device_).to(at::kFloat).mul_(scale_).add_(shift_);
+  return pixels.to(device_, /*non_blocking=*/true).to(at::kFloat).mul_(scale_).add_(shift_);
 }
 
 }  // namespace vit

@@ -16,9 +16,9 @@ class Normalizer {
   // `config`: mean and std set, three values each.
   Normalizer(const vit::v1::DataConfig& config, c10::Device device);
 
-  // `pixels`: [count, 3, size, size] bytes on the host, read before this returns. Result: float32
-  // on the device.
-  at::Tensor operator()(const uint8_t* pixels, int64_t count, int64_t size) const;
+  // `pixels`: [count, 3, S, S] bytes, contiguous, on the host or the device. Result: float32 on the
+  // device, which is not waited for where the bytes lie there or are pinned.
+  at::Tensor operator()(const at::Tensor& pixels) const;
 
  private:
   c10::Device device_;

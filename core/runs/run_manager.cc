@@ -45,7 +45,8 @@ vit::v1::StartTrainingResponse MakeStartResponse(const RunRecord& record) {
   if (!record.run.id().empty()) *response.mutable_run() = record.run;
   *response.mutable_effective_spec() = record.spec;
   response.set_parameter_count(record.run.parameter_count());
-  response.set_estimated_memory_bytes(record.estimated_memory_bytes);
+  response.set_estimated_memory_bytes(record.estimated_memory.host_bytes);
+  response.set_estimated_device_memory_bytes(record.estimated_memory.device_bytes);
   response.set_train_size(record.run.train_size());
   response.set_validation_size(record.run.validation_size());
   response.set_total_steps(record.run.total_steps());
@@ -58,7 +59,7 @@ RunRecord MakeRecord(const vit::v1::StartTrainingRequest& request, const Resolve
   record.spec = resolved.spec;
   record.request_id = request.request_id();
   record.steps_per_epoch = resolved.steps_per_epoch;
-  record.estimated_memory_bytes = resolved.estimated_memory_bytes;
+  record.estimated_memory = resolved.estimated_memory;
   Run& run = record.run;
   run.set_name(request.name());
   run.set_preset(request.preset());

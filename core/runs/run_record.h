@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "core/train/memory_estimate.h"
 #include "google/protobuf/timestamp.pb.h"
 #include "vit/v1/training.pb.h"
 
@@ -35,7 +36,7 @@ struct RunRecord {
   int restarts = 0;
   int64_t restart_step = -1;
   int64_t steps_per_epoch = 0;
-  int64_t estimated_memory_bytes = 0;
+  MemoryEstimate estimated_memory;
   // On disk, by ascending step; at most one is `best`.
   std::vector<vit::v1::CheckpointInfo> checkpoints;
   // The effective specs of a run that was resumed with changes, by ascending step from 0; the last

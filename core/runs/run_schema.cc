@@ -97,6 +97,10 @@ CREATE TABLE specs (
   PRIMARY KEY (run, step)
 ) WITHOUT ROWID;
 )sql",
+    // The device's memory apart from the host's.
+    R"sql(
+ALTER TABLE runs ADD COLUMN estimated_device_memory_bytes INTEGER NOT NULL DEFAULT 0;
+)sql",
 };
 constexpr int kVersion = std::size(kMigrations);
 

@@ -29,10 +29,10 @@ namespace {
   "create_time, start_time, end_time, start_order, queue_order, step, total_steps, "    \
   "total_epochs, steps_per_epoch, bad_images, parameter_count, class_count, "           \
   "estimated_memory_bytes, train_size, validation_size, restarts, restart_step, "       \
-  "data_notes, bad_validation_images, first_bad_images"
+  "data_notes, bad_validation_images, first_bad_images, estimated_device_memory_bytes"
 #define VIT_RUN_PARAMETERS                                                                      \
   "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, " \
-  "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29"
+  "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30"
 #define VIT_POINT_COLUMNS                                                                   \
   "split, step, epoch, loss, accuracy, learning_rate, grad_norm, images_per_second, time, " \
   "top_k_accuracy, precision, recall, f1, precision_weighted, f1_weighted, "                \
@@ -71,9 +71,10 @@ absl::Status WriteRun(const RunRecord& record, SqliteStatement* statement) {
       run.preset(), run.data_source(), record.data_fingerprint, MessageToText(record.spec),
       ToNanos(run.create_time()), start, end, record.start_order, record.queue_order, run.step(),
       run.total_steps(), run.total_epochs(), record.steps_per_epoch, run.bad_images(),
-      run.parameter_count(), run.class_count(), record.estimated_memory_bytes, run.train_size(),
-      run.validation_size(), record.restarts, record.restart_step, JoinLines(run.data_notes()),
-      run.bad_validation_images(), JoinLines(run.first_bad_images()));
+      run.parameter_count(), run.class_count(), record.estimated_memory.host_bytes,
+      run.train_size(), run.validation_size(), record.restarts, record.restart_step,
+      JoinLines(run.data_notes()), run.bad_validation_images(), JoinLines(run.first_bad_images()),
+      record.estimated_memory.device_bytes);
 }
 
 absl::StatusOr<RunRecord> ReadRun(const SqliteStatement& row) {
@@ -109,7 +110,7 @@ absl::StatusOr<RunRecord> ReadRun(const SqliteStatement& row) {
   run.set_bad_images(row.Int(column++));
   run.set_parameter_count(row.Int(column++));
   run.set_class_count(static_cast<int32_t>(row.Int(column++)));
-  record.estimated_memory_bytes = row.Int(column++);
+  record.estimated_memory.host_bytes = row.Int(column++);
   run.set_train_size(row.Int(column++));
   run.set_validation_size(row.Int(column++));
   record.restarts = static_cast<int>(row.Int(column++));
@@ -117,6 +118,7 @@ absl::StatusOr<RunRecord> ReadRun(const SqliteStatement& row) {
   SplitLines(row.Text(column++), run.mutable_data_notes());
   run.set_bad_validation_images(row.Int(column++));
   SplitLines(row.Text(column++), run.mutable_first_bad_images());
+  record.estimated_memory.device_bytes = row.Int(column++);
   record.sequence = row.Int(column++);
   return record;
 }

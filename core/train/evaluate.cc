@@ -7,7 +7,7 @@
 namespace vit {
 
 absl::StatusOr<ClassificationMetrics> Evaluate(VisionTransformerImpl& model, SampleReader* reader,
-                                               const Normalizer& normalize,
+                                               BatchUpload* upload,
                                                const EvaluationOptions& options,
                                                std::stop_token stop) {
   struct TrainingModeAgain {
@@ -19,21 +19,20 @@ absl::StatusOr<ClassificationMetrics> Evaluate(VisionTransformerImpl& model, Sam
   const c10::Device device = model.parameters().front().device();
   EvalLoader loader(reader, {.split = DataSplit::kValidation,
                              .batch_size = options.batch_size,
-                             .threads = options.loader_threads});
+                             .threads = options.loader_threads,
+                             .device = options.device});
   const double total = static_cast<double>(reader->data().size(DataSplit::kValidation));
   MetricAccumulator metrics(model.config().num_classes(), options.top_k, device);
   int64_t seen = 0;
   while (true) {
-    VIT_ASSIGN_OR_RETURN(const Batch batch, loader.Next(stop));
+    VIT_ASSIGN_OR_RETURN(Batch batch, loader.Next(stop));
     if (batch.size == 0) break;
     seen += batch.size;
     options.on_progress(static_cast<double>(seen) / total);
-    const int64_t count = static_cast<int64_t>(batch.labels.size());
-    if (count == 0) continue;
+    if (batch.labels.empty()) continue;
     AutocastGuard autocast(options.bfloat16, device.type());
-    const at::Tensor logits =
-        model.forward(normalize(batch.images.data(), count, batch.image_size)).to(at::kFloat);
-    metrics.Add(logits, at::tensor(batch.labels).to(device));
+    const auto [images, labels] = (*upload)(&batch);
+    metrics.Add(model.forward(images).to(at::kFloat), labels);
   }
   ClassificationMetrics result = metrics.Compute();
   if (result.samples == 0) {

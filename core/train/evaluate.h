@@ -7,8 +7,8 @@
 
 #include "absl/status/statusor.h"
 #include "core/data/loader.h"
-#include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
+#include "core/train/batch_upload.h"
 #include "core/train/classification_metrics.h"
 
 namespace vit {
@@ -17,6 +17,7 @@ struct EvaluationOptions {
   int batch_size = 128;
   int top_k = 1;
   int loader_threads = 1;
+  Device device = Device::Cpu();  // where `model` is
   bool bfloat16 = false;
   std::function<void(double progress)> on_progress = [](double) {};
 };
@@ -25,7 +26,7 @@ struct EvaluationOptions {
 // CANCELLED once `stop` is requested; INVALID_ARGUMENT where no image can be read, or where more
 // cannot than data.max_bad_fraction admits.
 absl::StatusOr<ClassificationMetrics> Evaluate(VisionTransformerImpl& model, SampleReader* reader,
-                                               const Normalizer& normalize,
+                                               BatchUpload* upload,
                                                const EvaluationOptions& options,
                                                std::stop_token stop);
 

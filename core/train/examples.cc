@@ -20,10 +20,10 @@ Examples MakeExamples(const vit::v1::TrainingSpec& spec, const StepCounts& steps
   const vit::v1::MixingConfig& mixing = spec.mixing();
   const auto unmixed = std::llround(mixing.unmixed_epochs() * static_cast<double>(steps.per_epoch));
   if (!HasMixing(mixing) || step >= steps.total - unmixed) return examples;
-  const std::vector<Mix> mixes =
-      PlanMixing(mixing, spec.seed(), step, slots, batch_size, image_size);
-  examples.images = MixImages(examples.images, mixes);
-  examples.targets.parts = MixLabels(labels, mixes, spec.model().num_classes());
+  const DeviceMixes mixes(PlanMixing(mixing, spec.seed(), step, slots, batch_size, image_size),
+                          images.device());
+  examples.images = mixes.MixImages(examples.images);
+  examples.targets.parts = mixes.MixLabels(labels, spec.model().num_classes());
   return examples;
 }
 

@@ -12,6 +12,11 @@ Targets Targets::Slice(int64_t begin, int64_t end) const {
   return {labels.slice(0, begin, end), parts.defined() ? parts.slice(0, begin, end) : parts};
 }
 
+at::Tensor OneHot(const at::Tensor& labels, int num_classes) {
+  return at::zeros({labels.size(0), num_classes}, labels.options().dtype(at::kFloat))
+      .scatter_(1, labels.unsqueeze(1), 1);
+}
+
 Loss::Loss(const vit::v1::LossConfig& config, double label_smoothing, int num_classes,
            c10::Device device)
     : config_(config), label_smoothing_(label_smoothing), num_classes_(num_classes) {
@@ -52,9 +57,8 @@ at::Tensor Loss::Sum(const at::Tensor& logits, const Targets& targets) const {
 }
 
 at::Tensor Loss::Smoothed(const Targets& targets) const {
-  const at::Tensor parts = targets.parts.defined()
-                               ? targets.parts
-                               : at::one_hot(targets.labels, num_classes_).to(at::kFloat);
+  const at::Tensor parts =
+      targets.parts.defined() ? targets.parts : OneHot(targets.labels, num_classes_);
   if (label_smoothing_ == 0) return parts;
   return parts * (1 - label_smoothing_) + label_smoothing_ / num_classes_;
 }

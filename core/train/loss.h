@@ -18,6 +18,10 @@ struct Targets {
   Targets Slice(int64_t begin, int64_t end) const;
 };
 
+// [B, K], float32: 1 at each label, else 0. Unlike at::one_hot, which looks at the labels on the
+// host.
+at::Tensor OneHot(const at::Tensor& labels, int num_classes);
+
 // The loss of a micro-batch as a part of its update's. With t the targets, smoothed by s to (1 - s)
 // t
 // + s / K, w the classes' weights and p the scores' softmax, the loss of a picture is

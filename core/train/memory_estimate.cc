@@ -10,11 +10,13 @@ namespace {
 
 // The process before it trains: LibTorch's own pages, gRPC, buffers.
 constexpr double kBaseBytes = 200e6;
+// CUDA's context and libraries, on the host and the device, with cuBLAS' workspaces.
+constexpr double kCudaHostBytes = 1.5e9, kCudaDeviceBytes = 600e6;
 
 }  // namespace
 
-int64_t EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const TrainedPart& trained,
-                               int64_t decoded_bytes) {
+MemoryEstimate EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const TrainedPart& trained,
+                                      int64_t decoded_bytes, Device::Kind device) {
   const vit::v1::ModelConfig& model = spec.model();
   const double dim = model.embed_dim();
   const double tokens = static_cast<double>(TokenCount(model));
@@ -22,16 +24,18 @@ int64_t EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const TrainedP
   const double micro_batch = 1.0 * spec.batch_size() / spec.accumulation_steps();
   const bool bfloat16 = spec.precision() == vit::v1::PRECISION_BFLOAT16;
 
-  // Weights, and of the trained ones gradients and the optimizer's state, with the snapshot that a
-  // checkpoint takes of all but the gradients. Lion works out the signs of an update beside it all.
+  // Weights, and of the trained ones gradients, the optimizer's state and averages. Lion works out
+  // the signs of an update beside it all.
   const double state_copies = OptimizerStateCopies(spec.optimizer());
   const double signs = spec.optimizer().type() == vit::v1::OPTIMIZER_TYPE_LION ? 1 : 0;
-  // Each average of the weights, with a snapshot of all of them and of what is averaged.
   const int averages = (spec.averaging().ema_decay() > 0) + spec.averaging().has_swa_start_epoch();
-  const double average_copies = averages == 0 ? 0 : 2 * averages + 1;
-  const double parameter_bytes = 4.0 * (2 * static_cast<double>(ParameterCount(model)) +
-                                        static_cast<double>(trained.parameters) *
-                                            (1 + 2 * state_copies + signs + average_copies));
+  const auto all = static_cast<double>(ParameterCount(model));
+  const auto trained_parameters = static_cast<double>(trained.parameters);
+  const double parameter_bytes =
+      4.0 * (all + trained_parameters * (1 + state_copies + signs + averages));
+  // The snapshot that a checkpoint takes of all but the gradients, and of what is averaged.
+  const double snapshot_bytes =
+      4.0 * (all + trained_parameters * (state_copies + (averages > 0 ? averages + 1 : 0)));
 
   // What one trained block keeps for its backward pass, for each token: two residual streams and
   // two normalised inputs, q, k, v and the heads' output (4 x dim), the MLP before and after GELU.
@@ -54,9 +58,15 @@ int64_t EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const TrainedP
   // Batches made ahead, as bytes.
   const double loader_bytes =
       (spec.data().prefetch_batches() + 2.0) * spec.batch_size() * image_floats;
-  return static_cast<int64_t>(kBaseBytes + parameter_bytes + activation_bytes + transient_bytes +
-                              loader_bytes) +
-         decoded_bytes;
+  const double computing = parameter_bytes + activation_bytes + transient_bytes;
+  const double beside = kBaseBytes + snapshot_bytes + loader_bytes;
+  if (device == Device::Kind::kCpu) {
+    return {.host_bytes = static_cast<int64_t>(computing + beside) + decoded_bytes};
+  }
+  // Two batches of bytes on their way.
+  const double staged_bytes = 2.0 * spec.batch_size() * image_floats;
+  return {.host_bytes = static_cast<int64_t>(beside + kCudaHostBytes) + decoded_bytes,
+          .device_bytes = static_cast<int64_t>(computing + staged_bytes + kCudaDeviceBytes)};
 }
 
 }  // namespace vit

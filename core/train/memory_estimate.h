@@ -4,17 +4,22 @@
 
 #include <cstdint>
 
+#include "core/base/device.h"
 #include "core/train/trained_part.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
 
-// Estimated peak of the daemon's resident memory while it trains `spec` (effective), of which
-// `trained` is trained (see FindTrainedPart), in bytes.
-// `decoded_bytes`: the decoded pictures kept in memory. The terms were fitted to measured peaks;
-// docs/performance.md has them.
-int64_t EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const TrainedPart& trained,
-                               int64_t decoded_bytes);
+struct MemoryEstimate {
+  int64_t host_bytes = 0;
+  int64_t device_bytes = 0;  // 0 for the CPU
+};
+
+// Estimated peak of the daemon's memory while it trains `spec` (effective) on `device`, of which
+// `trained` is trained (see FindTrainedPart). `decoded_bytes`: the decoded pictures kept in memory.
+// The terms for the CPU were fitted to measured peaks; docs/performance.md has them.
+MemoryEstimate EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const TrainedPart& trained,
+                                      int64_t decoded_bytes, Device::Kind device);
 
 }  // namespace vit
 

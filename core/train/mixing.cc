@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "core/base/random.h"
+#include "core/base/torch_device.h"
+#include "core/train/loss.h"
 
 namespace vit {
 namespace {
@@ -30,19 +32,6 @@ Mix DrawMix(const vit::v1::MixingConfig& config, int size, CounterRandom* random
   const double area = 1.0 * (mix.right - mix.left) * (mix.bottom - mix.top);
   mix.part = static_cast<float>(1 - area / size / size);
   return mix;
-}
-
-// One value of each mix, along the pictures: [B, 1, 1, 1] on the images' device.
-template <typename T, typename F>
-at::Tensor Along(const std::vector<Mix>& mixes, const at::Tensor& images, F&& value) {
-  std::vector<T> values;
-  values.reserve(mixes.size());
-  for (const Mix& mix : mixes) values.push_back(value(mix));
-  return at::tensor(values).to(images.device()).view({-1, 1, 1, 1});
-}
-
-at::Tensor Partners(const std::vector<Mix>& mixes, const at::Tensor& images) {
-  return Along<int64_t>(mixes, images, [](const Mix& m) { return m.partner; }).view({-1});
 }
 
 }  // namespace
@@ -70,34 +59,48 @@ std::vector<Mix> PlanMixing(const vit::v1::MixingConfig& config, uint64_t seed, 
   return mixes;
 }
 
-at::Tensor MixImages(const at::Tensor& images, const std::vector<Mix>& mixes) {
-  const auto any = [&](auto&& is) { return std::any_of(mixes.begin(), mixes.end(), is); };
-  const bool any_mixed = any([](const Mix& m) { return !m.cut && m.part < 1; });
-  const bool any_cut = any([](const Mix& m) { return m.cut && m.part < 1; });
-  if (!any_mixed && !any_cut) return images;
-  const at::Tensor others = images.index_select(0, Partners(mixes, images));
-  at::Tensor mixed = images;
-  if (any_mixed) {
-    mixed = images.lerp(
-        others, Along<float>(mixes, images, [](const Mix& m) { return m.cut ? 0 : 1 - m.part; }));
+DeviceMixes::DeviceMixes(const std::vector<Mix>& mixes, c10::Device device) {
+  const auto count = static_cast<int64_t>(mixes.size());
+  // Whole numbers below 2^24 are exact in float32.
+  at::Tensor values = at::empty({7, count}, at::kFloat);
+  float* const out = values.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < count; ++i) {
+    const Mix& mix = mixes[i];
+    any_mixed_ |= !mix.cut && mix.part < 1;
+    any_cut_ |= mix.cut && mix.part < 1;
+    const float row[] = {static_cast<float>(mix.partner), mix.part,
+                         mix.cut ? 0 : 1 - mix.part,      static_cast<float>(mix.left),
+                         static_cast<float>(mix.top),     static_cast<float>(mix.right),
+                         static_cast<float>(mix.bottom)};
+    for (int64_t r = 0; r < 7; ++r) out[r * count + i] = row[r];
   }
-  if (!any_cut) return mixed;
-  const at::Tensor pixels = at::arange(images.size(3), images.options().dtype(at::kLong));
-  const auto edge = [&](int Mix::*field) {
-    return Along<int64_t>(mixes, images, [&](const Mix& m) { return int64_t{m.*field}; });
-  };
+  const std::vector<at::Tensor> rows = ToDevice(values, device).unbind();
+  partner_ = rows[0].to(at::kLong);
+  part_ = rows[1];
+  partners_share_ = rows[2];
+  left_ = rows[3];
+  top_ = rows[4];
+  right_ = rows[5];
+  bottom_ = rows[6];
+}
+
+at::Tensor DeviceMixes::MixImages(const at::Tensor& images) const {
+  if (!any_mixed_ && !any_cut_) return images;
+  const at::Tensor others = images.index_select(0, partner_);
+  const auto along = [](const at::Tensor& values) { return values.view({-1, 1, 1, 1}); };
+  const at::Tensor mixed = any_mixed_ ? images.lerp(others, along(partners_share_)) : images;
+  if (!any_cut_) return mixed;
+  const at::Tensor pixels = at::arange(images.size(3), images.options());
   const at::Tensor x = pixels.view({1, 1, 1, -1});
   const at::Tensor y = pixels.view({1, 1, -1, 1});
-  const at::Tensor within_rows = y.ge(edge(&Mix::top)).logical_and(y.lt(edge(&Mix::bottom)));
-  const at::Tensor within_columns = x.ge(edge(&Mix::left)).logical_and(x.lt(edge(&Mix::right)));
+  const at::Tensor within_rows = y.ge(along(top_)).logical_and(y.lt(along(bottom_)));
+  const at::Tensor within_columns = x.ge(along(left_)).logical_and(x.lt(along(right_)));
   return at::where(within_rows.logical_and(within_columns), others, mixed);
 }
 
-at::Tensor MixLabels(const at::Tensor& labels, const std::vector<Mix>& mixes, int num_classes) {
-  const at::Tensor own = at::one_hot(labels, num_classes).to(at::kFloat);
-  const at::Tensor part =
-      Along<float>(mixes, labels, [](const Mix& m) { return m.part; }).view({-1, 1});
-  return own * part + own.index_select(0, Partners(mixes, labels)) * (1 - part);
+at::Tensor DeviceMixes::MixLabels(const at::Tensor& labels, int num_classes) const {
+  const at::Tensor own = OneHot(labels, num_classes), part = part_.view({-1, 1});
+  return own * part + own.index_select(0, partner_) * (1 - part);
 }
 
 }  // namespace vit

@@ -29,11 +29,22 @@ bool HasMixing(const vit::v1::MixingConfig& config);
 std::vector<Mix> PlanMixing(const vit::v1::MixingConfig& config, uint64_t seed, int64_t step,
                             const std::vector<int>& slots, int batch_size, int image_size);
 
-// `images`: [B, C, S, S]; the same, mixed.
-at::Tensor MixImages(const at::Tensor& images, const std::vector<Mix>& mixes);
+// Mixes where the images are: one copy, which nobody waits for.
+class DeviceMixes {
+ public:
+  DeviceMixes(const std::vector<Mix>& mixes, c10::Device device);
 
-// `labels`: [B]; the classes' parts: [B, K], float32.
-at::Tensor MixLabels(const at::Tensor& labels, const std::vector<Mix>& mixes, int num_classes);
+  // `images`: [B, C, S, S]; the same, mixed.
+  at::Tensor MixImages(const at::Tensor& images) const;
+  // `labels`: [B]; the classes' parts: [B, K], float32.
+  at::Tensor MixLabels(const at::Tensor& labels, int num_classes) const;
+
+ private:
+  bool any_mixed_ = false, any_cut_ = false;
+  at::Tensor partner_;                      // [B], int64
+  at::Tensor part_, partners_share_;        // [B]; what a mixup takes of the partner's picture
+  at::Tensor left_, top_, right_, bottom_;  // [B], pixels
+};
 
 }  // namespace vit
 

@@ -83,7 +83,9 @@ int64_t PresetTrainingMemory(const vit::v1::Preset& preset, int batch_size) {
   FillOptimizerDefaults(spec.batch_size(), spec.mutable_optimizer());
   // A preset whose patterns do not fit its model is found by a test.
   const TrainedPart all{.parameters = preset.parameter_count(), .blocks = spec.model().depth()};
-  return EstimateTrainingMemory(spec, FindTrainedPart(spec).value_or(all), /*decoded_bytes=*/0);
+  return EstimateTrainingMemory(spec, FindTrainedPart(spec).value_or(all), /*decoded_bytes=*/0,
+                                Device::Kind::kCpu)
+      .host_bytes;
 }
 
 }  // namespace vit

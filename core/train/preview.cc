@@ -14,6 +14,7 @@
 #include "core/data/contact_sheet.h"
 #include "core/data/loader.h"
 #include "core/model/normalize.h"
+#include "core/train/batch_upload.h"
 #include "core/train/examples.h"
 #include "core/train/schedule.h"
 
@@ -68,18 +69,18 @@ absl::StatusOr<std::string> PreviewTraining(const ResolvedSpec& resolved, int64_
                                  .first_step = step,
                                  .threads = 1,
                                  .prefetch_batches = 1});
-    VIT_ASSIGN_OR_RETURN(const Batch batch, loader.Next(std::stop_token()));
+    VIT_ASSIGN_OR_RETURN(Batch batch, loader.Next(std::stop_token()));
     const auto readable = static_cast<int64_t>(batch.labels.size());
     if (readable == 0) {
       MutexLock lock(&mu);  // the loader goes on to the next step
       return Annotate(first_bad, "none of the step's pictures can be read");
     }
     const Normalizer normalize(spec.data(), at::kCPU);
+    const auto [images, labels] = BatchUpload(&normalize, at::kCPU)(&batch);
     const StepCounts steps =
         CountSteps(spec.schedule(), resolved.steps_per_epoch, resolved.total_steps);
     const Examples examples =
-        MakeExamples(spec, steps, normalize(batch.images.data(), readable, batch.image_size),
-                     at::tensor(batch.labels), batch.slots, batch.size, step);
+        MakeExamples(spec, steps, images, labels, batch.slots, batch.size, step);
     std::vector<ContactTile> tiles;
     for (int64_t i = 0; i < std::min<int64_t>(count, readable); ++i) {
       tiles.push_back({.image = ToImage(examples.images[i], spec.data()),

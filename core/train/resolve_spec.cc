@@ -73,6 +73,7 @@ void FillDefaults(const TrainingEnvironment& environment, TrainingSpec* s) {
     std::random_device device;
     s->set_seed(uint64_t{device()} << 32 | device());
   }
+  Fill(s->has_allow_tf32(), s, &S::set_allow_tf32, false);
   Fill(s->has_deterministic(), s, &S::set_deterministic, false);
   auto* evaluation = s->mutable_evaluation();
   Fill(evaluation->has_every_steps(), evaluation, &vit::v1::EvaluationConfig::set_every_steps, 0);
@@ -246,6 +247,11 @@ absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset, const Traini
   FillDefaults(environment, &effective);
   VIT_RETURN_IF_ERROR(FillRecipeDefaults(*resolved.data, &effective));
   VIT_RETURN_IF_ERROR(ValidateSpec(effective));
+  if (effective.precision() == vit::v1::PRECISION_BFLOAT16 && !environment.device.has_bfloat16()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "precision is bfloat16, which ", environment.device.model_name(),
+        " cannot compute (CUDA devices do from compute capability 8 on); set it to float32"));
+  }
   VIT_RETURN_IF_ERROR(ValidateRecipe(effective, *resolved.data));
   VIT_RETURN_IF_ERROR(ResolveLength(&resolved));
   VIT_RETURN_IF_ERROR(ResolveInit(environment, &effective));
@@ -253,10 +259,12 @@ absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset, const Traini
                        ResolveTeacher(environment, *resolved.data, &effective));
   VIT_ASSIGN_OR_RETURN(const TrainedPart trained, FindTrainedPart(effective));
   resolved.parameter_count = ParameterCount(*model);
-  resolved.estimated_memory_bytes = EstimateTrainingMemory(
-      effective, trained,
-      EstimateCacheBytes(*resolved.data, effective.data(), model->image_size()));
-  resolved.estimated_memory_bytes += teacher_bytes;
+  const Device::Kind device = environment.device.kind();
+  MemoryEstimate& memory = resolved.estimated_memory;
+  memory = EstimateTrainingMemory(
+      effective, trained, EstimateCacheBytes(*resolved.data, effective.data(), model->image_size()),
+      device);
+  (device == Device::Kind::kCpu ? memory.host_bytes : memory.device_bytes) += teacher_bytes;
   return resolved;
 }
 

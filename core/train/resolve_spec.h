@@ -13,6 +13,7 @@
 #include "core/base/compute_budget.h"
 #include "core/base/device.h"
 #include "core/data/dataset.h"
+#include "core/train/memory_estimate.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
@@ -44,7 +45,7 @@ struct ResolvedSpec {
   vit::v1::TrainingSpec spec;
   std::shared_ptr<const DataSet> data;
   int64_t parameter_count = 0;
-  int64_t estimated_memory_bytes = 0;
+  MemoryEstimate estimated_memory;
   int64_t steps_per_epoch = 0;
   int64_t total_steps = 0;
 };

@@ -16,12 +16,14 @@
 #include "core/data/loader.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
+#include "core/train/batch_upload.h"
 #include "core/train/checkpoint.h"
 #include "core/train/checkpoint_writer.h"
 #include "core/train/evaluate.h"
 #include "core/train/evaluation_report.h"
 #include "core/train/initial_weights.h"
 #include "core/train/schedule.h"
+#include "core/train/snapshot.h"
 #include "core/train/training_step.h"
 #include "core/weights/load_weights.h"
 #include "core/weights/safetensors.h"
@@ -31,6 +33,14 @@ namespace vit {
 namespace {
 
 using ::vit::v1::MetricPoint;
+
+// For all threads: LibTorch has these by process.
+void SetComputeMode(bool deterministic, bool allow_tf32) {
+  at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
+  // What is not written is not read either.
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+  at::globalContext().setAllowTF32CuBLAS(allow_tf32);
+}
 
 // One run, from its last checkpoint to its end. Lives on the training thread.
 class TrainingRun {
@@ -44,6 +54,7 @@ class TrainingRun {
         steps_(CountSteps(spec_.schedule(), options.resolved.steps_per_epoch,
                           options.resolved.total_steps)),
         normalize_(spec_.data(), device_),
+        upload_(&normalize_, device_),
         reader_(options.resolved.data, spec_.data(), spec_.model().image_size(),
                 [this](const BadImage& image) { options_.observer->OnBadImage(image); }),
         model_(spec_.model()),
@@ -77,7 +88,7 @@ class TrainingRun {
  private:
   // The model, the optimizer and the position, from the newest sound checkpoint or the beginning.
   absl::Status Prepare() {
-    at::globalContext().setDeterministicAlgorithms(spec_.deterministic(), /*warn_only=*/false);
+    SetComputeMode(spec_.deterministic(), spec_.allow_tf32());
     VIT_RETURN_IF_ERROR(RemoveUnfinishedCheckpoints(options_.directory));
     std::vector<std::string> notes;
     if (!options_.note.empty()) notes.push_back(options_.note);
@@ -185,7 +196,8 @@ class TrainingRun {
                                   .batch_size = spec_.batch_size(),
                                   .first_step = state_.step,
                                   .threads = spec_.data().loader_threads(),
-                                  .prefetch_batches = spec_.data().prefetch_batches()});
+                                  .prefetch_batches = spec_.data().prefetch_batches(),
+                                  .device = options_.environment.device});
     last_point_time_ = options_.clock->Now();
     while (state_.step < steps_.total && !stop_.stop_requested() && !NoLongerImproves()) {
       TrainObserver::Step report;
@@ -194,17 +206,18 @@ class TrainingRun {
       if (absl::IsCancelled(batch.status()) && stop_.stop_requested()) break;
       VIT_RETURN_IF_ERROR(batch.status());
       const absl::Time loaded = options_.clock->Now();
-      TrainStep(*batch);
+      const auto samples = static_cast<int64_t>(batch->labels.size());
+      TrainStep(&*batch);
       ++state_.step;
       state_.accuracy.reset();
       state_.loss.reset();
       evaluation_.reset();
-      state_.samples += static_cast<int64_t>(batch->labels.size());
-      samples_since_point_ += static_cast<int64_t>(batch->labels.size());
+      state_.samples += samples;
+      samples_since_point_ += samples;
       const absl::Time computed = options_.clock->Now();
       VIT_RETURN_IF_ERROR(EndOfStep());
       report.step = state_.step;
-      report.samples = static_cast<int>(batch->labels.size());
+      report.samples = static_cast<int>(samples);
       report.data_wait = loaded - start;
       report.compute = computed - loaded;
       report.checkpoint = std::exchange(checkpoint_time_, absl::ZeroDuration());
@@ -213,10 +226,10 @@ class TrainingRun {
     return absl::OkStatus();
   }
 
-  void TrainStep(const Batch& batch) {
-    const int64_t count = static_cast<int64_t>(batch.labels.size());
-    training_step_->Run(normalize_(batch.images.data(), count, batch.image_size),
-                        at::tensor(batch.labels).to(device_), batch.slots, batch.size, state_.step);
+  void TrainStep(Batch* batch) {
+    if (batch->labels.empty()) return training_step_->SkipEmpty(state_.step);
+    const auto [images, labels] = upload_(batch);
+    training_step_->Run(images, labels, batch->slots, batch->size, state_.step);
   }
 
   // History, evaluation and checkpoint where this step is due for them, in this order.
@@ -295,10 +308,11 @@ class TrainingRun {
     options_.observer->OnPhase("evaluating", 0);
     const WeightAverages::InUse averaged(&training_step_->averages(), state_.step);
     const absl::StatusOr<ClassificationMetrics> result = Evaluate(
-        *model_, &reader_, normalize_,
+        *model_, &reader_, &upload_,
         {.batch_size = spec_.evaluation().batch_size(),
          .top_k = spec_.evaluation().top_k(),
          .loader_threads = spec_.data().loader_threads(),
+         .device = options_.environment.device,
          .bfloat16 = bfloat16_,
          .on_progress =
              [this](double progress) { options_.observer->OnPhase("evaluating", progress); }},
@@ -354,7 +368,8 @@ class TrainingRun {
     SnapshotWeights();
     NamedTensors training_state = training_step_->optimizer().State();
     for (auto& item : training_step_->averages().State()) training_state.push_back(std::move(item));
-    CopyToSnapshot(training_state, &optimizer_snapshot_);
+    optimizer_snapshot_.Take(training_state);
+    AwaitDevice(device_);
     state_.loss_sum = training_step_->LossSum();
     state_.correct = training_step_->Correct();
     state_.data_fingerprint = options_.resolved.data->fingerprint();
@@ -363,8 +378,8 @@ class TrainingRun {
     state_.compute_threads = spec_.compute_threads();
     state_.time = start;
     writer_.Write({.state = state_,
-                   .weights = weight_snapshot_,
-                   .optimizer = optimizer_snapshot_,
+                   .weights = weight_snapshot_.tensors(),
+                   .optimizer = optimizer_snapshot_.tensors(),
                    .description = {.model = spec_.model(),
                                    .preprocessing = spec_.data(),
                                    .precision = spec_.precision(),
@@ -380,17 +395,7 @@ class TrainingRun {
     const WeightAverages::InUse averaged(&training_step_->averages(), state_.step);
     NamedTensors weights;
     for (const auto& [name, value] : StateDict(*model_)) weights.emplace_back(name, value.detach());
-    CopyToSnapshot(weights, &weight_snapshot_);
-  }
-
-  // The host memory of a snapshot is kept for the next one.
-  static void CopyToSnapshot(const NamedTensors& live, NamedTensors* snapshot) {
-    if (snapshot->empty()) {
-      for (const auto& [name, tensor] : live) {
-        snapshot->emplace_back(name, at::empty(tensor.sizes(), tensor.options().device(at::kCPU)));
-      }
-    }
-    for (size_t i = 0; i < live.size(); ++i) (*snapshot)[i].second.copy_(live[i].second);
+    weight_snapshot_.Take(weights);
   }
 
   const TrainerOptions& options_;
@@ -400,6 +405,7 @@ class TrainingRun {
   const bool bfloat16_;
   const StepCounts steps_;
   const Normalizer normalize_;
+  BatchUpload upload_;
   SampleReader reader_;
   VisionTransformer model_;
   std::unique_ptr<Teacher> teacher_;
@@ -411,7 +417,7 @@ class TrainingRun {
   int64_t samples_since_point_ = 0;
   int64_t last_checkpoint_step_ = -1;
   absl::Duration checkpoint_time_;
-  NamedTensors weight_snapshot_, optimizer_snapshot_;
+  Snapshot weight_snapshot_, optimizer_snapshot_;
   CheckpointWriter writer_;  // last: its thread uses the snapshots
 };
 
@@ -420,7 +426,7 @@ class TrainingRun {
 absl::StatusOr<TrainOutcome> Train(const TrainerOptions& options, std::stop_token stop) {
   absl::StatusOr<TrainOutcome> outcome =
       CatchExceptions("training", [&] { return TrainingRun(options, std::move(stop)).Run(); });
-  at::globalContext().setDeterministicAlgorithms(false, /*warn_only=*/false);
+  SetComputeMode(/*deterministic=*/false, /*allow_tf32=*/false);
   TensorCache::Trim();  // nobody needs the tensors' memory now
   return outcome;
 }

@@ -55,10 +55,6 @@ std::optional<int64_t> TrainingStep::FirstBadStep() const {
 void TrainingStep::Run(const at::Tensor& images, const at::Tensor& labels,
                        const std::vector<int>& slots, int batch_size, int64_t step) {
   const int64_t count = images.size(0);
-  if (count == 0) {  // every picture unreadable
-    averages_.Update(step);
-    return;
-  }
   for (ParameterGroup& group : groups_) group.gradients.zero_();
   const Examples examples = MakeExamples(spec_, steps_, images, labels, slots, batch_size, step);
   const at::Tensor weight = loss_.Weight(examples.targets);

@@ -32,10 +32,13 @@ class TrainingStep {
   // Update number `step` (from 0): the gradient of the loss over the pictures, mixed with each
   // other as the spec says, micro-batch by micro-batch, clipped to clip_grad_norm. `images`:
   // [count, 3, S, S], normalised; `labels`: [count]; both on the device. `slots` says where in a
-  // batch of `batch_size` places each picture stands. Where the loss or the gradient is not finite
-  // nothing is updated.
+  // batch of `batch_size` places each picture stands; there is one at least. Where the loss or the
+  // gradient is not finite nothing is updated.
   void Run(const at::Tensor& images, const at::Tensor& labels, const std::vector<int>& slots,
            int batch_size, int64_t step);
+
+  // Update number `step` of a batch that holds no readable picture.
+  void SkipEmpty(int64_t step) { averages_.Update(step); }
 
   // The learning rate of update `step`, before the multipliers of parameter groups.
   double LearningRateAt(int64_t step) const;

@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/mutex.h"
+#include "core/base/torch_device.h"
 #include "core/data/dataset.h"
 #include "core/data/loader.h"
 #include "core/model/normalize.h"
@@ -73,13 +74,13 @@ std::map<std::string, std::vector<float>> EvaluationOutput(
   torch::NoGradGuard no_grad;
   SampleReader reader(*data, spec.data(), spec.model().image_size(), [](auto&&...) {});
   EvalLoader loader(&reader, {.split = DataSplit::kValidation, .batch_size = 128, .threads = 1});
-  const absl::StatusOr<Batch> batch = loader.Next({});
+  absl::StatusOr<Batch> batch = loader.Next({});
   EXPECT_TRUE(batch.ok()) << batch.status();
   EXPECT_EQ(batch->size, (*data)->size(DataSplit::kValidation));
-  const at::Tensor probabilities = model
-                                       ->forward(Normalizer(spec.data(), at::kCPU)(
-                                           batch->images.data(), batch->size, batch->image_size))
-                                       .softmax(1);
+  const int64_t side = batch->image_size;
+  const at::Tensor images = HostTensor(std::move(batch->images), {batch->size, 3, side, side});
+  const at::Tensor probabilities =
+      model->forward(Normalizer(spec.data(), at::kCPU)(images)).softmax(1);
   for (int64_t i = 0; i < batch->size; ++i) {
     const at::Tensor row = probabilities[i].contiguous();
     output[(*data)->name(DataSplit::kValidation, i)].assign(row.data_ptr<float>(),

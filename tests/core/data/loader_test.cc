@@ -99,7 +99,8 @@ void ExpectSame(const Batch& a, const Batch& b) {
   EXPECT_EQ(a.size, b.size);
   EXPECT_EQ(a.slots, b.slots);
   EXPECT_EQ(a.labels, b.labels);
-  EXPECT_TRUE(a.images == b.images) << "step " << a.step;
+  EXPECT_TRUE(std::equal(a.images.begin(), a.images.end(), b.images.begin(), b.images.end()))
+      << "step " << a.step;
 }
 
 TEST_F(LoaderTest, ThreadCountChangesNoBatch) {

@@ -117,7 +117,8 @@ TEST_F(PackDataTest, ARunSeesTheSamePicturesAsFromTheFolder) {
   }
   for (int i = 0; i < 7; ++i) {
     EXPECT_EQ(batches[0][i].labels, batches[1][i].labels);
-    EXPECT_TRUE(batches[0][i].images == batches[1][i].images);
+    EXPECT_TRUE(std::equal(batches[0][i].images.begin(), batches[0][i].images.end(),
+                           batches[1][i].images.begin(), batches[1][i].images.end()));
   }
 }
 

@@ -67,7 +67,10 @@ std::vector<float> ExpectedProbabilities(uint64_t seed, const Image& image) {
                      absl::MakeSpan(pixels));
   const Normalizer normalize(Describe().preprocessing, at::kCPU);
   const at::Tensor row =
-      MakeModel(seed)->forward(normalize(pixels.data(), 1, kSize)).softmax(1)[0].contiguous();
+      MakeModel(seed)
+          ->forward(normalize(at::from_blob(pixels.data(), {1, 3, kSize, kSize}, at::kByte)))
+          .softmax(1)[0]
+          .contiguous();
   return {row.data_ptr<float>(), row.data_ptr<float>() + row.numel()};
 }
 

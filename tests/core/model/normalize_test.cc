@@ -18,7 +18,8 @@ TEST(NormalizerTest, ScalesEachChannelByItsOwnMeanAndDeviation) {
   for (const auto& [count, size] : {std::pair<int64_t, int64_t>{1, 5}, {7, 33}, {3, 224}}) {
     std::vector<uint8_t> pixels(count * 3 * size * size);
     for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<uint8_t>(i * 37 % 256);
-    const at::Tensor images = normalize(pixels.data(), count, size);
+    const at::Tensor images =
+        normalize(at::from_blob(pixels.data(), {count, 3, size, size}, at::kByte));
     ASSERT_EQ(images.sizes(), (at::IntArrayRef{count, 3, size, size}));
     ASSERT_EQ(images.scalar_type(), at::kFloat);
     const auto* const values = images.const_data_ptr<float>();

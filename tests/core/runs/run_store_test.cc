@@ -55,7 +55,7 @@ class RunStoreTest : public ::testing::Test {
     record.restarts = 2;
     record.restart_step = 7;
     record.steps_per_epoch = 40;
-    record.estimated_memory_bytes = 1LL << 40;
+    record.estimated_memory = {.host_bytes = 1LL << 40, .device_bytes = 1LL << 41};
     record.run.set_train_size(50'000);
     record.run.set_validation_size(10'000);
     return record;
@@ -101,7 +101,8 @@ TEST_F(RunStoreTest, EverythingOfARunSurvivesAReopening) {
   EXPECT_EQ(back.restarts, record.restarts);
   EXPECT_EQ(back.restart_step, record.restart_step);
   EXPECT_EQ(back.steps_per_epoch, record.steps_per_epoch);
-  EXPECT_EQ(back.estimated_memory_bytes, record.estimated_memory_bytes);
+  EXPECT_EQ(back.estimated_memory.host_bytes, record.estimated_memory.host_bytes);
+  EXPECT_EQ(back.estimated_memory.device_bytes, record.estimated_memory.device_bytes);
   ASSERT_EQ(back.specs.size(), 2);
   EXPECT_EQ(back.specs[1].DebugString(), record.specs[1].DebugString());
   EXPECT_EQ(back.checkpoints.size(), 2);

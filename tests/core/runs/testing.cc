@@ -159,7 +159,7 @@ absl::StatusOr<ResolvedSpec> ScriptedTrainer::Resolve(const std::string& preset,
   VIT_RETURN_IF_ERROR(resolve_error_);
   resolved.data = std::make_shared<FakeDataSet>(fingerprint_);
   resolved.parameter_count = 1234;
-  resolved.estimated_memory_bytes = 5678;
+  resolved.estimated_memory.host_bytes = 5678;
   resolved.steps_per_epoch = 10;
   resolved.total_steps = resolved.spec.max_steps();
   return resolved;

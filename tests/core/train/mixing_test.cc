@@ -91,7 +91,8 @@ TEST(MixingTest, MixupIsTheFormula) {
   const auto mixes = Plan(Config(0.8, 0, vit::v1::MIX_MODE_ELEMENT), 0);
   const at::Tensor images = at::randn({kBatch, 3, kSize, kSize});
   const at::Tensor labels = at::arange(kBatch) % 3;
-  const at::Tensor mixed = MixImages(images, mixes), parts = MixLabels(labels, mixes, 3);
+  const at::Tensor mixed = DeviceMixes(mixes, at::kCPU).MixImages(images),
+                   parts = DeviceMixes(mixes, at::kCPU).MixLabels(labels, 3);
   for (int i = 0; i < kBatch; ++i) {
     const int j = kBatch - 1 - i;
     const double part = mixes[i].part;
@@ -110,7 +111,7 @@ TEST(MixingTest, CutMixIsARectangleOfThePartnerAndItsArea) {
   std::set<int> sides;
   for (int64_t step = 0; step < 50; ++step) {
     const auto mixes = Plan(Config(0, 1, vit::v1::MIX_MODE_ELEMENT), step);
-    const at::Tensor mixed = MixImages(images.to(at::kFloat), mixes);
+    const at::Tensor mixed = DeviceMixes(mixes, at::kCPU).MixImages(images.to(at::kFloat));
     for (int i = 0; i < kBatch; ++i) {
       const Mix& mix = mixes[i];
       at::Tensor expected = at::full({3, kSize, kSize}, static_cast<float>(i));
@@ -132,12 +133,12 @@ TEST(MixingTest, BothKindsMeetInOneUpdate) {
   const auto both = Plan(Config(0.8, 1, vit::v1::MIX_MODE_ELEMENT), 1);
   ASSERT_TRUE(std::any_of(both.begin(), both.end(), [](const Mix& m) { return m.cut; }));
   ASSERT_TRUE(std::any_of(both.begin(), both.end(), [](const Mix& m) { return !m.cut; }));
-  const at::Tensor mixed = MixImages(images, both);
+  const at::Tensor mixed = DeviceMixes(both, at::kCPU).MixImages(images);
   for (int i = 0; i < kBatch; ++i) {
     std::vector<Mix> alone(kBatch);
     for (int j = 0; j < kBatch; ++j) alone[j].partner = j;
     alone[i] = both[i];
-    EXPECT_TRUE(at::equal(MixImages(images, alone)[i], mixed[i])) << i;
+    EXPECT_TRUE(at::equal(DeviceMixes(alone, at::kCPU).MixImages(images)[i], mixed[i])) << i;
   }
 }
 

@@ -217,7 +217,7 @@ TEST(OptimizerConfigTest, MemoryCountsTheOptimizersStateAndLeavesOutWhatIsFrozen
   const auto estimate = [](const std::vector<std::string>& assignments) {
     const auto resolved = Resolve(assignments, "cifar10_base");
     EXPECT_TRUE(resolved.ok()) << resolved.status();
-    return resolved->estimated_memory_bytes;
+    return resolved->estimated_memory.host_bytes;
   };
   const auto parameters = Resolve({}, "cifar10_base")->parameter_count;
   const int64_t adamw = estimate({});

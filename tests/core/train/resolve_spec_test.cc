@@ -266,7 +266,7 @@ TEST_F(ResolveSpecTest, Bfloat16IsTheDefaultOnlyWhereItIsFaster) {
 
 TEST_F(ResolveSpecTest, EstimatedMemoryGrowsWithWhatNeedsIt) {
   const auto estimate = [&](const std::vector<std::string>& assignments) {
-    return Resolve("cifar10_small", assignments)->estimated_memory_bytes;
+    return Resolve("cifar10_small", assignments)->estimated_memory.host_bytes;
   };
   const int64_t base = estimate({});
   EXPECT_GT(estimate({"batch_size=256"}), base);

@@ -95,7 +95,7 @@ TEST_F(TeacherTest, IsPinnedAndItsMemoryCounted) {
   spec_.clear_distillation();
   const auto without = Resolve();
   ASSERT_TRUE(without.ok()) << without.status();
-  EXPECT_EQ(resolved->estimated_memory_bytes - without->estimated_memory_bytes,
+  EXPECT_EQ(resolved->estimated_memory.host_bytes - without->estimated_memory.host_bytes,
             static_cast<int64_t>(fs::file_size(directory_ / "big/model.safetensors")));
 }
 

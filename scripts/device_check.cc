@@ -1,0 +1,274 @@
+// device_check: computes the same on a device and on the CPU and compares; scripts/check-gpu runs
+// it.
+//
+//   device_check --device cuda:0
+//
+// prints a JSON object for each check, {"check", "ok", "value", "limit", "detail"}, and ends with 1
+// where one does not hold.
+#include <torch/torch.h>
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/compute_budget.h"
+#include "core/base/device.h"
+#include "core/base/status.h"
+#include "core/base/torch_device.h"
+#include "core/model/autocast.h"
+#include "core/model/model_config.h"
+#include "core/model/vision_transformer.h"
+#include "core/train/training_step.h"
+#include "proto/spec_text.h"
+
+namespace vit {
+namespace {
+
+constexpr int kClasses = 10;
+
+// Every part that a model can have, beyond 32 x 32 pixels, patches of 4, 64 wide, 2 deep, 4 heads.
+const std::vector<std::pair<std::string, std::string>> kModels = {
+    {"class token", ""},
+    {"average pooling", "class_token: false global_pool: GLOBAL_POOL_AVG"},
+    {"layer scale", "init_values: 1e-2"},
+    {"pre-norm without biases", "pre_norm: true qkv_bias: false"},
+    {"query and key norms", "qk_norm: true"},
+    {"registers", "reg_tokens: 4 no_embed_class: true"},
+    {"distillation token", "distillation_token: true"},
+    {"batch norm", "norm_layer: NORM_LAYER_BATCH_NORM"},
+    {"tanh GELU", "activation: ACTIVATION_GELU_TANH"},
+    {"197 tokens", "image_size: 224 patch_size: 16 embed_dim: 192 num_heads: 3"},
+};
+
+vit::v1::ModelConfig Model(const std::string& text) {
+  vit::v1::ModelConfig config, overrides;
+  config.set_image_size(32);
+  config.set_patch_size(4);
+  config.set_embed_dim(64);
+  config.set_depth(2);
+  config.set_num_heads(4);
+  if (!ParseMessageText(text, &overrides).ok()) throw std::logic_error(text);
+  config.MergeFrom(overrides);
+  FillModelConfigDefaults(kClasses, &config);
+  return config;
+}
+
+double RelativeError(const at::Tensor& actual, const at::Tensor& expected) {
+  const at::Tensor a = actual.to(at::kCPU, at::kDouble), b = expected.to(at::kCPU, at::kDouble);
+  return ((a - b).abs().max() / b.abs().max().clamp_min(1e-12)).item<double>();
+}
+
+class Checks {
+ public:
+  explicit Checks(c10::Device device) : device_(device) {}
+
+  // `measure` gives a value that is to be at most `limit`. What it throws is a failure.
+  void AtMost(const std::string& check, double limit, const std::function<double()>& measure) {
+    nlohmann::ordered_json line = {{"check", check}, {"ok", false}, {"limit", limit}};
+    try {
+      const double value = measure();
+      line["value"] = value;
+      line["ok"] = value <= limit;  // not for NaN
+    } catch (const std::exception& e) {
+      line["detail"] = StatusFromException(e, check).message();
+    }
+    all_hold_ &= line["ok"].get<bool>();
+    std::cout << line.dump() << std::endl;
+  }
+
+  c10::Device device() const { return device_; }
+  bool all_hold() const { return all_hold_; }
+
+ private:
+  const c10::Device device_;
+  bool all_hold_ = true;
+};
+
+VisionTransformer NewModel(const vit::v1::ModelConfig& config, c10::Device device) {
+  VisionTransformer model(config);
+  model->Initialize(1);
+  // A head of zeros would make every logit and most gradients zero.
+  torch::NoGradGuard no_grad;
+  for (auto& item : model->named_parameters()) {
+    if (item.key() == "head.weight" || item.key() == "head_dist.weight") {
+      item.value().copy_(
+          at::sin(at::arange(item.value().numel(), at::kFloat)).view_as(item.value()) / 10);
+    }
+  }
+  model->to(device);
+  model->train();
+  return model;
+}
+
+at::Tensor Images(const vit::v1::ModelConfig& config, int64_t count) {
+  const int64_t side = config.image_size();
+  return at::sin(at::arange(count * 3 * side * side, at::kFloat) * 0.37)
+      .view({count, 3, side, side});
+}
+
+// The largest relative error of the logits and of each parameter's gradient.
+double ForwardAndBackward(const std::string& text, c10::Device device) {
+  const vit::v1::ModelConfig config = Model(text);
+  std::vector<at::Tensor> logits;
+  std::vector<std::vector<at::Tensor>> gradients;
+  for (const c10::Device where : {c10::Device(c10::kCPU), device}) {
+    VisionTransformer model = NewModel(config, where);
+    logits.push_back(model->forward(Images(config, 6).to(where)));
+    const at::Tensor labels = at::arange(6, at::kLong).to(where);
+    at::cross_entropy_loss(logits.back(), labels).backward();
+    gradients.emplace_back();
+    for (const auto& item : model->named_parameters()) {
+      // The key third of qkv.bias has a gradient of rounding alone, as a key norm's bias has.
+      if (item.key().ends_with("qkv.bias") || item.key().ends_with("k_norm.bias")) continue;
+      gradients.back().push_back(item.value().grad());
+    }
+  }
+  double error = RelativeError(logits[1], logits[0]);
+  for (size_t i = 0; i < gradients[0].size(); ++i) {
+    error = std::max(error, RelativeError(gradients[1][i], gradients[0][i]));
+  }
+  return error;
+}
+
+vit::v1::TrainingSpec Recipe(const std::vector<std::string>& assignments) {
+  vit::v1::TrainingSpec spec;
+  *spec.mutable_model() = Model("");
+  std::vector<std::string> all = {
+      "optimizer.type=adamw", "optimizer.learning_rate=1e-3", "optimizer.weight_decay=0.05",
+      "optimizer.beta1=0.9",  "optimizer.beta2=0.99",         "optimizer.eps=1e-8",
+      "schedule.type=cosine", "loss.type=cross_entropy",      "loss.hardest_fraction=1",
+      "clip_grad_norm=1",     "accumulation_steps=1",         "precision=float32",
+      "label_smoothing=0.1"};
+  all.insert(all.end(), assignments.begin(), assignments.end());
+  for (const std::string& assignment : all) {
+    if (const absl::Status set = SetField(assignment, &spec); !set.ok()) {
+      throw std::logic_error(set.ToString());
+    }
+  }
+  return spec;
+}
+
+struct Trajectory {
+  std::vector<double> losses;
+  std::vector<at::Tensor> weights;
+};
+
+Trajectory Train(const vit::v1::TrainingSpec& spec, c10::Device device, int steps) {
+  VisionTransformer model = NewModel(spec.model(), device);
+  TrainingStep training(spec, model.get(), {.per_epoch = 20, .warmup = 5, .total = 20});
+  std::vector<int> slots(16);
+  std::iota(slots.begin(), slots.end(), 0);
+  const at::Tensor images = Images(spec.model(), 16).to(device);
+  const at::Tensor labels = at::arange(16, at::kLong).remainder(kClasses).to(device);
+  Trajectory trajectory;
+  for (int64_t step = 0; step < steps; ++step) {
+    training.ResetSums();
+    training.Run(images, labels, slots, 16, step);
+    trajectory.losses.push_back(training.LossSum());
+  }
+  for (const at::Tensor& parameter : model->parameters()) {
+    trajectory.weights.push_back(parameter.detach().to(at::kCPU));
+  }
+  return trajectory;
+}
+
+// The largest relative error of the losses of 20 steps.
+double LossesOf20Steps(const std::vector<std::string>& assignments, c10::Device device) {
+  const vit::v1::TrainingSpec spec = Recipe(assignments);
+  const Trajectory expected = Train(spec, c10::Device(c10::kCPU), 20),
+                   actual = Train(spec, device, 20);
+  double error = 0;
+  for (size_t i = 0; i < expected.losses.size(); ++i) {
+    error = std::max(error, std::abs(actual.losses[i] / expected.losses[i] - 1));
+  }
+  return error;
+}
+
+// How many values two trainings with the same seed differ in.
+double DifferencesOfTwoRuns(const std::vector<std::string>& assignments, c10::Device device) {
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+  const vit::v1::TrainingSpec spec = Recipe(assignments);
+  const Trajectory first = Train(spec, device, 10), second = Train(spec, device, 10);
+  at::globalContext().setDeterministicAlgorithms(false, /*warn_only=*/false);
+  int64_t differences = 0;
+  for (size_t i = 0; i < first.weights.size(); ++i) {
+    differences += first.weights[i].ne(second.weights[i]).sum().item<int64_t>();
+  }
+  return static_cast<double>(differences);
+}
+
+double Bfloat16Logits(c10::Device device) {
+  const vit::v1::ModelConfig config = Model(kModels.back().second);
+  VisionTransformer model = NewModel(config, device);
+  model->eval();
+  torch::NoGradGuard no_grad;
+  const at::Tensor images = Images(config, 4).to(device);
+  const at::Tensor expected = model->forward(images);
+  AutocastGuard autocast(/*enabled=*/true, device.type());
+  return RelativeError(model->forward(images), expected);
+}
+
+bool Check(const Device& device) {
+  Checks checks(TorchDevice(device));
+  const bool cuda = device.kind() == Device::Kind::kCuda;
+  const double exact = cuda ? 1e-4 : 1e-6;
+  for (const auto& [name, text] : kModels) {
+    checks.AtMost(absl::StrCat("logits and gradients, ", name), exact,
+                  [&, &text = text] { return ForwardAndBackward(text, checks.device()); });
+  }
+  const std::vector<std::pair<std::string, std::vector<std::string>>> recipes = {
+      {"AdamW", {}},
+      {"LAMB, mixup and CutMix, averages",
+       {"optimizer.type=lamb", "mixing.mixup_alpha=0.8", "mixing.cutmix_alpha=1",
+        "mixing.probability=1", "mixing.switch_probability=0.5", "mixing.mode=element",
+        "averaging.ema_decay=0.9"}},
+      {"Lion, focal loss, accumulation",
+       {"optimizer.type=lion", "optimizer.learning_rate=1e-4", "loss.type=focal",
+        "loss.focal_gamma=2", "accumulation_steps=2"}},
+      {"SGD, binary cross entropy",
+       {"optimizer.type=sgd", "optimizer.momentum=0.9", "loss.type=binary_cross_entropy"}}};
+  for (const auto& [name, assignments] : recipes) {
+    checks.AtMost(absl::StrCat("losses of 20 steps, ", name), cuda ? 1e-3 : 1e-6,
+                  [&, &a = assignments] { return LossesOf20Steps(a, checks.device()); });
+  }
+  checks.AtMost("bfloat16 logits against float32", 0.05,
+                [&] { return Bfloat16Logits(checks.device()); });
+  for (const char* precision : {"precision=float32", "precision=bfloat16"}) {
+    checks.AtMost(absl::StrCat("deterministic, differing values of two runs, ", precision), 0, [&] {
+      return DifferencesOfTwoRuns(
+          {precision, "model.proj_drop_rate=0.1", "model.attn_drop_rate=0.1"}, checks.device());
+    });
+  }
+  return checks.all_hold();
+}
+
+}  // namespace
+}  // namespace vit
+
+int main(int argc, char** argv) {
+  vit::PrepareComputeProcess(argv);
+  CLI::App app("Compares what a device computes with what the CPU computes.");
+  std::string name = "auto";
+  app.add_option("--device", name, "cpu, cuda or cuda:N");
+  CLI11_PARSE(app, argc, argv);
+  const auto device = vit::Device::Parse(name);
+  absl::Status status = device.status();
+  if (status.ok()) status = device->Start();
+  if (!status.ok()) {
+    std::cerr << "device_check: " << status.message() << "\n";
+    return 2;
+  }
+  bool holds = false;
+  const vit::ComputeBudget budget = *vit::ComputeBudget::Create(0);
+  vit::ComputeBudget::StartThread("check", budget.training_threads(), [&] {
+    holds = vit::Check(*device);
+  }).join();
+  return holds ? 0 : 1;
+}
