@@ -19,7 +19,7 @@ COPY proto proto
 COPY core core
 COPY server server
 COPY client client
-COPY scripts/CMakeLists.txt scripts/make_shapes.cc scripts/
+COPY scripts/CMakeLists.txt scripts/*.cc scripts/
 RUN cmake --preset release -DVIT_BUILD_TESTS=OFF -DVIT_BUILD_BENCH=OFF \
     && cmake --build build/release --target vitd vitctl \
     && cmake --install build/release --strip --prefix /opt/vitd

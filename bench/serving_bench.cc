@@ -4,6 +4,7 @@
 //
 //   serving_bench [--device DEVICE] [--quick]
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +49,7 @@ class Daemon {
     const fs::path vitd = fs::exists(here / "vitd") ? here / "vitd" : here / "../../bin/vitd";
     pid_ = fork();
     if (pid_ == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);  // however this program ends
       execl(vitd.c_str(), "vitd", "--state-dir", state_dir_.c_str(), "--listen", "127.0.0.1:0",
             "--metrics-listen", "127.0.0.1:0", "--log-level", "error", "--device", device.c_str(),
             nullptr);

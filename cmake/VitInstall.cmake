@@ -7,9 +7,15 @@ install(TARGETS vitd_daemon RUNTIME DESTINATION libexec/vitd)
 set_target_properties(vitd_daemon PROPERTIES INSTALL_RPATH "$ORIGIN/../../lib/vitd")
 if(VIT_BUNDLE)
   set_target_properties(vitctl PROPERTIES INSTALL_RPATH "$ORIGIN/../lib/vitd")
-  # DT_RPATH: it holds for what the libraries themselves need, too.
-  target_link_options(vitctl PRIVATE -Wl,--disable-new-dtags)
-  target_link_options(vitd_daemon PRIVATE -Wl,--disable-new-dtags)
+  # What check-gpu runs.
+  set(tools device_check training_speed serving_bench loader_bench make_shapes)
+  install(PROGRAMS scripts/check-gpu DESTINATION bin)
+  install(TARGETS ${tools} RUNTIME DESTINATION libexec/vitd)
+  set_target_properties(${tools} PROPERTIES INSTALL_RPATH "$ORIGIN/../../lib/vitd")
+  foreach(program vitctl vitd_daemon ${tools})
+    # DT_RPATH: it holds for what the libraries themselves need, too.
+    target_link_options(${program} PRIVATE -Wl,--disable-new-dtags)
+  endforeach()
   return()
 endif()
 

@@ -64,9 +64,9 @@ int main(int argc, char** argv) {
     logger.Info("stopped before it began");
     return 0;
   }
-  auto daemon = vit::Daemon::Create(config, &logger, clock, [&device_lost] {
+  auto daemon = vit::Daemon::Create(config, &logger, clock, [&device_lost, &signals] {
     device_lost = true;
-    kill(getpid(), SIGTERM);
+    if (!signals.received()) kill(getpid(), SIGTERM);
   });
   if (!daemon.ok()) {
     logger.Error(daemon.status().message());

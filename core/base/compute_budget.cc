@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/tensor_cache.h"
+#include "core/base/torch_device.h"
 
 namespace vit {
 namespace {
@@ -55,6 +56,7 @@ std::thread ComputeBudget::StartThread(const std::string& name, int intra_op_thr
     if (niceness != 0) {
       setpriority(PRIO_PROCESS, gettid(), getpriority(PRIO_PROCESS, gettid()) + niceness);
     }
+    AdoptDevice();
     if (WarningSink* const sink = warning_sink) c10::WarningUtils::set_warning_handler(sink);
     // The first call settles LibTorch's own per-thread initialisation, which would otherwise undo
     // the second.

@@ -68,14 +68,12 @@ absl::StatusOr<CudaDeviceProperties> GetCudaDeviceProperties(int index) {
 
 absl::Status SynchronizeCudaDevice(int index) {
   (void)cudaGetLastError();
-  int current = 0;
-  cudaError_t error = cudaGetDevice(&current);
-  if (error == cudaSuccess && current != index) error = cudaSetDevice(index);
+  // It stays the thread's: going back to another one would open that, too.
+  cudaError_t error = cudaSetDevice(index);
   if (error == cudaSuccess) error = cudaDeviceSynchronize();
   if (error != cudaSuccess) {
     return absl::InternalError(absl::StrCat("cuda:", index, ": ", Reason(error)));
   }
-  if (current != index) (void)cudaSetDevice(current);
   return absl::OkStatus();
 }
 

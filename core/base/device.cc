@@ -1,6 +1,7 @@
 #include "core/base/device.h"
 
 #include <ATen/ATen.h>
+#include <ATen/core/CachingHostAllocator.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <torch/version.h>
 #include <unistd.h>
@@ -85,6 +86,7 @@ bool Device::has_fast_bfloat16() const {
 absl::Status Device::Start() const {
   if (kind_ == Kind::kCpu) return absl::OkStatus();
   const absl::Status status = CatchExceptions("", [&]() -> absl::Status {
+    SetProcessDevice(TorchDevice(*this));
     const at::Tensor ones = at::ones({2}, TorchDevice(*this));
     const auto sum = ones.sum().item<float>();
     return sum == 2 ? absl::OkStatus() : absl::InternalError(absl::StrCat("1 + 1 gave ", sum));
@@ -127,6 +129,7 @@ void Device::ReleaseUnusedMemory() const {
   if (kind_ != Kind::kCuda) return;
   CatchExceptions("release memory", [] {
     c10::getDeviceAllocator(c10::kCUDA)->emptyCache();
+    at::getHostAllocator(c10::kCUDA)->empty_cache();  // pinned
     return absl::OkStatus();
   }).IgnoreError();
 }

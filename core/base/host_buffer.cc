@@ -1,17 +1,17 @@
 #include "core/base/host_buffer.h"
 
-#include <ATen/core/CachingHostAllocator.h>
 #include <c10/core/Allocator.h>
 
 #include <utility>
 
+#include "core/base/torch_device.h"
+
 namespace vit {
 
 HostBuffer::HostBuffer(size_t bytes, const Device& device) : size_(bytes) {
-  c10::Allocator* const allocator = device.kind() == Device::Kind::kCuda
-                                        ? at::getHostAllocator(c10::kCUDA)
-                                        : c10::GetAllocator(c10::kCPU);
-  c10::DataPtr allocated = allocator->allocate(bytes);
+  c10::DataPtr allocated = device.kind() == Device::Kind::kCuda
+                               ? PinnedMemory(bytes)
+                               : c10::GetAllocator(c10::kCPU)->allocate(bytes);
   block_.data = allocated.get();
   block_.deleter = allocated.get_deleter();
   block_.context = allocated.release_context();

@@ -48,7 +48,10 @@ class Blocks {
   void* Take(size_t bytes) {
     const int size_class = ClassOf(bytes);
     const auto size = static_cast<int64_t>(BytesOf(size_class));
-    used_ += size;
+    const int64_t used = used_ += size;
+    int64_t most = most_used_;
+    while (used > most && !most_used_.compare_exchange_weak(most, used)) {
+    }
     {
       Class& kept = classes_[size_class];
       MutexLock lock(&kept.mu);
@@ -59,9 +62,11 @@ class Blocks {
         return block;
       }
     }
+    // Sizes that change, such as those of served batches, must not pile up blocks.
+    if (used + kept_ > 2 * most_used_ + kAlwaysKept) FreeKept();
     void* memory = nullptr;
     try {
-      memory = c10::alloc_cpu(sizeof(Header) + size);
+      memory = NewMemory(size);
     } catch (...) {
       used_ -= size;
       throw;
@@ -80,6 +85,25 @@ class Blocks {
   }
 
   void Trim() {
+    FreeKept();
+    malloc_trim(0);
+  }
+
+  TensorCache::Stats stats() const { return {.used_bytes = used_, .kept_bytes = kept_}; }
+
+ private:
+  static constexpr int64_t kAlwaysKept = int64_t{64} << 20;
+
+  void* NewMemory(int64_t size) {
+    try {
+      return c10::alloc_cpu(sizeof(Header) + size);
+    } catch (const c10::Error&) {
+      FreeKept();
+      return c10::alloc_cpu(sizeof(Header) + size);
+    }
+  }
+
+  void FreeKept() {
     for (int size_class = 0; size_class < kClasses; ++size_class) {
       std::vector<void*> blocks;
       {
@@ -90,18 +114,14 @@ class Blocks {
       kept_ -= static_cast<int64_t>(blocks.size() * BytesOf(size_class));
       for (void* block : blocks) c10::free_cpu(static_cast<Header*>(block) - 1);
     }
-    malloc_trim(0);
   }
 
-  TensorCache::Stats stats() const { return {.used_bytes = used_, .kept_bytes = kept_}; }
-
- private:
   struct Class {
     Mutex mu;
     std::vector<void*> free VIT_GUARDED_BY(mu);
   };
   std::array<Class, kClasses> classes_;
-  std::atomic<int64_t> used_ = 0, kept_ = 0;
+  std::atomic<int64_t> used_ = 0, kept_ = 0, most_used_ = 0;
 };
 
 // Never destroyed: tensors of static objects outlive main.
@@ -112,7 +132,11 @@ Blocks& blocks() {
 
 void* Allocate(size_t bytes) {
   if (bytes == 0) return nullptr;
-  if (bytes >= static_cast<size_t>(TensorCache::kLeastBytes)) return blocks().Take(bytes);
+  constexpr size_t kMostBytes = size_t{1}
+                                << (kLeastPower + kPowers - 1);  // more than any machine has
+  if (bytes >= static_cast<size_t>(TensorCache::kLeastBytes) && bytes <= kMostBytes) {
+    return blocks().Take(bytes);
+  }
   return new (c10::alloc_cpu(sizeof(Header) + bytes)) Header{kSmall} + 1;
 }
 

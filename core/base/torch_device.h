@@ -19,6 +19,10 @@ inline c10::Device TorchDevice(const Device& device) {
              : c10::Device(c10::DeviceType::CPU);
 }
 
+// Uninitialised memory of the host that CUDA devices copy from by themselves. Freeing it throws
+// nothing, even where the device is lost.
+c10::DataPtr PinnedMemory(size_t bytes);
+
 // The buffer as bytes of the shape `sizes`, which it must hold; the tensor owns it.
 at::Tensor HostTensor(HostBuffer buffer, at::IntArrayRef sizes);
 
@@ -26,8 +30,20 @@ at::Tensor HostTensor(HostBuffer buffer, at::IntArrayRef sizes);
 // calling thread gives the device to do next. `host` itself where that is the CPU.
 at::Tensor ToDevice(const at::Tensor& host, c10::Device device);
 
-// A stream of the device's own for what must not wait behind training, where it has streams.
-std::optional<c10::Stream> HighPriorityStream(c10::Device device);
+// An uninitialised tensor of the host, pinned where `device` is not the CPU.
+at::Tensor EmptyHostTensor(at::IntArrayRef sizes, at::ScalarType type, c10::Device device);
+
+// The device's streams for what must not wait behind training: one for all that is served, one for
+// batches on their way. None on the CPU. The same each time: what CUDA's libraries keep for a
+// stream they keep for ever.
+std::optional<c10::Stream> ServingStream(c10::Device device);
+std::optional<c10::Stream> CopyStream(c10::Device device);
+
+// The device that threads which compute work on: makes `device` the calling thread's, and from now
+// on that of every thread that calls AdoptDevice. Otherwise it is CUDA's first, whatever tensors
+// are used.
+void SetProcessDevice(c10::Device device);
+void AdoptDevice();
 
 // Waits for what the calling thread gave `device` to do; nothing on the CPU.
 void AwaitDevice(c10::Device device);

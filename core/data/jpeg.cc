@@ -166,6 +166,7 @@ struct Encoder {
   char message[JMSG_LENGTH_MAX];
   unsigned char* bytes = nullptr;  // malloc's
   unsigned long size = 0;          // NOLINT(google-runtime-int): libjpeg's type
+  bool done = false;
 };
 
 [[noreturn]] void FailEncoding(j_common_ptr info) {
@@ -195,6 +196,7 @@ bool Encode(Encoder* encoder, const uint8_t* rgb, int width, int height, int qua
     jpeg_write_scanlines(info, &row, 1);
   }
   jpeg_finish_compress(info);
+  encoder->done = true;
   return true;
 }
 
@@ -246,7 +248,8 @@ absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {
   struct Destroyer {
     ~Destroyer() {
       jpeg_destroy_compress(&encoder->info);
-      free(encoder->bytes);
+      // After a failure libjpeg may have freed it, and does not say.
+      if (encoder->done) free(encoder->bytes);
     }
     Encoder* encoder;
   } destroyer{encoder.get()};

@@ -69,8 +69,10 @@ bool Read(Decoder* decoder, int width, int height, png_byte** rows) {
   if (decoder->info == nullptr) return false;
   png_info* const info = decoder->info;
   png_set_read_fn(png, decoder, &ReadBytes);
-  // Texts and profiles are of no use, and may be any size.
-  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, 0);
+  // Texts and profiles are of no use, and may be of any size: -1 stands for all but those that make
+  // pixels.
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
+  png_set_chunk_cache_max(png, 1);
   png_set_user_limits(png, 0x7fffffff, 0x7fffffff);  // checked by the caller
   png_read_info(png, info);
   if (png_get_image_width(png, info) != static_cast<png_uint_32>(width) ||

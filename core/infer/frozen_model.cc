@@ -31,7 +31,7 @@ class FrozenModel::Impl {
       : description_(std::move(description)),
         device_(device),
         torch_device_(TorchDevice(device)),
-        stream_(HighPriorityStream(torch_device_)),
+        stream_(ServingStream(torch_device_)),
         bfloat16_(description_.precision == vit::v1::PRECISION_BFLOAT16 && device.has_bfloat16()),
         normalize_(description_.preprocessing, torch_device_),
         config_(description_.model),
@@ -155,7 +155,7 @@ class FrozenModel::Impl {
   const ModelDescription description_;
   const Device device_;
   const c10::Device torch_device_;
-  // Everything of this model is computed there, so that it need not wait behind training.
+  // Everything that is served is computed there, so that it need not wait behind training.
   const std::optional<c10::Stream> stream_;
   const bool bfloat16_;
   const Normalizer normalize_;

@@ -203,6 +203,7 @@ class Engine : public InferenceEngine {
                 .max_batch_size = options.max_batch_size,
                 .max_loaded_models = options.max_loaded_models,
                 .observer = options.observer,
+                .on_failure = options.on_failure,
                 .clock = options.clock}) {}
 
   void Classify(vit::v1::ClassifyRequest request, absl::Time deadline,

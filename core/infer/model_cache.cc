@@ -106,6 +106,7 @@ void ModelCache::Loop() {
     }
     absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded =
         FrozenModel::Load(model, options_.device, options_.max_batch_size);
+    if (!loaded.ok()) options_.on_failure(loaded.status());
     // From here on what was loaded alone keeps the files.
     model.lease.reset();
     Finish(model.name, model.version, std::move(loaded));

@@ -33,6 +33,8 @@ class ModelCache {
     int max_batch_size = 1;  // that models are warmed up for
     int max_loaded_models = 4;
     InferenceObserver* observer = nullptr;
+    // A model could not be loaded. On the loading thread.
+    std::function<void(const absl::Status& why)> on_failure = [](const absl::Status&) {};
     Clock* clock = Clock::Real();
   };
 

@@ -18,7 +18,7 @@ struct BatchUpload::Stage {
 };
 
 BatchUpload::BatchUpload(const Normalizer* normalize, c10::Device device)
-    : normalize_(normalize), device_(device), copying_(HighPriorityStream(device)) {
+    : normalize_(normalize), device_(device), copying_(CopyStream(device)) {
   if (device.is_cpu()) return;
   for (auto& stage : stages_) stage = std::make_unique<Stage>(device.type());
 }

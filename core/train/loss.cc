@@ -30,7 +30,8 @@ at::Tensor Loss::WeightOfPictures(const Targets& targets) const {
   if (!class_weights_.defined()) {
     return at::ones(targets.labels.sizes(), targets.labels.options().dtype(at::kFloat));
   }
-  return targets.parts.defined() ? targets.parts.mv(class_weights_)
+  // Not mv, which autocast computes in bfloat16 on CUDA.
+  return targets.parts.defined() ? (targets.parts * class_weights_).sum(1)
                                  : class_weights_.index_select(0, targets.labels);
 }
 

@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "core/base/torch_device.h"
+
 namespace vit {
 namespace {
 
@@ -23,8 +25,7 @@ void Snapshot::Take(const NamedTensors& live) {
     if (is_new) {
       const at::Tensor whole = Whole(tensor);
       if (first) {
-        blocks_.push_back(at::empty(whole.sizes(), whole.options().device(at::kCPU).pinned_memory(
-                                                       !whole.device().is_cpu())));
+        blocks_.push_back(EmptyHostTensor(whole.sizes(), whole.scalar_type(), whole.device()));
       }
       blocks_[it->second].copy_(whole, /*non_blocking=*/true);
     }

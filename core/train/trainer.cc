@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
-#include "core/base/tensor_cache.h"
 #include "core/base/torch_device.h"
 #include "core/data/loader.h"
 #include "core/model/normalize.h"
@@ -427,7 +426,7 @@ absl::StatusOr<TrainOutcome> Train(const TrainerOptions& options, std::stop_toke
   absl::StatusOr<TrainOutcome> outcome =
       CatchExceptions("training", [&] { return TrainingRun(options, std::move(stop)).Run(); });
   SetComputeMode(/*deterministic=*/false, /*allow_tf32=*/false);
-  TensorCache::Trim();  // nobody needs the tensors' memory now
+  options.environment.device.ReleaseUnusedMemory();  // nobody needs the tensors' memory now
   return outcome;
 }
 
