@@ -126,7 +126,12 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
     logger_->Warning("no CUDA device, so the CPU computes",
                      {{"reason", CountCudaDevices().status().message()}});
   }
-  VIT_RETURN_IF_ERROR(Annotate(device->Start(), "--device"));
+  if (const absl::Status opened = device->Start(); !opened.ok()) {
+    if (config.device != "auto") return Annotate(opened, "--device");
+    logger_->Warning("the CUDA device does not work, so the CPU computes",
+                     {{"reason", opened.message()}});
+    device = Device::Cpu();
+  }
   VIT_ASSIGN_OR_RETURN(const ComputeBudget budget, ComputeBudget::Create(config.threads));
   VIT_RETURN_IF_ERROR(Listen(config, *device));
   VIT_RETURN_IF_ERROR(OpenRuns(config, *device, budget));

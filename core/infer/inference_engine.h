@@ -83,7 +83,8 @@ class InferenceEngine {
     int max_images_per_request = 256;
     int max_loaded_models = 4;
     InferenceObserver* observer = nullptr;  // may be null
-    // A batch could not be computed, or a model not loaded: the device may be lost. On a thread of the engine.
+    // A batch could not be computed, or a model not loaded: the device may be lost. On a thread of
+    // the engine.
     std::function<void(const absl::Status& why)> on_failure = [](const absl::Status&) {};
     Clock* clock = Clock::Real();
   };
