@@ -24,7 +24,7 @@ if(VIT_BUILD_BENCH)
 endif()
 
 # OpenCV's own CMake package asks for every module; these two are all that is used: imgcodecs, which loads 190 libraries,
-# is for tests and benchmarks alone.
+# is for tests alone.
 add_library(vit_opencv INTERFACE)
 target_include_directories(vit_opencv SYSTEM INTERFACE /usr/include/opencv4)
 target_link_libraries(vit_opencv INTERFACE opencv_imgproc opencv_core)

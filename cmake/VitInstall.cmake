@@ -10,6 +10,7 @@ if(VIT_BUNDLE)
   # What check-gpu runs.
   set(tools device_check training_speed serving_bench loader_bench make_shapes)
   install(PROGRAMS scripts/check-gpu DESTINATION bin)
+  add_custom_target(bundle_programs DEPENDS vitd vitctl ${tools})
   install(TARGETS ${tools} RUNTIME DESTINATION libexec/vitd)
   set_target_properties(${tools} PROPERTIES INSTALL_RPATH "$ORIGIN/../../lib/vitd")
   foreach(program vitctl vitd_daemon ${tools})

@@ -18,7 +18,7 @@ class Device {
 
   static Device Cpu() { return Device(Kind::kCpu, 0); }
 
-  // "auto" (the first CUDA device where there is one that works, else the CPU), "cpu", "cuda" or
+  // "auto" (the first CUDA device where the driver shows one, else the CPU), "cpu", "cuda" or
   // "cuda:N". INVALID_ARGUMENT for anything else; FAILED_PRECONDITION, with the driver's reason,
   // where the machine or this build has no such device.
   static absl::StatusOr<Device> Parse(absl::string_view text);
@@ -35,8 +35,9 @@ class Device {
   // Whether it computes in bfloat16 at all: CUDA devices from compute capability 8 on, every CPU.
   bool has_bfloat16() const;
 
-  // Opens the device and computes something on it. FAILED_PRECONDITION with the driver's reason
-  // where that fails. Nothing else may use a device before.
+  // Opens the device, makes it that of the process' compute threads, and computes something on it.
+  // FAILED_PRECONDITION with the driver's reason where that fails. Nothing else may use a device
+  // before.
   absl::Status Start() const;
   // Waits for all that the device was given to do. INTERNAL with the driver's reason where it no
   // longer computes: after that this process never will again.

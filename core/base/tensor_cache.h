@@ -13,7 +13,8 @@ namespace vit {
 //
 // Sizes are rounded up to eighths of a power of two, so that at most an eighth of a block is
 // unused. A block that is freed waits in its class for the next tensor of that class, whatever the
-// thread. Thread-safe.
+// thread. Once twice as much is held as tensors ever used at once, all that waits is given back.
+// Thread-safe.
 class TensorCache {
  public:
   static constexpr int64_t kLeastBytes = 16 << 10;

@@ -89,12 +89,11 @@ absl::Status BatchMaker::FillBatches() {
       count = std::min(std::clamp(share, 1, kMostTaken), work->size() - first);
       work->taken += count;
     }
-    // Without the lock, as memory may have to be found, and for CUDA pinned.
+    // Without the lock: the work stays in the queue until all its places are done, and these are
+    // this thread's alone. Memory may have to be found, and for CUDA pinned.
     std::call_once(work->allocated, [&] {
       work->images = HostBuffer(image_bytes_ * work->size(), options_.device);
     });
-    // Without the lock: the work stays in the queue until all its places are done, and these are
-    // this thread's alone.
     for (int place = first; place < first + count; ++place) {
       if (stop_.stop_requested()) return absl::OkStatus();
       VIT_ASSIGN_OR_RETURN(work->readable[place],

@@ -20,20 +20,24 @@ namespace {
 
 // libjpeg reports errors by a callback that must not return: it jumps back to the function of this
 // file that called libjpeg. Those functions hold nothing that has a destructor.
-struct Decoder {
-  jpeg_decompress_struct info;  // first: libjpeg hands its address back
-  jpeg_error_mgr errors;
-  jpeg_progress_mgr progress;
+struct ErrorTrap {
+  jpeg_error_mgr manager;  // first: libjpeg hands its address back
   jmp_buf on_error;
   char message[JMSG_LENGTH_MAX];
 };
 
-Decoder* DecoderOf(j_common_ptr info) { return reinterpret_cast<Decoder*>(info); }
+ErrorTrap* TrapOf(j_common_ptr info) { return reinterpret_cast<ErrorTrap*>(info->err); }
 
 [[noreturn]] void Fail(j_common_ptr info) {
-  info->err->format_message(info, DecoderOf(info)->message);
-  longjmp(DecoderOf(info)->on_error, 1);
+  info->err->format_message(info, TrapOf(info)->message);
+  longjmp(TrapOf(info)->on_error, 1);
 }
+
+struct Decoder {
+  jpeg_decompress_struct info;
+  jpeg_progress_mgr progress;
+  ErrorTrap trap;
+};
 
 // libjpeg fills up what a truncated or damaged file lacks and calls it a warning. Only oddities
 // that change no pixel pass.
@@ -55,9 +59,8 @@ void OnMessage(j_common_ptr info, int level) {
 void OnProgress(j_common_ptr info) {
   constexpr int kMaxScans = 200;
   if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMaxScans) {
-    snprintf(DecoderOf(info)->message, sizeof(DecoderOf(info)->message), "more than %d scans",
-             kMaxScans);
-    longjmp(DecoderOf(info)->on_error, 1);
+    snprintf(TrapOf(info)->message, sizeof(TrapOf(info)->message), "more than %d scans", kMaxScans);
+    longjmp(TrapOf(info)->on_error, 1);
   }
 }
 
@@ -68,11 +71,11 @@ void Ignore(j_common_ptr) {}
 bool Start(Decoder* decoder, const unsigned char* data, size_t size, int width, int height,
            int scale_denominator) {
   jpeg_decompress_struct* info = &decoder->info;
-  info->err = jpeg_std_error(&decoder->errors);
-  decoder->errors.error_exit = Fail;
-  decoder->errors.emit_message = OnMessage;
-  decoder->errors.output_message = Ignore;
-  if (setjmp(decoder->on_error)) return false;
+  info->err = jpeg_std_error(&decoder->trap.manager);
+  decoder->trap.manager.error_exit = Fail;
+  decoder->trap.manager.emit_message = OnMessage;
+  decoder->trap.manager.output_message = Ignore;
+  if (setjmp(decoder->trap.on_error)) return false;
   jpeg_create_decompress(info);
   decoder->progress = {};
   decoder->progress.progress_monitor = OnProgress;
@@ -82,7 +85,8 @@ bool Start(Decoder* decoder, const unsigned char* data, size_t size, int width, 
   // Before memory is taken by these numbers.
   if (info->image_width != static_cast<unsigned>(width) ||
       info->image_height != static_cast<unsigned>(height)) {
-    snprintf(decoder->message, sizeof(decoder->message), "two frame headers contradict each other");
+    snprintf(decoder->trap.message, sizeof(decoder->trap.message),
+             "two frame headers contradict each other");
     return false;
   }
   info->scale_num = 1;
@@ -112,7 +116,7 @@ bool CropColumns(Decoder* decoder, int64_t left, int width, int64_t* first) {
   // show.
   constexpr int kMargin = 2;
   jpeg_decompress_struct* info = &decoder->info;
-  if (setjmp(decoder->on_error)) return false;
+  if (setjmp(decoder->trap.on_error)) return false;
   const int64_t begin = std::max<int64_t>(left - kMargin, 0);
   const int64_t end = std::min<int64_t>(left + width + kMargin, info->output_width);
   auto from = static_cast<JDIMENSION>(begin);
@@ -127,7 +131,7 @@ bool CropColumns(Decoder* decoder, int64_t left, int width, int64_t* first) {
 bool ReadRows(Decoder* decoder, int64_t top, int height, bool to_the_end, uint8_t* rgb,
               uint8_t* row) {
   jpeg_decompress_struct* info = &decoder->info;
-  if (setjmp(decoder->on_error)) return false;
+  if (setjmp(decoder->trap.on_error)) return false;
   const size_t stride = size_t{3} * info->output_width;
   const bool cmyk = info->out_color_space == JCS_CMYK;
   if (top > 0) jpeg_skip_scanlines(info, static_cast<JDIMENSION>(top));
@@ -160,28 +164,20 @@ int ScaleFor(const ImageHeader& header, int min_short_side) {
 }
 
 struct Encoder {
-  jpeg_compress_struct info;  // first: libjpeg hands its address back
-  jpeg_error_mgr errors;
-  jmp_buf on_error;
-  char message[JMSG_LENGTH_MAX];
+  jpeg_compress_struct info;
+  ErrorTrap trap;
   unsigned char* bytes = nullptr;  // malloc's
   unsigned long size = 0;          // NOLINT(google-runtime-int): libjpeg's type
   bool done = false;
 };
 
-[[noreturn]] void FailEncoding(j_common_ptr info) {
-  auto* encoder = reinterpret_cast<Encoder*>(info);
-  info->err->format_message(info, encoder->message);
-  longjmp(encoder->on_error, 1);
-}
-
 // False leaves a message.
 bool Encode(Encoder* encoder, const uint8_t* rgb, int width, int height, int quality) {
   jpeg_compress_struct* info = &encoder->info;
-  info->err = jpeg_std_error(&encoder->errors);
-  encoder->errors.error_exit = FailEncoding;
-  encoder->errors.output_message = Ignore;
-  if (setjmp(encoder->on_error)) return false;
+  info->err = jpeg_std_error(&encoder->trap.manager);
+  encoder->trap.manager.error_exit = Fail;
+  encoder->trap.manager.output_message = Ignore;
+  if (setjmp(encoder->trap.on_error)) return false;
   jpeg_create_compress(info);
   jpeg_mem_dest(info, &encoder->bytes, &encoder->size);
   info->image_width = static_cast<JDIMENSION>(width);
@@ -212,7 +208,7 @@ absl::StatusOr<ImagePart> DecodeJpeg(absl::string_view bytes, const ImageHeader&
     jpeg_decompress_struct* info;
   } destroyer{&decoder->info};
   const auto failed = [&] {
-    return absl::InvalidArgumentError(absl::StrCat("JPEG: ", decoder->message));
+    return absl::InvalidArgumentError(absl::StrCat("JPEG: ", decoder->trap.message));
   };
   if (!Start(decoder.get(), reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(),
              header.width, header.height, ScaleFor(header, request.min_short_side))) {
@@ -254,7 +250,8 @@ absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {
     Encoder* encoder;
   } destroyer{encoder.get()};
   if (!Encode(encoder.get(), image.rgb.data(), image.width, image.height, quality)) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot encode as JPEG: ", encoder->message));
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot encode as JPEG: ", encoder->trap.message));
   }
   return std::string(reinterpret_cast<const char*>(encoder->bytes), encoder->size);
 }

@@ -69,7 +69,7 @@ class FrozenModel::Impl {
   std::vector<Computed> Compute(const Work& work,
                                 absl::Span<const std::vector<uint8_t>* const> prepared) const {
     const auto most =
-        static_cast<size_t>(std::max<int64_t>(1, kMostBatchBytes / BytesPerImage(work, config_)));
+        static_cast<size_t>(std::max<int64_t>(1, kMostBatchBytes / BytesPerImage(work)));
     std::vector<Computed> computed;
     for (size_t begin = 0; begin < prepared.size(); begin += most) {
       std::vector<Computed> some = ComputeTogether(work, prepared.subspan(begin, most));
@@ -87,15 +87,14 @@ class FrozenModel::Impl {
   static constexpr int64_t kMostBatchBytes = int64_t{1} << 30;
 
   // What a picture takes while it is computed, at most.
-  static int64_t BytesPerImage(const Work& work, const vit::v1::ModelConfig& model) {
-    const auto tokens = static_cast<int64_t>(TokenCount(model));
-    const int64_t size = model.image_size();
+  int64_t BytesPerImage(const Work& work) const {
+    const int64_t tokens = TokenCount(config_), size = image_size();
     // The pixels, and of one block the residual stream, its norm, q, k, v, the heads' output, and
     // the hidden layer before and after the activation.
     int64_t floats =
-        2 * 3 * size * size + tokens * (8 * model.embed_dim() + 2 * MlpHiddenDim(model));
+        2 * 3 * size * size + tokens * (8 * config_.embed_dim() + 2 * MlpHiddenDim(config_));
     if (work.kind == Work::Kind::kExplain) {
-      floats += (model.depth() + 2) * int64_t{model.num_heads()} * tokens * tokens;
+      floats += (config_.depth() + 2) * int64_t{config_.num_heads()} * tokens * tokens;
     }
     return 4 * floats;
   }
