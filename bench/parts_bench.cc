@@ -1,5 +1,5 @@
 // The parts that a training step and a Classify call are made of, each on one thread: decoding,
-// transforms, GELU. Google Benchmark's flags apply (--benchmark_filter=Gelu).
+// transforms, GELU, attention, norms. Google Benchmark's flags apply (--benchmark_filter=Gelu).
 //
 //   parts_bench
 #include <benchmark/benchmark.h>
@@ -13,8 +13,10 @@
 #include "core/data/dataset.h"
 #include "core/data/jpeg.h"
 #include "core/data/transform.h"
+#include "core/model/add_norm.h"
 #include "core/model/gelu.h"
 #include "core/model/normalize.h"
+#include "core/model/short_attention.h"
 
 namespace vit::bench {
 namespace {
@@ -162,19 +164,86 @@ void NormalizeBatchOf128x32x32(State& state) {
 }
 BENCHMARK(NormalizeBatchOf128x32x32);
 
-// The hidden layer of cifar10_small at batch 128: forward and backward.
-void GeluForwardBackward(State& state, at::Tensor (*gelu)(const at::Tensor&)) {
-  const at::Tensor x = at::randn({128, 65, 384}).set_requires_grad(true);
+// The gradients of `outputs` with respect to `inputs`.
+void Backpropagate(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& inputs,
+                   const std::vector<at::Tensor>& gradients) {
+  benchmark::DoNotOptimize(torch::autograd::grad(outputs, inputs, gradients));
+}
+
+// The hidden layer of cifar10_small at batch 128, with its bias: forward and backward.
+void GeluForwardBackward(State& state, at::ScalarType type,
+                         at::Tensor (*gelu)(const LinearOutput&)) {
+  const at::Tensor x = at::randn({128, 65, 384}).to(type).set_requires_grad(true);
+  const at::Tensor bias = at::randn({384}).set_requires_grad(true);
   const at::Tensor gradient = at::randn_like(x);
+  for (auto _ : state) Backpropagate({gelu({x, bias})}, {x, bias}, {gradient});
+  state.SetItemsProcessed(state.iterations() * x.numel());
+}
+at::Tensor LibTorchGelu(const LinearOutput& x) {
+  return at::gelu(x.product + x.bias.to(x.product.scalar_type()));
+}
+BENCHMARK_CAPTURE(GeluForwardBackward, own_float32, at::kFloat, &Gelu);
+BENCHMARK_CAPTURE(GeluForwardBackward, libtorch_float32, at::kFloat, &LibTorchGelu);
+BENCHMARK_CAPTURE(GeluForwardBackward, own_bfloat16, at::kBFloat16, &Gelu);
+BENCHMARK_CAPTURE(GeluForwardBackward, libtorch_bfloat16, at::kBFloat16, &LibTorchGelu);
+
+// A residual addition and its norm at width 192, 64 images of 65 tokens: forward and backward.
+void AddNormForwardBackward(State& state, at::ScalarType type,
+                            AddedAndNormalized (*add_norm)(const at::Tensor&, const LinearOutput&,
+                                                           const at::Tensor&, const at::Tensor&,
+                                                           double, at::ScalarType)) {
+  const auto input = [](at::IntArrayRef shape) { return at::randn(shape).set_requires_grad(true); };
+  const at::Tensor x = input({64, 65, 192}), weight = input({192}), bias = input({192});
+  const LinearOutput branch = {at::randn({64, 65, 192}).to(type).set_requires_grad(true),
+                               input({192})};
+  const at::Tensor sum_gradient = at::randn_like(x), gradient = at::randn_like(branch.product);
   for (auto _ : state) {
-    const at::Tensor y = gelu(x);
-    benchmark::DoNotOptimize(torch::autograd::grad({y}, {x}, {gradient}));
+    const auto [sum, normalized] = add_norm(x, branch, weight, bias, 1e-6, type);
+    Backpropagate({sum, normalized}, {x, branch.product, branch.bias, weight, bias},
+                  {sum_gradient, gradient});
   }
   state.SetItemsProcessed(state.iterations() * x.numel());
 }
-BENCHMARK_CAPTURE(GeluForwardBackward, own, &Gelu);
-BENCHMARK_CAPTURE(
-    GeluForwardBackward, libtorch, +[](const at::Tensor& x) { return at::gelu(x); });
+AddedAndNormalized LibTorchAddNorm(const at::Tensor& x, const LinearOutput& branch,
+                                   const at::Tensor& weight, const at::Tensor& bias, double eps,
+                                   at::ScalarType type) {
+  const at::Tensor sum = x + (branch.product + branch.bias.to(branch.product.scalar_type()));
+  return {sum, at::layer_norm(sum, weight.sizes(), weight, bias, eps).to(type)};
+}
+BENCHMARK_CAPTURE(AddNormForwardBackward, own_float32, at::kFloat, &AddNorm);
+BENCHMARK_CAPTURE(AddNormForwardBackward, libtorch_float32, at::kFloat, &LibTorchAddNorm);
+BENCHMARK_CAPTURE(AddNormForwardBackward, own_bfloat16, at::kBFloat16, &AddNorm);
+BENCHMARK_CAPTURE(AddNormForwardBackward, libtorch_bfloat16, at::kBFloat16, &LibTorchAddNorm);
+
+// Forward and backward; arguments: images, tokens, heads, features of a head.
+void AttentionForwardBackward(State& state, at::ScalarType type,
+                              at::Tensor (*attention)(const at::Tensor&)) {
+  const at::Tensor qkv =
+      at::randn({state.range(0), state.range(1), 3, state.range(2), state.range(3)})
+          .to(type)
+          .set_requires_grad(true);
+  const at::Tensor gradient =
+      at::randn({state.range(0), state.range(1), state.range(2), state.range(3)}).to(type);
+  for (auto _ : state) Backpropagate({attention(qkv)}, {qkv}, {gradient});
+  PerImage(state, static_cast<double>(state.range(0)));
+}
+at::Tensor OwnAttention(const at::Tensor& qkv) { return ShortAttention(qkv, 0.125); }
+at::Tensor LibTorchAttention(const at::Tensor& qkv) {
+  const std::vector<at::Tensor> parts = qkv.transpose(1, 3).unbind(2);  // 3 of [B, H, N, D]
+  return at::scaled_dot_product_attention(parts[0], parts[1], parts[2], {}, 0, false, 0.125)
+      .transpose(1, 2);
+}
+#define VIT_BENCH_ATTENTION(name, type, attention)                      \
+  BENCHMARK_CAPTURE(AttentionForwardBackward, name, type, &(attention)) \
+      ->Args({64, 65, 3, 64})                                           \
+      ->Args({128, 65, 3, 32})                                          \
+      ->Args({8, 197, 6, 64})                                           \
+      ->Args({4, 256, 6, 64})                                           \
+      ->Args({1, 577, 12, 64})
+VIT_BENCH_ATTENTION(own_float32, at::kFloat, OwnAttention);
+VIT_BENCH_ATTENTION(libtorch_float32, at::kFloat, LibTorchAttention);
+VIT_BENCH_ATTENTION(own_bfloat16, at::kBFloat16, OwnAttention);
+VIT_BENCH_ATTENTION(libtorch_bfloat16, at::kBFloat16, LibTorchAttention);
 
 }  // namespace
 }  // namespace vit::bench

@@ -28,5 +28,8 @@ if(CUDA_INCLUDE)
   install(DIRECTORY ${LIBTORCH}/lib/ DESTINATION lib/vitd
     FILES_MATCHING PATTERN "*.so*" PATTERN "libtorch_python*" EXCLUDE PATTERN "libshm*" EXCLUDE)
   file(GLOB cuda_libraries ${LIBTORCH}/../nvidia/*/lib/*.so*)
+  # What LibTorch never loads: tools to measure with, plug-ins for networks, libraries for other libraries' interfaces.
+  list(FILTER cuda_libraries EXCLUDE REGEX
+    "nvshmem_(transport|bootstrap)_|lib(checkpoint|cufftw|cufile_rdma|cusolverMg|nvblas|nvperf|nvtx3interop|pcsampling)|\\.alt\\.so")
   install(FILES ${CUDART} ${cuda_libraries} DESTINATION lib/vitd)
 endif()

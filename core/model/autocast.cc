@@ -17,4 +17,9 @@ AutocastGuard::~AutocastGuard() {
   if (enabled_ && !outer_) at::autocast::clear_cache();
 }
 
+c10::ScalarType ProductType(c10::DeviceType device) {
+  return at::autocast::is_autocast_enabled(device) ? at::autocast::get_autocast_dtype(device)
+                                                   : at::kFloat;
+}
+
 }  // namespace vit

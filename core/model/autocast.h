@@ -3,6 +3,7 @@
 #define VIT_CORE_MODEL_AUTOCAST_H_
 
 #include <c10/core/DeviceType.h>
+#include <c10/core/ScalarType.h>
 
 namespace vit {
 
@@ -19,6 +20,9 @@ class AutocastGuard {
   const c10::DeviceType device_;
   const bool outer_;
 };
+
+// The type that matrix products on this thread are computed in, of float32 tensors on `device`.
+c10::ScalarType ProductType(c10::DeviceType device);
 
 }  // namespace vit
 

@@ -1,35 +1,18 @@
 #include "core/model/gelu.h"
 
-#include <ATen/Parallel.h>
 #include <torch/torch.h>
 
-#include <bit>
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 
 #include "core/base/simd_clones.h"
+#include "core/model/exp.h"
+#include "core/model/row_chunks.h"
 
 namespace vit {
 namespace {
-
-// exp(y) for y <= 0, within 2 units of the last place: 2^n * exp(r) with r in +-ln(2) / 2.
-inline float ExpOfNegative(float y) {
-  y = y < -87.0f ? -87.0f : y;
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  const float shifted = y * 1.44269504f + kRound;
-  const float n = shifted - kRound;
-  float r = y - n * 0.693359375f;
-  r += n * 2.12194440e-4f;
-  float p = 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  const int32_t exponent = std::bit_cast<int32_t>(shifted) - std::bit_cast<int32_t>(kRound);
-  return p * std::bit_cast<float>((exponent + 127) << 23);
-}
 
 // Phi(x) and exp(-x^2 / 2). The complementary error function by formula 7.1.26 of Abramowitz and
 // Stegun, whose error is at most 1.5e-7; it shares its exponential with the normal density.
@@ -46,53 +29,122 @@ inline Normal StandardNormal(float x) {
   return {x < 0 ? tail : 1.0f - tail, e};
 }
 
-VIT_SIMD_CLONES void Forward(const float* x, float* y, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) y[i] = x[i] * StandardNormal(x[i]).cumulative;
-}
-
-VIT_SIMD_CLONES void ForwardWithDerivative(const float* x, float* y, float* derivative,
-                                           int64_t count) {
+// `bias` may be null. T: float, or at::BFloat16, which is computed in float.
+template <typename T>
+VIT_SIMD_CLONES void Forward(const T* x, const float* bias, T* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
-    const Normal normal = StandardNormal(x[i]);
-    y[i] = x[i] * normal.cumulative;
-    derivative[i] = normal.cumulative + x[i] * 0.39894228f * normal.exponential;
+    const float value = bias == nullptr ? static_cast<float>(x[i]) : x[i] + bias[i];
+    y[i] = value * StandardNormal(value).cumulative;
   }
 }
 
-constexpr int64_t kGrain = 16384;
+template <typename T>
+VIT_SIMD_CLONES void ForwardWithDerivative(const T* x, const float* bias, T* y, T* derivative,
+                                           int64_t count) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float value = bias == nullptr ? static_cast<float>(x[i]) : x[i] + bias[i];
+    const Normal normal = StandardNormal(value);
+    y[i] = value * normal.cumulative;
+    derivative[i] = normal.cumulative + value * 0.39894228f * normal.exponential;
+  }
+}
+
+// The gradients of `rows` rows of x, and what they add to the bias'.
+template <typename T>
+VIT_SIMD_CLONES void Backward(const T* gradient, const T* derivative, T* x_gradient,
+                              float* bias_gradient, int64_t rows, int64_t size) {
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t i = 0; i < size; ++i) {
+      const float value = static_cast<float>(gradient[i]) * static_cast<float>(derivative[i]);
+      x_gradient[i] = value;
+      bias_gradient[i] += value;
+    }
+    gradient += size;
+    derivative += size;
+    x_gradient += size;
+  }
+}
+
+template <typename F>
+void WithType(at::ScalarType type, const F& f) {
+  type == at::kFloat ? f.template operator()<float>() : f.template operator()<at::BFloat16>();
+}
+
+// `bias` and `derivative`: undefined for none.
+at::Tensor RunForward(const at::Tensor& x, const at::Tensor& bias, const at::Tensor& derivative) {
+  const at::Tensor y = at::empty_like(x);
+  const int64_t size = bias.defined() ? bias.numel() : kChunkRows;
+  const float* const shift = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
+  WithType(x.scalar_type(), [&]<typename T>() {
+    const T* const in = x.const_data_ptr<T>();
+    T* const out = y.data_ptr<T>();
+    T* const slope = derivative.defined() ? derivative.data_ptr<T>() : nullptr;
+    const auto run = [&](int64_t first, int64_t count) {
+      if (slope == nullptr) return Forward(in + first, shift, out + first, count);
+      ForwardWithDerivative(in + first, shift, out + first, slope + first, count);
+    };
+    ForEachChunk((x.numel() + size - 1) / size, [&](int64_t, int64_t row, int64_t rows) {
+      if (shift == nullptr) return run(row * size, std::min(rows * size, x.numel() - row * size));
+      for (int64_t i = row; i < row + rows; ++i) run(i * size, size);
+    });
+  });
+  return y;
+}
 
 class GeluFunction : public torch::autograd::Function<GeluFunction> {
  public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x) {
-    const at::Tensor y = at::empty_like(x), derivative = at::empty_like(x);
-    const float* const in = x.const_data_ptr<float>();
-    float* const out = y.data_ptr<float>();
-    float* const slope = derivative.data_ptr<float>();
-    at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) {
-      ForwardWithDerivative(in + begin, out + begin, slope + begin, end - begin);
-    });
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            const std::optional<at::Tensor>& bias) {
+    const at::Tensor derivative = at::empty_like(x);
+    const at::Tensor y = RunForward(x, bias.value_or(at::Tensor()), derivative);
     context->save_for_backward({derivative});
+    context->saved_data["has_bias"] = bias.has_value();
     return y;
   }
+
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
-    return {gradients[0] * context->get_saved_variables()[0]};
+    const at::Tensor derivative = context->get_saved_variables()[0];
+    if (!context->saved_data["has_bias"].toBool()) return {gradients[0] * derivative, {}};
+    const at::Tensor gradient = gradients[0].contiguous(), out = at::empty_like(derivative);
+    const int64_t size = derivative.size(-1), rows = derivative.numel() / size;
+    const at::Tensor shares = at::zeros({ChunkCount(rows), size}, at::kFloat);
+    float* const share = shares.data_ptr<float>();
+    WithType(derivative.scalar_type(), [&]<typename T>() {
+      const T* const from = gradient.const_data_ptr<T>();
+      const T* const slope = derivative.const_data_ptr<T>();
+      T* const to = out.data_ptr<T>();
+      ForEachChunk(rows, [&](int64_t chunk, int64_t first, int64_t count) {
+        Backward(from + first * size, slope + first * size, to + first * size, share + chunk * size,
+                 count, size);
+      });
+    });
+    return {out, shares.sum(0)};
   }
 };
+
+bool TakesKernel(const at::Tensor& x) {
+  return x.device().is_cpu() && x.is_contiguous() &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
+
+bool AsksForGradient(const at::Tensor& x) {
+  return at::GradMode::is_enabled() && x.requires_grad();
+}
 
 }  // namespace
 
 at::Tensor Gelu(const at::Tensor& x) {
-  if (!x.device().is_cpu() || x.scalar_type() != at::kFloat || !x.is_contiguous())
-    return at::gelu(x);
-  if (at::GradMode::is_enabled() && x.requires_grad()) return GeluFunction::apply(x);
-  const at::Tensor y = at::empty_like(x);
-  const float* const in = x.const_data_ptr<float>();
-  float* const out = y.data_ptr<float>();
-  at::parallel_for(0, x.numel(), kGrain, [&](int64_t begin, int64_t end) {
-    Forward(in + begin, out + begin, end - begin);
-  });
-  return y;
+  if (!TakesKernel(x)) return at::gelu(x);
+  return AsksForGradient(x) ? GeluFunction::apply(x, std::nullopt) : RunForward(x, {}, {});
+}
+
+at::Tensor Gelu(const LinearOutput& x) {
+  if (!x.bias.defined()) return Gelu(x.product);
+  if (!TakesKernel(x.product) || x.bias.scalar_type() != at::kFloat) return Gelu(x.Value());
+  return AsksForGradient(x.product) || AsksForGradient(x.bias)
+             ? GeluFunction::apply(x.product, x.bias)
+             : RunForward(x.product, x.bias, {});
 }
 
 at::Tensor Activate(const at::Tensor& x, vit::v1::Activation activation) {

@@ -5,14 +5,19 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "core/model/linear_output.h"
 #include "vit/v1/model.pb.h"
 
 namespace vit {
 
-// As at::gelu(x), any shape. For contiguous float32 on the CPU a kernel of our own, which computes
-// the value and, where a gradient will be asked for, the derivative in one pass; its values are
-// within 2e-7 * max(1, |x|) of the exact ones.
+// As at::gelu(x), any shape. For contiguous float32 and bfloat16 on the CPU a kernel of our own,
+// which computes the value and, where a gradient will be asked for, the derivative in one pass; its
+// values are within 2e-7 * max(1, |x|) of the exact ones, then rounded to the type of `x`.
 at::Tensor Gelu(const at::Tensor& x);
+
+// Gelu of x's value, without a pass for the addition of the bias, nor one for its gradient. The
+// same for any number of threads.
+at::Tensor Gelu(const LinearOutput& x);
 
 // What `activation` of model.proto says, any shape.
 at::Tensor Activate(const at::Tensor& x, vit::v1::Activation activation);

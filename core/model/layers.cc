@@ -4,8 +4,10 @@
 #include <utility>
 #include <vector>
 
+#include "core/model/autocast.h"
 #include "core/model/gelu.h"
 #include "core/model/model_config.h"
+#include "core/model/short_attention.h"
 
 namespace vit {
 namespace {
@@ -15,10 +17,15 @@ using ::vit::v1::ModelConfig;
 constexpr double kBatchNormMomentum = 0.1;  // torch.nn.BatchNorm2d's
 
 // Stochastic depth: zero for a sample with probability `rate`, scaled by 1 / (1 - rate) otherwise.
-at::Tensor DropPath(const at::Tensor& branch, double rate, bool training) {
-  if (!training || rate == 0) return branch;
+at::Tensor DropPath(const at::Tensor& branch, double rate) {
   const double keep = 1 - rate;
   return branch * at::empty({branch.size(0), 1, 1}, branch.options()).bernoulli_(keep).div_(keep);
+}
+
+// The last layer of a branch, with dropout at `rate` after it.
+LinearOutput LastLayer(Linear& layer, const at::Tensor& x, double rate, bool training) {
+  if (!training || rate == 0) return layer->ForwardWithoutBias(x);
+  return {Dropout(layer->forward(x), rate, training), {}};
 }
 
 }  // namespace
@@ -40,6 +47,11 @@ at::Tensor LinearImpl::forward(const at::Tensor& x) {
   return at::linear(x, weight_.flatten(1), bias_);
 }
 
+LinearOutput LinearImpl::ForwardWithoutBias(const at::Tensor& x) {
+  if (!x.device().is_cpu()) return {forward(x), {}};
+  return {at::linear(x, weight_.flatten(1)), bias_};
+}
+
 NormImpl::NormImpl(int64_t size, double eps, vit::v1::NormLayer type) : eps_(eps) {
   weight_ = register_parameter("weight", at::empty(size));
   bias_ = register_parameter("bias", at::empty(size));
@@ -58,6 +70,14 @@ at::Tensor NormImpl::forward(const at::Tensor& x) {
   return at::batch_norm(x.flatten(0, -2), weight_, bias_, running_mean_, running_var_,
                         is_training(), kBatchNormMomentum, eps_, /*cudnn_enabled=*/true)
       .view(x.sizes());
+}
+
+AddedAndNormalized NormImpl::Add(const Residual& residual, at::ScalarType type) {
+  if (!running_mean_.defined()) {
+    return AddNorm(residual.x, residual.branch, weight_, bias_, eps_, type);
+  }
+  const at::Tensor sum = residual.Value();
+  return {sum, forward(sum)};
 }
 
 AttentionImpl::AttentionImpl(const ModelConfig& config)
@@ -86,13 +106,18 @@ at::Tensor AttentionImpl::DrawMask(const at::Tensor& query) const {
   return kept.logical_or_(kept.any(-1, /*keepdim=*/true).logical_not_());
 }
 
-at::Tensor AttentionImpl::forward(const at::Tensor& x, at::Tensor* weights) {
+LinearOutput AttentionImpl::forward(const at::Tensor& x, at::Tensor* weights) {
   const int64_t batch = x.size(0), tokens = x.size(1), dim = x.size(2);
+  const at::Tensor joined_qkv =
+      qkv_->forward(x).view({batch, tokens, 3, num_heads_, dim / num_heads_});
+  const bool plain = !q_norm_ && weights == nullptr &&
+                     (!is_training() || (attn_mask_rate_ == 0 && attn_drop_rate_ == 0));
+  if (plain && TakesShortAttention(joined_qkv)) {
+    return Project(ShortAttention(joined_qkv, scale_).view({batch, tokens, dim}));
+  }
   // Split on the dimension that keeps the gradients' layout: they are put together again without
   // another copy.
-  const std::vector<at::Tensor> qkv = qkv_->forward(x)  // 3 of [B, N, H, D/H]
-                                          .view({batch, tokens, 3, num_heads_, dim / num_heads_})
-                                          .unbind(2);
+  const std::vector<at::Tensor> qkv = joined_qkv.unbind(2);  // 3 of [B, N, H, D/H]
   const at::Tensor query = q_norm_ ? q_norm_->forward(qkv[0]) : qkv[0];
   const at::Tensor key = k_norm_ ? k_norm_->forward(qkv[1]) : qkv[1];
   const at::Tensor mask = DrawMask(query);
@@ -105,8 +130,12 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x, at::Tensor* weights) {
       query.transpose(1, 2), key.transpose(1, 2), qkv[2].transpose(1, 2),
       mask.defined() ? std::make_optional(mask) : std::nullopt,
       is_training() ? attn_drop_rate_ : 0.0, /*is_causal=*/false, scale_);
-  const at::Tensor joined = heads.transpose(1, 2).reshape({batch, tokens, dim});
-  return Dropout(proj_ ? proj_->forward(joined) : joined, proj_drop_rate_, is_training());
+  return Project(heads.transpose(1, 2).reshape({batch, tokens, dim}));
+}
+
+LinearOutput AttentionImpl::Project(const at::Tensor& joined) {
+  if (!proj_) return {Dropout(joined, proj_drop_rate_, is_training()), {}};
+  return LastLayer(proj_, joined, proj_drop_rate_, is_training());
 }
 
 MlpImpl::MlpImpl(const ModelConfig& config)
@@ -116,10 +145,11 @@ MlpImpl::MlpImpl(const ModelConfig& config)
   fc2_ = register_module("fc2", Linear(at::IntArrayRef{dim, hidden}));
 }
 
-at::Tensor MlpImpl::forward(const at::Tensor& x) {
-  const at::Tensor hidden =
-      Dropout(Activate(fc1_->forward(x), activation_), drop_rate_, is_training());
-  return Dropout(fc2_->forward(hidden), drop_rate_, is_training());
+LinearOutput MlpImpl::forward(const at::Tensor& x) {
+  const at::Tensor hidden = activation_ == vit::v1::ACTIVATION_GELU
+                                ? Gelu(fc1_->ForwardWithoutBias(x))
+                                : Activate(fc1_->forward(x), activation_);
+  return LastLayer(fc2_, Dropout(hidden, drop_rate_, is_training()), drop_rate_, is_training());
 }
 
 LayerScaleImpl::LayerScaleImpl(int64_t size) {
@@ -140,13 +170,19 @@ BlockImpl::BlockImpl(const ModelConfig& config, double drop_path_rate, Norm norm
   ls2_ = scale("ls2");
 }
 
-at::Tensor BlockImpl::Add(const at::Tensor& x, const at::Tensor& branch, LayerScale& scale) const {
-  return x + DropPath(scale ? scale->forward(branch) : branch, drop_path_rate_, is_training());
+LinearOutput BlockImpl::Scaled(const LinearOutput& branch, LayerScale& scale) const {
+  const bool drops = is_training() && drop_path_rate_ > 0;
+  if (!scale && !drops) return branch;
+  const at::Tensor scaled = scale ? scale->forward(branch.Value()) : branch.Value();
+  return {drops ? DropPath(scaled, drop_path_rate_) : scaled, {}};
 }
 
-at::Tensor BlockImpl::forward(const at::Tensor& x, at::Tensor* attention_weights) {
-  const at::Tensor attended = Add(x, attn_->forward(norm1_->forward(x), attention_weights), ls1_);
-  return Add(attended, mlp_->forward(norm2_->forward(attended)), ls2_);
+Residual BlockImpl::forward(const Residual& in, at::Tensor* attention_weights) {
+  const at::ScalarType type = ProductType(in.x.device().type());
+  const auto [x, before_attention] = norm1_->Add(in, type);
+  const LinearOutput attended = Scaled(attn_->forward(before_attention, attention_weights), ls1_);
+  const auto [sum, before_mlp] = norm2_->Add({x, attended}, type);
+  return {sum, Scaled(mlp_->forward(before_mlp), ls2_)};
 }
 
 PatchEmbedImpl::PatchEmbedImpl(const ModelConfig& config)

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "core/model/add_norm.h"
 #include "vit/v1/model.pb.h"
 
 namespace vit {
@@ -19,11 +20,23 @@ class LinearImpl : public torch::nn::Module {
  public:
   explicit LinearImpl(at::IntArrayRef shape, bool with_bias = true);
   at::Tensor forward(const at::Tensor& x);  // [..., in] -> [..., out]
+  // Leaves the bias to what follows where that is faster: on the CPU, whose products do not add it
+  // by the way.
+  LinearOutput ForwardWithoutBias(const at::Tensor& x);
 
  private:
   at::Tensor weight_, bias_;
 };
 TORCH_MODULE(Linear);
+
+// What runs past the blocks, [B, N, D]: x + branch, whose addition is left to the norm that reads
+// it.
+struct Residual {
+  at::Tensor Value() const { return branch.product.defined() ? x + branch.Value() : x; }
+
+  at::Tensor x;
+  LinearOutput branch;  // no product for none
+};
 
 // Normalises the last dimension of [..., size]: each row over itself (LayerNorm), or each feature
 // over all rows (BatchNorm, with torch.nn.BatchNorm2d's buffers and momentum).
@@ -31,6 +44,8 @@ class NormImpl : public torch::nn::Module {
  public:
   NormImpl(int64_t size, double eps, vit::v1::NormLayer type = vit::v1::NORM_LAYER_LAYER_NORM);
   at::Tensor forward(const at::Tensor& x);
+  // The sum of `residual` and its norm, which is of `type` where that saves a cast.
+  AddedAndNormalized Add(const Residual& residual, at::ScalarType type);
 
  private:
   const double eps_;
@@ -45,11 +60,13 @@ class AttentionImpl : public torch::nn::Module {
   explicit AttentionImpl(const vit::v1::ModelConfig& config);
   // [B, N, D] -> [B, N, D]. Where `weights` is given, it receives the weights after the softmax,
   // [B, H, N, N].
-  at::Tensor forward(const at::Tensor& x, at::Tensor* weights = nullptr);
+  LinearOutput forward(const at::Tensor& x, at::Tensor* weights = nullptr);
 
  private:
   // Which scores take part, [B, H, N, N]; undefined for all.
   at::Tensor DrawMask(const at::Tensor& query) const;
+  // The last layer, of the heads' outputs side by side: [B, N, D] -> [B, N, D].
+  LinearOutput Project(const at::Tensor& joined);
 
   int64_t num_heads_;
   double attn_drop_rate_, attn_mask_rate_, proj_drop_rate_;
@@ -63,7 +80,7 @@ TORCH_MODULE(Attention);
 class MlpImpl : public torch::nn::Module {
  public:
   explicit MlpImpl(const vit::v1::ModelConfig& config);
-  at::Tensor forward(const at::Tensor& x);  // [B, N, D] -> [B, N, D]
+  LinearOutput forward(const at::Tensor& x);  // [B, N, D] -> [B, N, D]
 
  private:
   double drop_rate_;
@@ -92,12 +109,12 @@ class BlockImpl : public torch::nn::Module {
   // own parameters then.
   BlockImpl(const vit::v1::ModelConfig& config, double drop_path_rate, Norm norm1 = nullptr,
             Norm norm2 = nullptr);
-  // [B, N, D] -> [B, N, D]. `attention_weights` as in AttentionImpl.
-  at::Tensor forward(const at::Tensor& x, at::Tensor* attention_weights = nullptr);
+  // `attention_weights` as in AttentionImpl.
+  Residual forward(const Residual& in, at::Tensor* attention_weights = nullptr);
 
  private:
-  // x + the branch's output.
-  at::Tensor Add(const at::Tensor& x, const at::Tensor& branch, LayerScale& scale) const;
+  // What a branch adds, of its last layer's output.
+  LinearOutput Scaled(const LinearOutput& branch, LayerScale& scale) const;
 
   double drop_path_rate_;
   Norm norm1_{nullptr}, norm2_{nullptr};

@@ -157,14 +157,12 @@ at::Tensor VisionTransformerImpl::ForwardFeatures(const at::Tensor& images,
               " without dynamic_image_size");
   at::Tensor x = AddPositionsAndPrefix(patch_embed_->forward(images), grid);  // [B, N, D]
   if (norm_pre_) x = norm_pre_->forward(x);
+  Residual residual = {x, {}};
   for (Block& block : blocks_) {
-    if (attention_weights == nullptr) {
-      x = block->forward(x);
-    } else {
-      x = block->forward(x, &attention_weights->emplace_back());
-    }
+    residual = block->forward(
+        residual, attention_weights == nullptr ? nullptr : &attention_weights->emplace_back());
   }
-  return norm_ ? norm_->forward(x) : x;
+  return norm_ ? norm_->Add(residual, at::kFloat).normalized : residual.Value();
 }
 
 at::Tensor VisionTransformerImpl::Pool(const at::Tensor& tokens) {

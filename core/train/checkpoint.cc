@@ -45,6 +45,7 @@ Json StateToJson(const TrainState& state) {
       {"data_fingerprint", state.data_fingerprint},
       {"device_model", state.device_model},
       {"torch_version", state.torch_version},
+      {"arithmetic", state.arithmetic},
       {"compute_threads", state.compute_threads},
       {"time", absl::FormatTime(state.time, absl::UTCTimeZone())}};
   if (state.accuracy) json["accuracy"] = *state.accuracy;
@@ -73,6 +74,7 @@ TrainState StateFromJson(const Json& json) {
   state.data_fingerprint = json.at("data_fingerprint").get<std::string>();
   state.device_model = json.at("device_model").get<std::string>();
   state.torch_version = json.at("torch_version").get<std::string>();
+  state.arithmetic = json.value("arithmetic", 1);  // the first did not say
   state.compute_threads = json.at("compute_threads").get<int>();
   std::string error;
   absl::ParseTime(absl::RFC3339_full, json.at("time").get<std::string>(), &state.time, &error);

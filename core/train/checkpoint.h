@@ -43,6 +43,7 @@ struct TrainState {
   int64_t correct = 0, samples = 0;
   // What exact continuation depends on.
   std::string data_fingerprint, device_model, torch_version;
+  int arithmetic = 0;  // kArithmetic of training_step.h
   int compute_threads = 0;
   absl::Time time;
 };

@@ -39,11 +39,11 @@ MemoryEstimate EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const T
 
   // What one trained block keeps for its backward pass, for each token: two residual streams and
   // two normalised inputs, q, k, v and the heads' output (4 x dim), the MLP before and after GELU.
-  // Under bfloat16 the matrix products' inputs are kept in half the size, the residual streams and
-  // norms in float32.
+  // Under bfloat16 the matrix products' inputs are kept in half the size, the residual streams in
+  // float32, and on CUDA so are the norms' outputs.
   const double matmul_bytes = bfloat16 ? 2 : 4;
-  double token_bytes =
-      4 * 2 * dim + matmul_bytes * (6 * dim + 2 * hidden) + (bfloat16 ? 4 * 2 * dim : 0);
+  const double norm_bytes = bfloat16 && device != Device::Kind::kCpu ? 4 : 0;
+  double token_bytes = 4 * 2 * dim + matmul_bytes * (6 * dim + 2 * hidden) + norm_bytes * 2 * dim;
   // Dropout keeps a mask, and its output beside its input.
   if (model.proj_drop_rate() > 0) token_bytes += (matmul_bytes + 1) * (2 * dim + hidden);
   if (model.attn_drop_rate() > 0)

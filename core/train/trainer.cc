@@ -155,6 +155,7 @@ class TrainingRun {
     };
     differs("the device", state_.device_model, options_.environment.device.model_name());
     differs("LibTorch", state_.torch_version, TorchVersion());
+    differs("vitd's arithmetic", state_.arithmetic, kArithmetic);
     differs("the number of compute threads", state_.compute_threads, spec_.compute_threads());
     if (device_.is_cuda() && !spec_.deterministic()) {
       notes->push_back("continues inexactly: deterministic is false and the device is CUDA");
@@ -374,6 +375,7 @@ class TrainingRun {
     state_.data_fingerprint = options_.resolved.data->fingerprint();
     state_.device_model = options_.environment.device.model_name();
     state_.torch_version = TorchVersion();
+    state_.arithmetic = kArithmetic;
     state_.compute_threads = spec_.compute_threads();
     state_.time = start;
     writer_.Write({.state = state_,

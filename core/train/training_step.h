@@ -18,6 +18,10 @@
 
 namespace vit {
 
+// Which way of rounding this program has. A change that makes a step give other values, with the
+// same device, LibTorch and threads, raises it: runs of before then continue inexactly.
+inline constexpr int kArithmetic = 2;
+
 // Owns the flat parameters, the optimizer and the averages of a model, and what is summed up
 // between two points of the history. Nothing here waits for the device but the functions that
 // return host numbers. Not thread-safe.

@@ -1,12 +1,11 @@
-// A state directory of an earlier release (tests/data/old_state): what it began goes on as it
-// would have there, and its models answer as they did.
+// A state directory of an earlier release (tests/data/old_state): what it began goes on, and its
+// models answer as they did.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -57,7 +56,7 @@ class OldStateTest : public ::testing::Test {
   std::unique_ptr<TestDaemon> daemon_;
 };
 
-TEST_F(OldStateTest, InterruptedRunEndsAsItWouldHave) {
+TEST_F(OldStateTest, InterruptedRunEndsAndSaysThatItIsInexact) {
   const auto [code, output] = daemon_->Vitctl({"watch", "interrupted"});
   ASSERT_EQ(code, 0) << output;
   const Json status = Status("interrupted");
@@ -72,15 +71,10 @@ TEST_F(OldStateTest, InterruptedRunEndsAsItWouldHave) {
   const fs::path checkpoint =
       daemon_->RunDirectory(run["id"].get<std::string>()) / "checkpoints/step-000000400";
   EXPECT_EQ(ReadAll(checkpoint / "labels.txt"), Expected("labels.txt"));
-  if (absl::StrContains(run["message"].get<std::string>(), "continues inexactly")) {
-    std::cout << "not compared bit by bit: " << run["message"] << "\n";
-    EXPECT_NEAR(run["last_validation"]["loss"].get<double>(),
-                expected["run"]["last_validation"]["loss"].get<double>(), 0.1);
-    return;
-  }
-  EXPECT_THAT(ReadAll(checkpoint / "SHA256SUMS"), HasSubstr(Expected("model.sha256")));
-  EXPECT_EQ(WithoutTimes(daemon_->Vitctl({"history", "interrupted", "--csv"}).second),
-            WithoutTimes(Expected("history.csv")));
+  // Today's kernels round otherwise.
+  EXPECT_THAT(run["message"], HasSubstr("continues inexactly: vitd's arithmetic was 1, is 2"));
+  EXPECT_NEAR(run["last_validation"]["loss"].get<double>(),
+              expected["run"]["last_validation"]["loss"].get<double>(), 0.1);
 }
 
 TEST_F(OldStateTest, RunsAndModelsAnswerAsTheyDid) {

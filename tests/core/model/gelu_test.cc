@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <limits>
+#include <vector>
 
 namespace vit {
 namespace {
@@ -31,6 +32,42 @@ TEST(GeluTest, ValueAndDerivativeAreTheExactOnes) {
   EXPECT_LT((x.grad() - exact.grad()).abs().max().item<double>(), 1e-6);
 }
 
+// Each is the float32 one's nearest: the derivative too, which is kept in bfloat16.
+TEST(GeluTest, BFloat16IsRoundedOnce) {
+  at::Tensor x = Inputs().to(at::kBFloat16);
+  at::Tensor wide = x.to(at::kFloat).requires_grad_();
+  x.requires_grad_();
+  const at::Tensor y = Gelu(x), y_wide = Gelu(wide);
+  EXPECT_TRUE(at::equal(y, y_wide.to(at::kBFloat16)));
+  y.backward(at::ones_like(y));
+  y_wide.backward(at::ones_like(y_wide));
+  EXPECT_TRUE(at::equal(x.grad(), wide.grad().to(at::kBFloat16)));
+}
+
+TEST(GeluTest, AddsTheBias) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    for (const auto& shape : {std::vector<int64_t>{7, 33}, std::vector<int64_t>{3, 100, 64}}) {
+      at::Tensor x = at::randn(shape).to(type).requires_grad_();
+      at::Tensor bias = at::randn(shape.back()).requires_grad_();
+      at::Tensor exact_x = x.detach().to(at::kDouble).requires_grad_();
+      at::Tensor exact_bias = bias.detach().to(at::kDouble).requires_grad_();
+      const at::Tensor y = Gelu({x, bias}), exact = at::gelu(exact_x + exact_bias);
+      const at::Tensor gradient = at::randn_like(y);
+      y.backward(gradient);
+      exact.backward(gradient.to(at::kDouble));
+      const double tolerance = type == at::kFloat ? 1e-5 : 0.02;
+      EXPECT_LT((y - exact).abs().max().item<double>(), tolerance);
+      EXPECT_LT((x.grad() - exact_x.grad()).abs().max().item<double>(), tolerance);
+      // A sum of as many terms as there are rows.
+      const double terms = std::sqrt(static_cast<double>(x.numel()) / shape.back());
+      EXPECT_LT((bias.grad() - exact_bias.grad()).abs().max().item<double>(), tolerance * terms);
+      EXPECT_EQ(bias.grad().scalar_type(), at::kFloat);
+      torch::NoGradGuard no_grad;
+      EXPECT_TRUE(at::equal(y, Gelu({x, bias})));
+    }
+  }
+}
+
 TEST(GeluTest, GradientIsScaledByWhatComesBack) {
   at::Tensor x = at::randn({7, 33}).requires_grad_(),
              reference = x.detach().clone().requires_grad_();
@@ -50,7 +87,7 @@ TEST(GeluTest, TheSameWithAndWithoutGradient) {
 TEST(GeluTest, OtherTypesAndLayoutsGoToLibTorch) {
   const at::Tensor x = at::randn({8, 6});
   EXPECT_TRUE(at::equal(Gelu(x.t()), at::gelu(x.t())));
-  EXPECT_TRUE(at::equal(Gelu(x.to(at::kBFloat16)), at::gelu(x.to(at::kBFloat16))));
+  EXPECT_TRUE(at::equal(Gelu(x.to(at::kHalf)), at::gelu(x.to(at::kHalf))));
 }
 
 TEST(GeluTest, NotANumberStaysOne) {

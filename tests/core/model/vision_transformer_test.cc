@@ -267,11 +267,11 @@ TEST(VisionTransformerTest, DropPathKeepsTheMeanAndSkipsWholeSamples) {
   block->named_parameters()["mlp.fc2.bias"].zero_();  // only the attention branch is left
   const at::Tensor x = at::randn({1, 5, 32}).expand({4000, 5, 32}).contiguous();
   block->eval();
-  const at::Tensor branch = block->forward(x)[0] - x[0];
+  const at::Tensor branch = block->forward({x, {}}).Value()[0] - x[0];
   block->train();
   torch::manual_seed(11);
   const at::Tensor scale =
-      ((block->forward(x) - x) / branch).flatten(1);  // [4000, 5 * 32], 0 or 1 / 0.75
+      ((block->forward({x, {}}).Value() - x) / branch).flatten(1);  // [4000, 5 * 32], 0 or 1 / 0.75
   const at::Tensor kept = scale.select(1, 0) > 0.5;
   EXPECT_NEAR(kept.to(at::kFloat).mean().item<double>(), 0.75, 0.03);
   EXPECT_TRUE(

@@ -1,0 +1,88 @@
+// Vectors of 16 floats for kernels on the CPU: GCC makes of them whatever the processor has that
+// the function is compiled for. Values elsewhere are float32, or bfloat16 given as its bits.
+#ifndef VIT_CORE_MODEL_VECTORS_H_
+#define VIT_CORE_MODEL_VECTORS_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#define VIT_INLINE [[gnu::always_inline]] inline
+
+// Everything here is inlined: no vector is passed or returned.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+namespace vit {
+
+constexpr int64_t kLanes = 16;
+using Floats = float __attribute__((vector_size(64)));
+using BFloat16Bits = uint16_t;
+
+namespace internal {
+using Words = uint32_t __attribute__((vector_size(64)));
+using HalfWords = uint16_t __attribute__((vector_size(32)));
+// Of any alignment.
+using LooseFloats = float __attribute__((vector_size(64), aligned(4)));
+using LooseHalfWords = uint16_t __attribute__((vector_size(32), aligned(2)));
+}  // namespace internal
+
+constexpr int64_t RoundUpToLanes(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
+
+VIT_INLINE Floats Load(const float* from) {
+  return *reinterpret_cast<const internal::LooseFloats*>(from);
+}
+VIT_INLINE Floats Load(const BFloat16Bits* from) {
+  const internal::HalfWords bits = *reinterpret_cast<const internal::LooseHalfWords*>(from);
+  return reinterpret_cast<Floats>(__builtin_convertvector(bits, internal::Words) << 16);
+}
+VIT_INLINE void Store(Floats x, float* to) { *reinterpret_cast<internal::LooseFloats*>(to) = x; }
+// Rounds to the nearest, ties to even; not a number stays that.
+VIT_INLINE void Store(Floats x, BFloat16Bits* to) {
+  const internal::Words bits = reinterpret_cast<internal::Words>(x);
+  const internal::Words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  const internal::Words kept = x == x ? rounded : internal::Words{} + 0x7fc0;
+  *reinterpret_cast<internal::LooseHalfWords*>(to) =
+      __builtin_convertvector(kept, internal::HalfWords);
+}
+
+// The first `count` < kLanes values; the others are 0.
+template <typename T>
+VIT_INLINE Floats LoadPart(const T* from, int64_t count) {
+  T values[kLanes] = {};
+  std::copy_n(from, count, values);
+  return Load(values);
+}
+template <typename T>
+VIT_INLINE void StorePart(Floats x, int64_t count, T* to) {
+  T values[kLanes];
+  Store(x, values);
+  std::copy_n(values, count, to);
+}
+
+VIT_INLINE float Total(Floats x) {
+  float total = 0;
+  for (int i = 0; i < kLanes; ++i) total += x[i];
+  return total;
+}
+
+// Calls f.operator()<T>() with what `type`, float32 or bfloat16, is given as.
+template <typename F>
+void WithElement(at::ScalarType type, const F& f) {
+  type == at::kFloat ? f.template operator()<float>() : f.template operator()<BFloat16Bits>();
+}
+template <typename T>
+const T* Elements(const at::Tensor& tensor) {
+  return static_cast<const T*>(tensor.const_data_ptr());
+}
+template <typename T>
+T* MutableElements(const at::Tensor& tensor) {
+  return static_cast<T*>(tensor.mutable_data_ptr());
+}
+inline bool IsFloatOrBFloat16(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16;
+}
+
+}  // namespace vit
+
+#endif  // VIT_CORE_MODEL_VECTORS_H_
