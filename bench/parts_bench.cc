@@ -2,6 +2,7 @@
 // transforms, GELU, attention, norms. Google Benchmark's flags apply (--benchmark_filter=Gelu).
 //
 //   parts_bench
+#include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
 #include <google/protobuf/text_format.h>
 #include <torch/torch.h>
@@ -189,24 +190,24 @@ BENCHMARK_CAPTURE(GeluForwardBackward, libtorch_bfloat16, at::kBFloat16, &LibTor
 
 // A residual addition and its norm at width 192, 64 images of 65 tokens: forward and backward.
 void AddNormForwardBackward(State& state, at::ScalarType type,
-                            AddedAndNormalized (*add_norm)(const at::Tensor&, const LinearOutput&,
-                                                           const at::Tensor&, const at::Tensor&,
-                                                           double, at::ScalarType)) {
+                            AddedAndNormalized (*add_norm)(const Residual&, const at::Tensor&,
+                                                           const at::Tensor&, double,
+                                                           at::ScalarType)) {
   const auto input = [](at::IntArrayRef shape) { return at::randn(shape).set_requires_grad(true); };
   const at::Tensor x = input({64, 65, 192}), weight = input({192}), bias = input({192});
   const LinearOutput branch = {at::randn({64, 65, 192}).to(type).set_requires_grad(true),
                                input({192})};
   const at::Tensor sum_gradient = at::randn_like(x), gradient = at::randn_like(branch.product);
   for (auto _ : state) {
-    const auto [sum, normalized] = add_norm(x, branch, weight, bias, 1e-6, type);
+    const auto [sum, normalized] = add_norm({x, branch}, weight, bias, 1e-6, type);
     Backpropagate({sum, normalized}, {x, branch.product, branch.bias, weight, bias},
                   {sum_gradient, gradient});
   }
   state.SetItemsProcessed(state.iterations() * x.numel());
 }
-AddedAndNormalized LibTorchAddNorm(const at::Tensor& x, const LinearOutput& branch,
-                                   const at::Tensor& weight, const at::Tensor& bias, double eps,
-                                   at::ScalarType type) {
+AddedAndNormalized LibTorchAddNorm(const Residual& residual, const at::Tensor& weight,
+                                   const at::Tensor& bias, double eps, at::ScalarType type) {
+  const auto& [x, branch] = residual;
   const at::Tensor sum = x + (branch.product + branch.bias.to(branch.product.scalar_type()));
   return {sum, at::layer_norm(sum, weight.sizes(), weight, bias, eps).to(type)};
 }
@@ -249,6 +250,7 @@ VIT_BENCH_ATTENTION(libtorch_bfloat16, at::kBFloat16, LibTorchAttention);
 }  // namespace vit::bench
 
 int main(int argc, char** argv) {
+  at::internal::lazy_init_num_threads();  // the first loop of ours would undo the next line
   at::set_num_threads(1);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

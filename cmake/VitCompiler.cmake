@@ -10,7 +10,9 @@ endif()
 
 find_program(MOLD mold)
 if(MOLD)
-  add_link_options(-fuse-ld=mold)
+  # Debian's mold (1.10) lets the read-only part begin before its page where all thread-local data is zero at first, as that of
+  # LibTorch's headers is; such a program may not start ("cannot apply additional memory protection after relocation").
+  add_link_options(-fuse-ld=mold -Wl,-z,norelro)
 endif()
 
 # -pthread everywhere, as some libraries' targets ask for it and every file must match the precompiled header's flags.

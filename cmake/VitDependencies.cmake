@@ -78,6 +78,16 @@ add_library(vit_torch INTERFACE)
 target_compile_options(vit_torch INTERFACE
   "SHELL:-idirafter ${LIBTORCH}/include" "SHELL:-idirafter ${LIBTORCH}/include/torch/csrc/api/include")
 target_link_libraries(vit_torch INTERFACE ${LIBTORCH}/lib/libtorch_cpu.so ${LIBTORCH}/lib/libc10.so Threads::Threads)
+# at::parallel_for is a template, and runs on one thread where OpenMP is off. LibTorch's own threads, which are those of GNU's
+# OpenMP: clang would bring another library's. ThreadSanitizer does not see how they wait for each other.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT VIT_SANITIZE MATCHES "thread")
+  target_compile_options(vit_torch INTERFACE -fopenmp)
+  if(EXISTS ${LIBTORCH}/lib/libgomp.so.1)
+    target_link_libraries(vit_torch INTERFACE ${LIBTORCH}/lib/libgomp.so.1)
+  else()
+    target_link_options(vit_torch INTERFACE -fopenmp)
+  endif()
+endif()
 if(EXISTS ${LIBTORCH}/lib/libtorch_cuda.so)
   # Nothing refers to these by symbol; they register themselves when loaded.
   target_link_libraries(vit_torch INTERFACE

@@ -30,6 +30,6 @@ if(CUDA_INCLUDE)
   file(GLOB cuda_libraries ${LIBTORCH}/../nvidia/*/lib/*.so*)
   # What LibTorch never loads: tools to measure with, plug-ins for networks, libraries for other libraries' interfaces.
   list(FILTER cuda_libraries EXCLUDE REGEX
-    "nvshmem_(transport|bootstrap)_|lib(checkpoint|cufftw|cufile_rdma|cusolverMg|nvblas|nvperf|nvtx3interop|pcsampling)|\\.alt\\.so")
+    "/(nvshmem_(transport|bootstrap)_|lib(checkpoint|cufftw|cufile_rdma|cusolverMg|nvblas|nvperf|nvtx3interop|pcsampling)|[^/]*\\.alt\\.so)[^/]*$")
   install(FILES ${CUDART} ${cuda_libraries} DESTINATION lib/vitd)
 endif()

@@ -58,8 +58,9 @@ std::thread ComputeBudget::StartThread(const std::string& name, int intra_op_thr
     }
     AdoptDevice();
     if (WarningSink* const sink = warning_sink) c10::WarningUtils::set_warning_handler(sink);
-    // The first call settles LibTorch's own per-thread initialisation, which would otherwise undo
-    // the second.
+    // The first two calls settle the per-thread initialisation of our own at::parallel_for and of
+    // LibTorch's, which would otherwise undo the third.
+    at::internal::lazy_init_num_threads();
     at::get_num_threads();
     at::set_num_threads(intra_op_threads);
     body();

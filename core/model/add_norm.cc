@@ -112,14 +112,15 @@ struct Forwarded {
   at::Tensor sum, normalized, means, scales;
 };
 
-Forwarded RunForward(const at::Tensor& x, const LinearOutput& added, const at::Tensor& weight,
-                     const at::Tensor& bias, double eps, at::ScalarType type) {
+Forwarded RunForward(const Residual& residual, const at::Tensor& weight, const at::Tensor& bias,
+                     double eps, at::ScalarType type) {
+  const auto& [x, added] = residual;
   const at::Tensor& branch = added.product;
   const int64_t size = x.size(-1), rows = x.numel() / size;
-  const Forwarded out = {.sum = branch.defined() ? at::empty_like(x) : x,
-                         .normalized = at::empty_like(x, type),
-                         .means = at::empty({rows}, at::kFloat),
-                         .scales = at::empty({rows}, at::kFloat)};
+  Forwarded out = {.sum = branch.defined() ? at::empty_like(x) : x,
+                   .normalized = at::empty_like(x, type),
+                   .means = at::empty({rows}, at::kFloat),
+                   .scales = at::empty({rows}, at::kFloat)};
   const at::Tensor branch_bias = added.bias.defined() ? added.bias : at::zeros({size}, at::kFloat);
   const at::ScalarType branch_type = branch.defined() ? branch.scalar_type() : at::kFloat;
   WithElement(branch_type, [&]<typename B>() {
@@ -203,7 +204,7 @@ Gradients RunBackward(const at::Tensor& sum, const at::Tensor& weight, const at:
       });
     });
   });
-  const at::Tensor summed = shares.sum(0);
+  const at::Tensor summed = SumOfChunks(shares);
   out.weight = summed[0];
   out.bias = summed[1];
   out.branch_bias = summed[2];
@@ -221,7 +222,7 @@ class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
                                                 double eps, at::ScalarType type) {
     const LinearOutput branch = {product.value_or(at::Tensor()),
                                  branch_bias.value_or(at::Tensor())};
-    const Forwarded out = RunForward(x, branch, weight, bias, eps, type);
+    const Forwarded out = RunForward({x, branch}, weight, bias, eps, type);
     context->set_materialize_grads(false);
     context->save_for_backward({out.sum, weight, out.means, out.scales});
     context->saved_data["branch_type"] = static_cast<int64_t>(
@@ -238,8 +239,9 @@ class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
     const at::Tensor sum_gradient =
         gradients.size() > 1 && gradients[1].defined() ? gradients[1].contiguous() : at::Tensor();
     if (!gradients[0].defined()) {  // only the sum was used
-      const at::Tensor of_bias =
-          has_branch_bias ? sum_gradient.flatten(0, -2).sum(0) : at::Tensor();
+      const at::Tensor of_bias = has_branch_bias && sum_gradient.defined()
+                                     ? sum_gradient.flatten(0, -2).sum(0)
+                                     : at::Tensor();
       return {sum_gradient, sum_gradient, of_bias, {}, {}, {}, {}};
     }
     const auto branch_type =
@@ -252,12 +254,17 @@ class AddNormFunction : public torch::autograd::Function<AddNormFunction> {
   }
 };
 
-bool TakesKernel(const at::Tensor& x, const LinearOutput& branch, const at::Tensor& weight) {
+bool TakesKernel(const Residual& residual, const at::Tensor& weight, const at::Tensor& bias) {
+  const auto& [x, branch] = residual;
+  const auto fits = [](const at::Tensor& vector) {
+    return !vector.defined() || (vector.scalar_type() == at::kFloat && vector.is_contiguous());
+  };
   const bool product_fits = !branch.product.defined() ||
                             (branch.product.is_contiguous() && IsFloatOrBFloat16(branch.product) &&
                              branch.product.sizes() == x.sizes());
   return x.device().is_cpu() && x.is_contiguous() && x.scalar_type() == at::kFloat &&
-         x.size(-1) % kLanes == 0 && product_fits && weight.scalar_type() == at::kFloat;
+         x.size(-1) % kLanes == 0 && product_fits && fits(branch.bias) && fits(weight) &&
+         fits(bias);
 }
 
 std::optional<at::Tensor> Given(const at::Tensor& tensor) {
@@ -266,19 +273,16 @@ std::optional<at::Tensor> Given(const at::Tensor& tensor) {
 
 }  // namespace
 
-AddedAndNormalized AddNorm(const at::Tensor& x, const LinearOutput& branch,
-                           const at::Tensor& weight, const at::Tensor& bias, double eps,
-                           at::ScalarType type) {
-  if (!TakesKernel(x, branch, weight)) {
-    const at::Tensor sum = branch.product.defined() ? x + branch.Value() : x;
+AddedAndNormalized AddNorm(const Residual& residual, const at::Tensor& weight,
+                           const at::Tensor& bias, double eps, at::ScalarType type) {
+  const auto& [x, branch] = residual;
+  if (!TakesKernel(residual, weight, bias)) {
+    const at::Tensor sum = residual.Value();
     return {sum, at::layer_norm(sum, weight.sizes(), weight, bias, eps)};
   }
-  const auto asks = [](const at::Tensor& input) {
-    return input.defined() && input.requires_grad();
-  };
-  if (!at::GradMode::is_enabled() ||
-      !(asks(x) || asks(branch.product) || asks(branch.bias) || asks(weight) || asks(bias))) {
-    const Forwarded out = RunForward(x, branch, weight, bias, eps, type);
+  if (!AsksForGradient(x) && !AsksForGradient(branch.product) && !AsksForGradient(branch.bias) &&
+      !AsksForGradient(weight) && !AsksForGradient(bias)) {
+    const Forwarded out = RunForward(residual, weight, bias, eps, type);
     return {out.sum, out.normalized};
   }
   const auto out =

@@ -10,20 +10,18 @@
 namespace vit {
 
 struct AddedAndNormalized {
-  at::Tensor sum;         // as x
+  at::Tensor sum;         // of the type of x
   at::Tensor normalized;  // of the type asked for, or of the sum's where LibTorch computes it
 };
 
-// sum = x + branch and its LayerNorm over the last dimension, of size D: [..., D] each. Without a
-// product in the branch, the sum is x. `weight`, `bias`: [D], float32. `type`: of what is
-// normalised, float32 or bfloat16.
+// The value of `residual` and its LayerNorm over the last dimension, of size D. `weight`, `bias`:
+// [D], float32. `type`: of what is normalised, float32 or bfloat16.
 //
-// On the CPU, for contiguous tensors, float32 `x`, a float32 or bfloat16 product, and a D that is a
+// On the CPU, for contiguous tensors, float32 x, a float32 or bfloat16 product, and a D that is a
 // multiple of 16, kernels of our own, forward and backward, the same for any number of threads;
 // else LibTorch's.
-AddedAndNormalized AddNorm(const at::Tensor& x, const LinearOutput& branch,
-                           const at::Tensor& weight, const at::Tensor& bias, double eps,
-                           at::ScalarType type);
+AddedAndNormalized AddNorm(const Residual& residual, const at::Tensor& weight,
+                           const at::Tensor& bias, double eps, at::ScalarType type);
 
 }  // namespace vit
 

@@ -10,6 +10,7 @@
 #include "core/base/simd_clones.h"
 #include "core/model/exp.h"
 #include "core/model/row_chunks.h"
+#include "core/model/vectors.h"
 
 namespace vit {
 namespace {
@@ -72,8 +73,9 @@ void WithType(at::ScalarType type, const F& f) {
 
 // `bias` and `derivative`: undefined for none.
 at::Tensor RunForward(const at::Tensor& x, const at::Tensor& bias, const at::Tensor& derivative) {
-  const at::Tensor y = at::empty_like(x);
-  const int64_t size = bias.defined() ? bias.numel() : kChunkRows;
+  constexpr int64_t kFlatRow = 256;  // without a bias there are no rows: pieces for the threads
+  at::Tensor y = at::empty_like(x);
+  const int64_t size = bias.defined() ? bias.numel() : kFlatRow;
   const float* const shift = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
   WithType(x.scalar_type(), [&]<typename T>() {
     const T* const in = x.const_data_ptr<T>();
@@ -96,7 +98,7 @@ class GeluFunction : public torch::autograd::Function<GeluFunction> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
                             const std::optional<at::Tensor>& bias) {
     const at::Tensor derivative = at::empty_like(x);
-    const at::Tensor y = RunForward(x, bias.value_or(at::Tensor()), derivative);
+    at::Tensor y = RunForward(x, bias.value_or(at::Tensor()), derivative);
     context->save_for_backward({derivative});
     context->saved_data["has_bias"] = bias.has_value();
     return y;
@@ -119,17 +121,12 @@ class GeluFunction : public torch::autograd::Function<GeluFunction> {
                  count, size);
       });
     });
-    return {out, shares.sum(0)};
+    return {out, SumOfChunks(shares)};
   }
 };
 
 bool TakesKernel(const at::Tensor& x) {
-  return x.device().is_cpu() && x.is_contiguous() &&
-         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
-}
-
-bool AsksForGradient(const at::Tensor& x) {
-  return at::GradMode::is_enabled() && x.requires_grad();
+  return x.device().is_cpu() && x.is_contiguous() && IsFloatOrBFloat16(x);
 }
 
 }  // namespace

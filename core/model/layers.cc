@@ -23,8 +23,9 @@ at::Tensor DropPath(const at::Tensor& branch, double rate) {
 }
 
 // The last layer of a branch, with dropout at `rate` after it.
-LinearOutput LastLayer(Linear& layer, const at::Tensor& x, double rate, bool training) {
-  if (!training || rate == 0) return layer->ForwardWithoutBias(x);
+LinearOutput LastLayer(Linear& layer, const at::Tensor& x, bool leave_bias, double rate,
+                       bool training) {
+  if (leave_bias && (!training || rate == 0)) return layer->ForwardWithoutBias(x);
   return {Dropout(layer->forward(x), rate, training), {}};
 }
 
@@ -74,7 +75,7 @@ at::Tensor NormImpl::forward(const at::Tensor& x) {
 
 AddedAndNormalized NormImpl::Add(const Residual& residual, at::ScalarType type) {
   if (!running_mean_.defined()) {
-    return AddNorm(residual.x, residual.branch, weight_, bias_, eps_, type);
+    return AddNorm(residual, weight_, bias_, eps_, type);
   }
   const at::Tensor sum = residual.Value();
   return {sum, forward(sum)};
@@ -106,14 +107,14 @@ at::Tensor AttentionImpl::DrawMask(const at::Tensor& query) const {
   return kept.logical_or_(kept.any(-1, /*keepdim=*/true).logical_not_());
 }
 
-LinearOutput AttentionImpl::forward(const at::Tensor& x, at::Tensor* weights) {
+LinearOutput AttentionImpl::forward(const at::Tensor& x, bool leave_bias, at::Tensor* weights) {
   const int64_t batch = x.size(0), tokens = x.size(1), dim = x.size(2);
   const at::Tensor joined_qkv =
       qkv_->forward(x).view({batch, tokens, 3, num_heads_, dim / num_heads_});
   const bool plain = !q_norm_ && weights == nullptr &&
                      (!is_training() || (attn_mask_rate_ == 0 && attn_drop_rate_ == 0));
   if (plain && TakesShortAttention(joined_qkv)) {
-    return Project(ShortAttention(joined_qkv, scale_).view({batch, tokens, dim}));
+    return Project(ShortAttention(joined_qkv, scale_).view({batch, tokens, dim}), leave_bias);
   }
   // Split on the dimension that keeps the gradients' layout: they are put together again without
   // another copy.
@@ -130,12 +131,12 @@ LinearOutput AttentionImpl::forward(const at::Tensor& x, at::Tensor* weights) {
       query.transpose(1, 2), key.transpose(1, 2), qkv[2].transpose(1, 2),
       mask.defined() ? std::make_optional(mask) : std::nullopt,
       is_training() ? attn_drop_rate_ : 0.0, /*is_causal=*/false, scale_);
-  return Project(heads.transpose(1, 2).reshape({batch, tokens, dim}));
+  return Project(heads.transpose(1, 2).reshape({batch, tokens, dim}), leave_bias);
 }
 
-LinearOutput AttentionImpl::Project(const at::Tensor& joined) {
+LinearOutput AttentionImpl::Project(const at::Tensor& joined, bool leave_bias) {
   if (!proj_) return {Dropout(joined, proj_drop_rate_, is_training()), {}};
-  return LastLayer(proj_, joined, proj_drop_rate_, is_training());
+  return LastLayer(proj_, joined, leave_bias, proj_drop_rate_, is_training());
 }
 
 MlpImpl::MlpImpl(const ModelConfig& config)
@@ -145,11 +146,12 @@ MlpImpl::MlpImpl(const ModelConfig& config)
   fc2_ = register_module("fc2", Linear(at::IntArrayRef{dim, hidden}));
 }
 
-LinearOutput MlpImpl::forward(const at::Tensor& x) {
+LinearOutput MlpImpl::forward(const at::Tensor& x, bool leave_bias) {
   const at::Tensor hidden = activation_ == vit::v1::ACTIVATION_GELU
                                 ? Gelu(fc1_->ForwardWithoutBias(x))
                                 : Activate(fc1_->forward(x), activation_);
-  return LastLayer(fc2_, Dropout(hidden, drop_rate_, is_training()), drop_rate_, is_training());
+  return LastLayer(fc2_, Dropout(hidden, drop_rate_, is_training()), leave_bias, drop_rate_,
+                   is_training());
 }
 
 LayerScaleImpl::LayerScaleImpl(int64_t size) {
@@ -179,10 +181,12 @@ LinearOutput BlockImpl::Scaled(const LinearOutput& branch, LayerScale& scale) co
 
 Residual BlockImpl::forward(const Residual& in, at::Tensor* attention_weights) {
   const at::ScalarType type = ProductType(in.x.device().type());
+  const bool leave_bias = !ls1_ && !(is_training() && drop_path_rate_ > 0);
   const auto [x, before_attention] = norm1_->Add(in, type);
-  const LinearOutput attended = Scaled(attn_->forward(before_attention, attention_weights), ls1_);
+  const LinearOutput attended =
+      Scaled(attn_->forward(before_attention, leave_bias, attention_weights), ls1_);
   const auto [sum, before_mlp] = norm2_->Add({x, attended}, type);
-  return {sum, Scaled(mlp_->forward(before_mlp), ls2_)};
+  return {sum, Scaled(mlp_->forward(before_mlp, leave_bias), ls2_)};
 }
 
 PatchEmbedImpl::PatchEmbedImpl(const ModelConfig& config)

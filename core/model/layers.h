@@ -20,23 +20,14 @@ class LinearImpl : public torch::nn::Module {
  public:
   explicit LinearImpl(at::IntArrayRef shape, bool with_bias = true);
   at::Tensor forward(const at::Tensor& x);  // [..., in] -> [..., out]
-  // Leaves the bias to what follows where that is faster: on the CPU, whose products do not add it
-  // by the way.
+  // Leaves the bias to a kernel that follows, on the CPU: products there do not add it for nothing,
+  // as a device's do.
   LinearOutput ForwardWithoutBias(const at::Tensor& x);
 
  private:
   at::Tensor weight_, bias_;
 };
 TORCH_MODULE(Linear);
-
-// What runs past the blocks, [B, N, D]: x + branch, whose addition is left to the norm that reads
-// it.
-struct Residual {
-  at::Tensor Value() const { return branch.product.defined() ? x + branch.Value() : x; }
-
-  at::Tensor x;
-  LinearOutput branch;  // no product for none
-};
 
 // Normalises the last dimension of [..., size]: each row over itself (LayerNorm), or each feature
 // over all rows (BatchNorm, with torch.nn.BatchNorm2d's buffers and momentum).
@@ -58,15 +49,15 @@ TORCH_MODULE(Norm);
 class AttentionImpl : public torch::nn::Module {
  public:
   explicit AttentionImpl(const vit::v1::ModelConfig& config);
-  // [B, N, D] -> [B, N, D]. Where `weights` is given, it receives the weights after the softmax,
-  // [B, H, N, N].
-  LinearOutput forward(const at::Tensor& x, at::Tensor* weights = nullptr);
+  // [B, N, D] -> [B, N, D]. `leave_bias`: to the norm that adds the output. Where `weights` is
+  // given, it receives the weights after the softmax, [B, H, N, N].
+  LinearOutput forward(const at::Tensor& x, bool leave_bias, at::Tensor* weights = nullptr);
 
  private:
   // Which scores take part, [B, H, N, N]; undefined for all.
   at::Tensor DrawMask(const at::Tensor& query) const;
   // The last layer, of the heads' outputs side by side: [B, N, D] -> [B, N, D].
-  LinearOutput Project(const at::Tensor& joined);
+  LinearOutput Project(const at::Tensor& joined, bool leave_bias);
 
   int64_t num_heads_;
   double attn_drop_rate_, attn_mask_rate_, proj_drop_rate_;
@@ -80,7 +71,8 @@ TORCH_MODULE(Attention);
 class MlpImpl : public torch::nn::Module {
  public:
   explicit MlpImpl(const vit::v1::ModelConfig& config);
-  LinearOutput forward(const at::Tensor& x);  // [B, N, D] -> [B, N, D]
+  // [B, N, D] -> [B, N, D]. `leave_bias` as in AttentionImpl.
+  LinearOutput forward(const at::Tensor& x, bool leave_bias);
 
  private:
   double drop_rate_;

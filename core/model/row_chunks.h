@@ -3,6 +3,8 @@
 #define VIT_CORE_MODEL_ROW_CHUNKS_H_
 
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -22,6 +24,18 @@ void ForEachChunk(int64_t rows, const Work& work) {
       work(chunk, first, std::min(kChunkRows, rows - first));
     }
   });
+}
+
+// The sum over the first dimension, where each chunk has put its share: float32 [chunks, ...].
+inline at::Tensor SumOfChunks(const at::Tensor& shares) {
+  at::Tensor sum = at::zeros(shares.sizes().slice(1), at::kFloat);
+  const int64_t size = sum.numel();
+  const float* const share = shares.const_data_ptr<float>();
+  float* const out = sum.data_ptr<float>();
+  for (int64_t chunk = 0; chunk < shares.size(0); ++chunk) {
+    for (int64_t i = 0; i < size; ++i) out[i] += share[chunk * size + i];
+  }
+  return sum;
 }
 
 }  // namespace vit

@@ -123,9 +123,13 @@ VIT_AVX512 VIT_INLINE void MultiplyRows(const ProductShape& shape, const Factor&
     b += vectors * kLanes;
     c += vectors * kLanes;
   };
-  // Five at a time where that leaves none over or too many for four.
-  for (; left >= 4 && left != 5 && left != 6; take(4)) MultiplyTile<kRows, 4>(shape, a, b, c, add);
-  for (; left >= 5; take(5)) MultiplyTile<kRows, 5>(shape, a, b, c, add);
+  // Four at a time, and the last five or six as one tile or two: a tile of one or two leaves
+  // registers idle.
+  for (; left == 4 || left > 6; take(4)) MultiplyTile<kRows, 4>(shape, a, b, c, add);
+  if (left == 5) {
+    MultiplyTile<kRows, 5>(shape, a, b, c, add);
+    return;
+  }
   for (; left >= 3; take(3)) MultiplyTile<kRows, 3>(shape, a, b, c, add);
   for (; left >= 2; take(2)) MultiplyTile<kRows, 2>(shape, a, b, c, add);
   for (; left >= 1; take(1)) MultiplyTile<kRows, 1>(shape, a, b, c, add);

@@ -69,11 +69,9 @@ class Scratch {
 // wants.
 template <typename Work>
 void ForEachHead(const Sizes& s, int64_t floats, const Work& work) {
-  const at::Tensor memory = at::empty({at::get_num_threads(), floats}, at::kFloat);
-  float* const base = memory.data_ptr<float>();
   at::parallel_for(0, s.images * s.heads, 1, [&](int64_t begin, int64_t end) {
-    float* const own = base + at::get_thread_num() * floats;
-    for (int64_t head = begin; head < end; ++head) work(head, own);
+    const at::Tensor memory = at::empty({floats}, at::kFloat);
+    for (int64_t head = begin; head < end; ++head) work(head, memory.data_ptr<float>());
   });
 }
 
@@ -100,7 +98,7 @@ VIT_AVX512 void Softmax(float* scores, int64_t rows, const Sizes& s, float* log_
   }
 }
 
-// The same weights from their scores and `log_sums`.
+// The same weights from their scores and `log_sums`, up to the rounding of these.
 VIT_AVX512 void SoftmaxAgain(float* scores, int64_t rows, const Sizes& s, const float* log_sums) {
   for (int64_t i = 0; i < rows; ++i) {
     float* const row = scores + i * s.padded_tokens;
@@ -244,7 +242,7 @@ bool TakesShortAttention(const at::Tensor& qkv) {
 }
 
 at::Tensor ShortAttention(const at::Tensor& qkv, double scale) {
-  if (at::GradMode::is_enabled() && qkv.requires_grad()) {
+  if (AsksForGradient(qkv)) {
     return ShortAttentionFunction::apply(qkv, scale);
   }
   return RunForward(qkv, scale).first;

@@ -4,13 +4,14 @@
 #define VIT_CORE_MODEL_VECTORS_H_
 
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cstdint>
 
 #define VIT_INLINE [[gnu::always_inline]] inline
 
-// Everything here is inlined: no vector is passed or returned.
+// About vectors as arguments and results. All that is here is inlined; so must be what uses it.
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 namespace vit {
@@ -41,6 +42,7 @@ VIT_INLINE void Store(Floats x, float* to) { *reinterpret_cast<internal::LooseFl
 VIT_INLINE void Store(Floats x, BFloat16Bits* to) {
   const internal::Words bits = reinterpret_cast<internal::Words>(x);
   const internal::Words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  // NOLINTNEXTLINE(misc-redundant-expression)
   const internal::Words kept = x == x ? rounded : internal::Words{} + 0x7fc0;
   *reinterpret_cast<internal::LooseHalfWords*>(to) =
       __builtin_convertvector(kept, internal::HalfWords);
@@ -78,6 +80,9 @@ const T* Elements(const at::Tensor& tensor) {
 template <typename T>
 T* MutableElements(const at::Tensor& tensor) {
   return static_cast<T*>(tensor.mutable_data_ptr());
+}
+inline bool AsksForGradient(const at::Tensor& tensor) {
+  return at::GradMode::is_enabled() && tensor.defined() && tensor.requires_grad();
 }
 inline bool IsFloatOrBFloat16(const at::Tensor& tensor) {
   return tensor.scalar_type() == at::kFloat || tensor.scalar_type() == at::kBFloat16;

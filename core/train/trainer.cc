@@ -155,7 +155,7 @@ class TrainingRun {
     };
     differs("the device", state_.device_model, options_.environment.device.model_name());
     differs("LibTorch", state_.torch_version, TorchVersion());
-    differs("vitd's arithmetic", state_.arithmetic, kArithmetic);
+    if (device_.is_cpu()) differs("vitd's arithmetic", state_.arithmetic, kArithmetic);
     differs("the number of compute threads", state_.compute_threads, spec_.compute_threads());
     if (device_.is_cuda() && !spec_.deterministic()) {
       notes->push_back("continues inexactly: deterministic is false and the device is CUDA");

@@ -18,8 +18,8 @@
 
 namespace vit {
 
-// Which way of rounding this program has. A change that makes a step give other values, with the
-// same device, LibTorch and threads, raises it: runs of before then continue inexactly.
+// Which way of rounding this program has on the CPU. A change that makes a step give other values,
+// with the same processor, LibTorch and threads, raises it: runs of before then continue inexactly.
 inline constexpr int kArithmetic = 2;
 
 // Owns the flat parameters, the optimizer and the averages of a model, and what is summed up

@@ -5,9 +5,11 @@
 
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_join.h"
+#include "tests/core/model/testing.h"
 
 namespace vit {
 namespace {
@@ -39,11 +41,6 @@ at::Tensor Exact(const at::Tensor& qkv, double scale) {
   return at::matmul(weights, parts[2]).transpose(1, 2);
 }
 
-// Of the largest value.
-double Error(const at::Tensor& actual, const at::Tensor& exact) {
-  return ((actual.to(at::kDouble) - exact).abs().max() / exact.abs().max()).item<double>();
-}
-
 TEST_P(ShortAttentionTest, ValueAndGradientAreTheExactOnes) {
   at::Tensor qkv = Values(GetParam());
   ASSERT_TRUE(TakesShortAttention(qkv));
@@ -58,18 +55,22 @@ TEST_P(ShortAttentionTest, ValueAndGradientAreTheExactOnes) {
   exact.backward(gradient.to(at::kDouble));
   // bfloat16: half a unit of its last place.
   const double tolerance = GetParam().type == at::kFloat ? 3e-6 : 1.0 / 256;
-  EXPECT_LT(Error(y.detach(), exact.detach()), tolerance);
-  EXPECT_LT(Error(qkv.grad(), exact_qkv.grad()), tolerance);
+  EXPECT_LT(LargestError(y.detach(), exact.detach()), tolerance);
+  EXPECT_LT(LargestError(qkv.grad(), exact_qkv.grad()), tolerance);
 }
 
-TEST_P(ShortAttentionTest, TheSameWithoutGradientAndWithOneThread) {
-  at::Tensor qkv = Values(GetParam()).requires_grad_();
-  const at::Tensor y = ShortAttention(qkv, GetParam().scale).detach();
+TEST_P(ShortAttentionTest, TheSameWithoutGradientAndForAnyNumberOfThreads) {
+  const at::Tensor qkv = Values(GetParam()).requires_grad_();
+  const auto run = [&](int threads) {
+    const ThreadCount count(threads);
+    const at::Tensor y = ShortAttention(qkv, GetParam().scale);
+    return std::pair(y.detach(), torch::autograd::grad({y}, {qkv}, {at::ones_like(y)})[0]);
+  };
+  const auto one = run(1), three = run(3);
+  EXPECT_TRUE(at::equal(one.first, three.first));
+  EXPECT_TRUE(at::equal(one.second, three.second));
   torch::NoGradGuard no_grad;
-  const int threads = at::get_num_threads();
-  at::set_num_threads(1);
-  EXPECT_TRUE(at::equal(y, ShortAttention(qkv, GetParam().scale)));
-  at::set_num_threads(threads);
+  EXPECT_TRUE(at::equal(one.first, ShortAttention(qkv, GetParam().scale)));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -92,8 +93,11 @@ INSTANTIATE_TEST_SUITE_P(
     });
 
 TEST_F(ShortAttentionTest, LargeScoresDoNotOverflow) {
-  const at::Tensor qkv = at::full({1, 9, 3, 1, 16}, 100.f);
-  EXPECT_TRUE(at::allclose(ShortAttention(qkv, 10), at::full({1, 9, 1, 16}, 100.f)));
+  const at::Tensor qkv = at::full({1, 9, 3, 1, 16}, 100.f).requires_grad_();
+  const at::Tensor y = ShortAttention(qkv, 10);
+  EXPECT_TRUE(at::allclose(y, at::full({1, 9, 1, 16}, 100.f)));
+  y.sum().backward();
+  EXPECT_TRUE(qkv.grad().isfinite().all().item<bool>());
 }
 
 TEST_F(ShortAttentionTest, NotANumberReachesEveryTokenThatSeesIt) {

@@ -1,0 +1,32 @@
+// Shared by the model's tests.
+#ifndef VIT_TESTS_CORE_MODEL_TESTING_H_
+#define VIT_TESTS_CORE_MODEL_TESTING_H_
+
+#include <ATen/Parallel.h>
+#include <torch/torch.h>
+
+namespace vit {
+
+// As many compute threads while it lives, whatever the machine has.
+class ThreadCount {
+ public:
+  explicit ThreadCount(int count) : before_(at::get_num_threads()) {
+    at::internal::lazy_init_num_threads();  // the first loop of ours would undo the next line
+    at::set_num_threads(count);
+  }
+  ~ThreadCount() { at::set_num_threads(before_); }
+  ThreadCount(const ThreadCount&) = delete;
+
+ private:
+  const int before_;
+};
+
+// The largest difference, as a part of the largest value. Two zeros differ by nothing.
+inline double LargestError(const at::Tensor& actual, const at::Tensor& exact) {
+  const at::Tensor difference = (actual.to(at::kDouble) - exact.to(at::kDouble)).abs().max();
+  return (difference / exact.to(at::kDouble).abs().max().clamp_min(1e-300)).item<double>();
+}
+
+}  // namespace vit
+
+#endif  // VIT_TESTS_CORE_MODEL_TESTING_H_
