@@ -8,7 +8,6 @@
 //
 // torchvision_bench.py runs the last two beside torchvision and timm.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <google/protobuf/text_format.h>
 #include <unistd.h>
 
@@ -27,6 +26,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/compute_budget.h"
+#include "core/base/compute_threads.h"
 #include "core/base/random.h"
 #include "core/data/data_config.h"
 #include "core/data/jpeg.h"
@@ -231,7 +231,7 @@ void Report(const Photographs& photographs) {
 }
 
 int Main(const std::vector<std::string>& arguments) {
-  at::set_num_threads(1);
+  SetComputeThreads(1);
   if (arguments.size() == 2 && arguments[0] == "write") {
     WritePhotographs(arguments[1]);
   } else if (arguments.size() == 2 && arguments[0] == "rate") {

@@ -2,13 +2,13 @@
 // transforms, GELU, attention, norms. Google Benchmark's flags apply (--benchmark_filter=Gelu).
 //
 //   parts_bench
-#include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
 #include <google/protobuf/text_format.h>
 #include <torch/torch.h>
 
 #include <string>
 
+#include "core/base/compute_threads.h"
 #include "core/data/augment.h"
 #include "core/data/data_config.h"
 #include "core/data/dataset.h"
@@ -250,8 +250,7 @@ VIT_BENCH_ATTENTION(libtorch_bfloat16, at::kBFloat16, LibTorchAttention);
 }  // namespace vit::bench
 
 int main(int argc, char** argv) {
-  at::internal::lazy_init_num_threads();  // the first loop of ours would undo the next line
-  at::set_num_threads(1);
+  vit::SetComputeThreads(1);
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
   benchmark::RunSpecifiedBenchmarks();

@@ -1,6 +1,5 @@
 #include "core/base/compute_budget.h"
 
-#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 #include <limits.h>
 #include <malloc.h>
@@ -15,6 +14,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/compute_threads.h"
 #include "core/base/tensor_cache.h"
 #include "core/base/torch_device.h"
 
@@ -58,11 +58,7 @@ std::thread ComputeBudget::StartThread(const std::string& name, int intra_op_thr
     }
     AdoptDevice();
     if (WarningSink* const sink = warning_sink) c10::WarningUtils::set_warning_handler(sink);
-    // The first two calls settle the per-thread initialisation of our own at::parallel_for and of
-    // LibTorch's, which would otherwise undo the third.
-    at::internal::lazy_init_num_threads();
-    at::get_num_threads();
-    at::set_num_threads(intra_op_threads);
+    SetComputeThreads(intra_op_threads);
     body();
   });
 }

@@ -13,10 +13,11 @@
 namespace vit {
 namespace {
 
-// What a kernel reads and writes of a run of rows of `size` values. B, Y: float or BFloat16Bits.
+// What the kernels read and write: matrices of rows of `size` values. B: the branch's type, Y: that
+// of what is normalised.
 template <typename B, typename Y>
-struct ForwardRows {
-  int64_t rows, size;
+struct ForwardPass {
+  int64_t size;
   const float* x;
   const B* branch;  // null for none
   const float *branch_bias, *weight, *bias;
@@ -27,84 +28,83 @@ struct ForwardRows {
 };
 
 template <typename B, typename Y>
-VIT_SIMD_CLONES void Forward(ForwardRows<B, Y> r) {
-  const auto size = static_cast<float>(r.size);
-  for (int64_t row = 0; row < r.rows; ++row) {
-    const float* sum = r.x;
+VIT_SIMD_CLONES void Forward(const ForwardPass<B, Y>& p, int64_t first, int64_t rows) {
+  const auto size = static_cast<float>(p.size);
+  for (int64_t row = first; row < first + rows; ++row) {
+    const int64_t begin = row * p.size;
     Floats total{};
-    if (r.branch != nullptr) {
-      for (int64_t i = 0; i < r.size; i += kLanes) {
-        const Floats value = Load(r.x + i) + Load(r.branch + i) + Load(r.branch_bias + i);
-        Store(value, r.sum + i);
+    if (p.branch != nullptr) {
+      for (int64_t i = 0; i < p.size; i += kLanes) {
+        const Floats value =
+            Load(p.x + begin + i) + Load(p.branch + begin + i) + Load(p.branch_bias + i);
+        Store(value, p.sum + begin + i);
         total += value;
       }
-      sum = r.sum;
-      r.branch += r.size;
-      r.sum += r.size;
     } else {
-      for (int64_t i = 0; i < r.size; i += kLanes) total += Load(sum + i);
+      for (int64_t i = 0; i < p.size; i += kLanes) total += Load(p.x + begin + i);
     }
+    const float* const sum = p.branch != nullptr ? p.sum + begin : p.x + begin;
     const float mean = Total(total) / size;
     Floats squares{};
-    for (int64_t i = 0; i < r.size; i += kLanes) {
+    for (int64_t i = 0; i < p.size; i += kLanes) {
       const Floats difference = Load(sum + i) - mean;
       squares += difference * difference;
     }
-    const float scale = 1 / std::sqrt(Total(squares) / size + r.eps);
-    for (int64_t i = 0; i < r.size; i += kLanes) {
-      Store((Load(sum + i) - mean) * scale * Load(r.weight + i) + Load(r.bias + i),
-            r.normalized + i);
+    const float scale = 1 / std::sqrt(Total(squares) / size + p.eps);
+    for (int64_t i = 0; i < p.size; i += kLanes) {
+      Store((Load(sum + i) - mean) * scale * Load(p.weight + i) + Load(p.bias + i),
+            p.normalized + begin + i);
     }
-    r.means[row] = mean;
-    r.scales[row] = scale;
-    r.x += r.size;
-    r.normalized += r.size;
+    p.means[row] = mean;
+    p.scales[row] = scale;
   }
 }
 
 template <typename B, typename Y>
-struct BackwardRows {
-  int64_t rows, size;
+struct BackwardPass {
+  int64_t size;
   const float* sum;
   const float* weight;
   const float *means, *scales;
   const float* sum_gradient;  // null for zeros
   const Y* gradient;          // of what is normalised
   float* x_gradient;
-  B* branch_gradient;                                             // null where that of x serves
-  float *weight_gradient, *bias_gradient, *branch_bias_gradient;  // added to
+  B* branch_gradient;  // null where that of x serves
 };
 
+// Adds to `share`: the gradients of weight, bias and branch bias, [3, size].
 template <typename B, typename Y>
-VIT_SIMD_CLONES void Backward(BackwardRows<B, Y> r) {
-  const auto size = static_cast<float>(r.size);
-  for (int64_t row = 0; row < r.rows; ++row) {
-    const float mean = r.means[row], scale = r.scales[row];
+VIT_SIMD_CLONES void Backward(const BackwardPass<B, Y>& p, int64_t first, int64_t rows,
+                              float* share) {
+  const auto size = static_cast<float>(p.size);
+  float* const weight_gradient = share;
+  float* const bias_gradient = share + p.size;
+  float* const branch_bias_gradient = share + 2 * p.size;
+  for (int64_t row = first; row < first + rows; ++row) {
+    const int64_t begin = row * p.size;
+    const float* const sum = p.sum + begin;
+    const Y* const row_gradient = p.gradient + begin;
+    const float mean = p.means[row], scale = p.scales[row];
     Floats direct{}, along{};  // sums of the gradient, and of its product with the normalised value
-    for (int64_t i = 0; i < r.size; i += kLanes) {
-      const Floats gradient = Load(r.gradient + i);
-      const Floats normal = (Load(r.sum + i) - mean) * scale;
-      const Floats weighted = gradient * Load(r.weight + i);
+    for (int64_t i = 0; i < p.size; i += kLanes) {
+      const Floats gradient = Load(row_gradient + i);
+      const Floats normal = (Load(sum + i) - mean) * scale;
+      const Floats weighted = gradient * Load(p.weight + i);
       direct += weighted;
       along += weighted * normal;
-      Store(Load(r.weight_gradient + i) + gradient * normal, r.weight_gradient + i);
-      Store(Load(r.bias_gradient + i) + gradient, r.bias_gradient + i);
+      Store(Load(weight_gradient + i) + gradient * normal, weight_gradient + i);
+      Store(Load(bias_gradient + i) + gradient, bias_gradient + i);
     }
     const float mean_direct = Total(direct) / size, mean_along = Total(along) / size;
-    for (int64_t i = 0; i < r.size; i += kLanes) {
-      const Floats normal = (Load(r.sum + i) - mean) * scale;
+    for (int64_t i = 0; i < p.size; i += kLanes) {
+      const Floats normal = (Load(sum + i) - mean) * scale;
       Floats gradient =
-          (Load(r.gradient + i) * Load(r.weight + i) - mean_direct - normal * mean_along) * scale;
-      if (r.sum_gradient != nullptr) gradient += Load(r.sum_gradient + i);
-      Store(gradient, r.x_gradient + i);
-      Store(Load(r.branch_bias_gradient + i) + gradient, r.branch_bias_gradient + i);
-      if (r.branch_gradient != nullptr) Store(gradient, r.branch_gradient + i);
+          (Load(row_gradient + i) * Load(p.weight + i) - mean_direct - normal * mean_along) * scale;
+      if (p.sum_gradient != nullptr) gradient += Load(p.sum_gradient + begin + i);
+      Store(gradient, p.x_gradient + begin + i);
+      Store(Load(branch_bias_gradient + i) + gradient, branch_bias_gradient + i);
+      if (p.branch_gradient != nullptr) Store(gradient, p.branch_gradient + begin + i);
     }
-    r.sum += r.size;
-    r.gradient += r.size;
-    r.x_gradient += r.size;
-    if (r.sum_gradient != nullptr) r.sum_gradient += r.size;
-    if (r.branch_gradient != nullptr) r.branch_gradient += r.size;
   }
 }
 
@@ -125,31 +125,20 @@ Forwarded RunForward(const Residual& residual, const at::Tensor& weight, const a
   const at::ScalarType branch_type = branch.defined() ? branch.scalar_type() : at::kFloat;
   WithElement(branch_type, [&]<typename B>() {
     WithElement(type, [&]<typename Y>() {
-      ForwardRows<B, Y> all = {.rows = rows,
-                               .size = size,
-                               .x = Elements<float>(x),
-                               .branch = branch.defined() ? Elements<B>(branch) : nullptr,
-                               .branch_bias = Elements<float>(branch_bias),
-                               .weight = Elements<float>(weight),
-                               .bias = Elements<float>(bias),
-                               .eps = static_cast<float>(eps),
-                               .sum = branch.defined() ? MutableElements<float>(out.sum) : nullptr,
-                               .normalized = MutableElements<Y>(out.normalized),
-                               .means = MutableElements<float>(out.means),
-                               .scales = MutableElements<float>(out.scales)};
-      ForEachChunk(rows, [&](int64_t, int64_t first, int64_t count) {
-        ForwardRows<B, Y> r = all;
-        r.rows = count;
-        r.x += first * size;
-        if (r.branch != nullptr) {
-          r.branch += first * size;
-          r.sum += first * size;
-        }
-        r.normalized += first * size;
-        r.means += first;
-        r.scales += first;
-        Forward(r);
-      });
+      const ForwardPass<B, Y> pass = {
+          .size = size,
+          .x = x.const_data_ptr<float>(),
+          .branch = branch.defined() ? branch.const_data_ptr<B>() : nullptr,
+          .branch_bias = branch_bias.const_data_ptr<float>(),
+          .weight = weight.const_data_ptr<float>(),
+          .bias = bias.const_data_ptr<float>(),
+          .eps = static_cast<float>(eps),
+          .sum = branch.defined() ? out.sum.data_ptr<float>() : nullptr,
+          .normalized = out.normalized.data_ptr<Y>(),
+          .means = out.means.data_ptr<float>(),
+          .scales = out.scales.data_ptr<float>()};
+      ForEachChunk(rows,
+                   [&](int64_t, int64_t first, int64_t count) { Forward(pass, first, count); });
     });
   });
   return out;
@@ -173,34 +162,18 @@ Gradients RunBackward(const at::Tensor& sum, const at::Tensor& weight, const at:
       at::zeros({ChunkCount(rows), 3, size}, at::kFloat);
   WithElement(own_branch ? at::kBFloat16 : at::kFloat, [&]<typename B>() {
     WithElement(gradient.scalar_type(), [&]<typename Y>() {
-      BackwardRows<B, Y> all = {
-          .rows = rows,
+      const BackwardPass<B, Y> pass = {
           .size = size,
-          .sum = Elements<float>(sum),
-          .weight = Elements<float>(weight),
-          .means = Elements<float>(means),
-          .scales = Elements<float>(scales),
-          .sum_gradient = sum_gradient.defined() ? Elements<float>(sum_gradient) : nullptr,
-          .gradient = Elements<Y>(gradient),
-          .x_gradient = MutableElements<float>(out.x),
-          .branch_gradient = own_branch ? MutableElements<B>(out.branch) : nullptr,
-          .weight_gradient = MutableElements<float>(shares),
-          .bias_gradient = MutableElements<float>(shares) + size,
-          .branch_bias_gradient = MutableElements<float>(shares) + 2 * size};
+          .sum = sum.const_data_ptr<float>(),
+          .weight = weight.const_data_ptr<float>(),
+          .means = means.const_data_ptr<float>(),
+          .scales = scales.const_data_ptr<float>(),
+          .sum_gradient = sum_gradient.defined() ? sum_gradient.const_data_ptr<float>() : nullptr,
+          .gradient = gradient.const_data_ptr<Y>(),
+          .x_gradient = out.x.data_ptr<float>(),
+          .branch_gradient = own_branch ? out.branch.data_ptr<B>() : nullptr};
       ForEachChunk(rows, [&](int64_t chunk, int64_t first, int64_t count) {
-        BackwardRows<B, Y> r = all;
-        r.rows = count;
-        r.sum += first * size;
-        r.means += first;
-        r.scales += first;
-        if (r.sum_gradient != nullptr) r.sum_gradient += first * size;
-        r.gradient += first * size;
-        r.x_gradient += first * size;
-        if (r.branch_gradient != nullptr) r.branch_gradient += first * size;
-        r.weight_gradient += chunk * 3 * size;
-        r.bias_gradient += chunk * 3 * size;
-        r.branch_bias_gradient += chunk * 3 * size;
-        Backward(r);
+        Backward(pass, first, count, shares.data_ptr<float>() + chunk * 3 * size);
       });
     });
   });

@@ -66,18 +66,13 @@ VIT_SIMD_CLONES void Backward(const T* gradient, const T* derivative, T* x_gradi
   }
 }
 
-template <typename F>
-void WithType(at::ScalarType type, const F& f) {
-  type == at::kFloat ? f.template operator()<float>() : f.template operator()<at::BFloat16>();
-}
-
 // `bias` and `derivative`: undefined for none.
 at::Tensor RunForward(const at::Tensor& x, const at::Tensor& bias, const at::Tensor& derivative) {
   constexpr int64_t kFlatRow = 256;  // without a bias there are no rows: pieces for the threads
   at::Tensor y = at::empty_like(x);
   const int64_t size = bias.defined() ? bias.numel() : kFlatRow;
   const float* const shift = bias.defined() ? bias.const_data_ptr<float>() : nullptr;
-  WithType(x.scalar_type(), [&]<typename T>() {
+  WithElement(x.scalar_type(), [&]<typename T>() {
     const T* const in = x.const_data_ptr<T>();
     T* const out = y.data_ptr<T>();
     T* const slope = derivative.defined() ? derivative.data_ptr<T>() : nullptr;
@@ -112,7 +107,7 @@ class GeluFunction : public torch::autograd::Function<GeluFunction> {
     const int64_t size = derivative.size(-1), rows = derivative.numel() / size;
     const at::Tensor shares = at::zeros({ChunkCount(rows), size}, at::kFloat);
     float* const share = shares.data_ptr<float>();
-    WithType(derivative.scalar_type(), [&]<typename T>() {
+    WithElement(derivative.scalar_type(), [&]<typename T>() {
       const T* const from = gradient.const_data_ptr<T>();
       const T* const slope = derivative.const_data_ptr<T>();
       T* const to = out.data_ptr<T>();

@@ -2,8 +2,8 @@
 // with GCC only.
 //
 // In scratch memory matrices are float32, row-major and without gaps; their columns are a whole
-// number of vectors. Elsewhere they are float32, or bfloat16 given as its bits, of any number of
-// columns, with `stride` values from a row to the next.
+// number of vectors. Elsewhere they are float32 or bfloat16, of any number of columns, with
+// `stride` values from a row to the next.
 #ifndef VIT_CORE_MODEL_SCRATCH_MATRIX_H_
 #define VIT_CORE_MODEL_SCRATCH_MATRIX_H_
 

@@ -1,5 +1,5 @@
 // Vectors of 16 floats for kernels on the CPU: GCC makes of them whatever the processor has that
-// the function is compiled for. Values elsewhere are float32, or bfloat16 given as its bits.
+// the function is compiled for. Values elsewhere are float32 or bfloat16.
 #ifndef VIT_CORE_MODEL_VECTORS_H_
 #define VIT_CORE_MODEL_VECTORS_H_
 
@@ -18,7 +18,6 @@ namespace vit {
 
 constexpr int64_t kLanes = 16;
 using Floats = float __attribute__((vector_size(64)));
-using BFloat16Bits = uint16_t;
 
 namespace internal {
 using Words = uint32_t __attribute__((vector_size(64)));
@@ -33,13 +32,13 @@ constexpr int64_t RoundUpToLanes(int64_t count) { return (count + kLanes - 1) / 
 VIT_INLINE Floats Load(const float* from) {
   return *reinterpret_cast<const internal::LooseFloats*>(from);
 }
-VIT_INLINE Floats Load(const BFloat16Bits* from) {
+VIT_INLINE Floats Load(const at::BFloat16* from) {
   const internal::HalfWords bits = *reinterpret_cast<const internal::LooseHalfWords*>(from);
   return reinterpret_cast<Floats>(__builtin_convertvector(bits, internal::Words) << 16);
 }
 VIT_INLINE void Store(Floats x, float* to) { *reinterpret_cast<internal::LooseFloats*>(to) = x; }
 // Rounds to the nearest, ties to even; not a number stays that.
-VIT_INLINE void Store(Floats x, BFloat16Bits* to) {
+VIT_INLINE void Store(Floats x, at::BFloat16* to) {
   const internal::Words bits = reinterpret_cast<internal::Words>(x);
   const internal::Words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   // NOLINTNEXTLINE(misc-redundant-expression)
@@ -68,18 +67,10 @@ VIT_INLINE float Total(Floats x) {
   return total;
 }
 
-// Calls f.operator()<T>() with what `type`, float32 or bfloat16, is given as.
+// Calls f.operator()<T>() for the C++ type of `type`, which is float32 or bfloat16.
 template <typename F>
 void WithElement(at::ScalarType type, const F& f) {
-  type == at::kFloat ? f.template operator()<float>() : f.template operator()<BFloat16Bits>();
-}
-template <typename T>
-const T* Elements(const at::Tensor& tensor) {
-  return static_cast<const T*>(tensor.const_data_ptr());
-}
-template <typename T>
-T* MutableElements(const at::Tensor& tensor) {
-  return static_cast<T*>(tensor.mutable_data_ptr());
+  type == at::kFloat ? f.template operator()<float>() : f.template operator()<at::BFloat16>();
 }
 inline bool AsksForGradient(const at::Tensor& tensor) {
   return at::GradMode::is_enabled() && tensor.defined() && tensor.requires_grad();

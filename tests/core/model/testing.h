@@ -2,19 +2,17 @@
 #ifndef VIT_TESTS_CORE_MODEL_TESTING_H_
 #define VIT_TESTS_CORE_MODEL_TESTING_H_
 
-#include <ATen/Parallel.h>
 #include <torch/torch.h>
+
+#include "core/base/compute_threads.h"
 
 namespace vit {
 
 // As many compute threads while it lives, whatever the machine has.
 class ThreadCount {
  public:
-  explicit ThreadCount(int count) : before_(at::get_num_threads()) {
-    at::internal::lazy_init_num_threads();  // the first loop of ours would undo the next line
-    at::set_num_threads(count);
-  }
-  ~ThreadCount() { at::set_num_threads(before_); }
+  explicit ThreadCount(int count) : before_(at::get_num_threads()) { SetComputeThreads(count); }
+  ~ThreadCount() { SetComputeThreads(before_); }
   ThreadCount(const ThreadCount&) = delete;
 
  private:
