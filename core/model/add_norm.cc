@@ -114,14 +114,15 @@ struct Forwarded {
 
 Forwarded RunForward(const Residual& residual, const at::Tensor& weight, const at::Tensor& bias,
                      double eps, at::ScalarType type) {
-  const auto& [x, added] = residual;
-  const at::Tensor& branch = added.product;
+  const at::Tensor& x = residual.x;
+  const at::Tensor& branch = residual.branch.product;
   const int64_t size = x.size(-1), rows = x.numel() / size;
   Forwarded out = {.sum = branch.defined() ? at::empty_like(x) : x,
                    .normalized = at::empty_like(x, type),
                    .means = at::empty({rows}, at::kFloat),
                    .scales = at::empty({rows}, at::kFloat)};
-  const at::Tensor branch_bias = added.bias.defined() ? added.bias : at::zeros({size}, at::kFloat);
+  const at::Tensor branch_bias =
+      residual.branch.bias.defined() ? residual.branch.bias : at::zeros({size}, at::kFloat);
   const at::ScalarType branch_type = branch.defined() ? branch.scalar_type() : at::kFloat;
   WithElement(branch_type, [&]<typename B>() {
     WithElement(type, [&]<typename Y>() {

@@ -115,7 +115,7 @@ TEST_P(AddNormTest, GradientOfTheSumAlonePasses) {
     EXPECT_TRUE(at::equal(branch.product.grad(), at::ones_like(branch.product)));
   }
   if (branch.bias.defined()) {
-    const auto rows = static_cast<double>(x.numel() / branch.bias.numel());
+    const int64_t rows = x.numel() / branch.bias.numel();
     EXPECT_TRUE(at::equal(branch.bias.grad(), at::full_like(branch.bias, rows)));
   }
 }
