@@ -25,13 +25,13 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "core/base/compute_budget.h"
-#include "core/base/compute_threads.h"
+#include "core/base/compute/compute_budget.h"
+#include "core/base/compute/compute_threads.h"
 #include "core/base/random.h"
 #include "core/data/data_config.h"
-#include "core/data/jpeg.h"
-#include "core/data/loader.h"
-#include "core/data/transform.h"
+#include "core/data/image/jpeg.h"
+#include "core/data/image/transform.h"
+#include "core/data/loader/loader.h"
 #include "core/model/normalize.h"
 
 namespace vit::bench {

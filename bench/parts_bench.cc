@@ -8,12 +8,12 @@
 
 #include <string>
 
-#include "core/base/compute_threads.h"
-#include "core/data/augment.h"
+#include "core/base/compute/compute_threads.h"
+#include "core/data/augment/augment.h"
 #include "core/data/data_config.h"
 #include "core/data/dataset.h"
-#include "core/data/jpeg.h"
-#include "core/data/transform.h"
+#include "core/data/image/jpeg.h"
+#include "core/data/image/transform.h"
 #include "core/model/add_norm.h"
 #include "core/model/gelu.h"
 #include "core/model/normalize.h"

@@ -22,10 +22,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "client/client.h"
+#include "client/lib/client.h"
 #include "core/base/file.h"
 #include "core/data/dataset.h"
-#include "core/data/png.h"
+#include "core/data/image/png.h"
 #include "nlohmann/json.hpp"
 #include "proto/spec_text.h"
 

@@ -5,8 +5,8 @@
 #include <numeric>
 #include <utility>
 
-#include "core/base/compute_budget.h"
-#include "core/base/torch_device.h"
+#include "core/base/compute/compute_budget.h"
+#include "core/base/compute/torch_device.h"
 #include "core/train/training_step.h"
 #include "proto/spec_text.h"
 

@@ -21,7 +21,7 @@
 #include "bench/timed_training.h"
 #include "core/base/file.h"
 #include "core/model/normalize.h"
-#include "core/train/schedule.h"
+#include "core/train/optim/schedule.h"
 #include "core/train/training_step.h"
 
 namespace vit::bench {

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "bench/timed_training.h"
-#include "core/base/compute_budget.h"
-#include "core/base/device.h"
+#include "core/base/compute/compute_budget.h"
+#include "core/base/compute/device.h"
 #include "core/model/model_config.h"
 
 int main(int argc, char** argv) {

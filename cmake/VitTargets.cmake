@@ -1,8 +1,14 @@
-# vit_library(NAME SOURCES... [TORCH] DEPS targets... PRIVATE_DEPS targets...): one room as a static library vit::NAME.
-# TORCH compiles it with the precompiled LibTorch header; only rooms that need LibTorch ask for it.
+# vit_library(NAME [TORCH] [EXCEPT files...] [SOURCES generated files...] PUBLIC_HEADERS headers... DEPS targets...
+# PRIVATE_DEPS targets...): one room as a static library vit::NAME, made of every *.cc in its folder and the folders below,
+# but for EXCEPT. PUBLIC_HEADERS are those that other rooms may include; scripts/check-structure holds them to it.
+# TORCH compiles the room with the precompiled LibTorch header: other rooms cannot include a header that needs LibTorch.
 function(vit_library name)
-  cmake_parse_arguments(ARG "TORCH" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
-  add_library(vit_${name} STATIC ${ARG_SOURCES})
+  cmake_parse_arguments(ARG "TORCH" "" "EXCEPT;SOURCES;PUBLIC_HEADERS;DEPS;PRIVATE_DEPS" ${ARGN})
+  file(GLOB_RECURSE sources RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CONFIGURE_DEPENDS *.cc)
+  if(ARG_EXCEPT)
+    list(REMOVE_ITEM sources ${ARG_EXCEPT})
+  endif()
+  add_library(vit_${name} STATIC ${sources} ${ARG_SOURCES})
   add_library(vit::${name} ALIAS vit_${name})
   target_include_directories(vit_${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(vit_${name} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})

@@ -18,10 +18,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/base/compute_budget.h"
-#include "core/base/device.h"
+#include "core/base/compute/compute_budget.h"
+#include "core/base/compute/device.h"
+#include "core/base/compute/torch_device.h"
 #include "core/base/status.h"
-#include "core/base/torch_device.h"
 #include "core/model/autocast.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"

@@ -13,7 +13,7 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/data/dataset.h"
-#include "core/data/png.h"
+#include "core/data/image/png.h"
 
 namespace vit {
 namespace {

@@ -9,11 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
-#include "core/base/device.h"
+#include "core/base/compute/device.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "proto/spec_text.h"
-#include "server/listen_address.h"
+#include "server/net/listen_address.h"
 
 namespace vit {
 namespace {

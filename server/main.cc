@@ -15,7 +15,7 @@
 
 #include "absl/time/time.h"
 #include "core/base/clock.h"
-#include "core/base/compute_budget.h"
+#include "core/base/compute/compute_budget.h"
 #include "server/config.h"
 #include "server/daemon.h"
 #include "server/exit_watchdog.h"

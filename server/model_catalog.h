@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/mutex.h"
 #include "core/infer/inference_engine.h"
-#include "core/infer/model_repository.h"
+#include "core/models/model_repository.h"
 #include "core/runs/run_manager.h"
 
 namespace vit {

@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/base/compute_budget.h"
+#include "core/base/compute/compute_budget.h"
 
 namespace vit {
 

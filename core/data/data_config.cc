@@ -4,8 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
-#include "core/data/augment_config.h"
-#include "core/data/sources.h"
+#include "core/data/augment/augment_config.h"
+#include "core/data/sources/sources.h"
 
 namespace vit {
 namespace {

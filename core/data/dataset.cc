@@ -8,7 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "core/base/status.h"
 #include "core/base/utf8.h"
-#include "core/data/sources.h"
+#include "core/data/sources/sources.h"
 
 namespace vit {
 namespace {

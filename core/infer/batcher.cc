@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/base/compute_budget.h"
+#include "core/base/compute/compute_budget.h"
 
 namespace vit {
 

@@ -9,19 +9,19 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/checksums.h"
+#include "core/base/compute/torch_device.h"
 #include "core/base/status.h"
-#include "core/base/torch_device.h"
 #include "core/data/data_config.h"
-#include "core/data/transform.h"
+#include "core/data/image/transform.h"
 #include "core/infer/attention_rollout.h"
 #include "core/model/autocast.h"
 #include "core/model/model_config.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
-#include "core/weights/checksums.h"
+#include "core/tensor_file/safetensors.h"
 #include "core/weights/load_weights.h"
 #include "core/weights/model_directory.h"
-#include "core/weights/safetensors.h"
 
 namespace vit {
 

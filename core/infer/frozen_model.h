@@ -10,8 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "core/base/device.h"
-#include "core/data/image.h"
+#include "core/base/compute/device.h"
+#include "core/data/image/image.h"
 #include "core/infer/inference_engine.h"
 #include "vit/v1/model.pb.h"
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/base/status.h"
-#include "core/data/png.h"
+#include "core/data/image/png.h"
 
 namespace vit {
 namespace {

@@ -4,7 +4,6 @@
 #define VIT_CORE_INFER_INFERENCE_ENGINE_H_
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,51 +14,14 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
-#include "core/base/compute_budget.h"
-#include "core/base/device.h"
-#include "core/data/image.h"
+#include "core/base/compute/compute_budget.h"
+#include "core/base/compute/device.h"
+#include "core/data/image/image.h"
+#include "core/infer/inference_observer.h"
+#include "core/models/servable_model.h"
 #include "vit/v1/inference.pb.h"
 
 namespace vit {
-
-// A model on disk that may be loaded: a run's checkpoint or a version of the repository.
-struct ServableModel {
-  // As a request names it: "run:<id>", "<name>" for a model's newest version, "<name>@<version>".
-  // Versions of one name replace each other.
-  std::string name;
-  int64_t version = 0;  // a run's step, else the repository's version
-  std::string run;      // the id of the run that trained it; empty for an imported one
-  int64_t step = 0;     // that run's
-  bool in_repository = false;
-  std::filesystem::path directory;  // a model directory (core/weights/model_directory.h)
-  // The model's files stay while this is held.
-  std::shared_ptr<void> lease;
-};
-
-// Says what a model's name means at this moment. Thread-safe.
-class ModelSource {
- public:
-  virtual ~ModelSource() = default;
-  // `model`: "run:<id>", "latest" or "" (latest), "<name>" or "<name>@<version>". NOT_FOUND for no
-  // such run or model, UNAVAILABLE while a run has no checkpoint, INVALID_ARGUMENT for another
-  // form. Cheap: called for every request.
-  virtual absl::StatusOr<ServableModel> FindModel(const std::string& model) = 0;
-};
-
-// What the engine tells, for metrics. Thread-safe; must return quickly. `model` and `version` as
-// ServableModel's.
-class InferenceObserver {
- public:
-  virtual ~InferenceObserver() = default;
-  // A picture was answered. `total` is from its arrival.
-  virtual void OnImageDone(const std::string& model, int64_t version, absl::StatusCode code,
-                           absl::Duration total) = 0;
-  virtual void OnBatch(const std::string& model, int batch_size, absl::Duration compute) = 0;
-  virtual void OnQueued(const std::string& model, absl::Duration queue_time) = 0;
-  virtual void OnQueueDepth(const std::string& model, int depth) = 0;
-  virtual void OnModelLoaded(const std::string& model, int64_t version) = 0;
-  virtual void OnModelUnloaded(const std::string& model, int64_t version) = 0;
-};
 
 // Serves any number of models, loaded when first asked for and kept while among the
 // `max_loaded_models` last used. When a model's checkpoint changes, the new one is loaded and

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/runs/run_record.h"
-#include "core/runs/run_store.h"
+#include "core/runs/store/run_store.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {

@@ -18,7 +18,7 @@
 #include "core/runs/event_dispatcher.h"
 #include "core/runs/run_manager.h"
 #include "core/runs/run_record.h"
-#include "core/runs/run_store.h"
+#include "core/runs/store/run_store.h"
 #include "core/runs/subscriptions.h"
 
 namespace vit {

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "core/base/compute_budget.h"
+#include "core/base/compute/compute_budget.h"
 #include "core/base/status.h"
 #include "core/runs/resume_run.h"
 #include "core/runs/run_files.h"

@@ -6,7 +6,7 @@
 
 #include <utility>
 
-#include "core/base/torch_device.h"
+#include "core/base/compute/torch_device.h"
 
 namespace vit {
 

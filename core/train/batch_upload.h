@@ -9,7 +9,7 @@
 #include <memory>
 #include <optional>
 
-#include "core/data/loader.h"
+#include "core/data/loader/loader.h"
 #include "core/model/normalize.h"
 
 namespace vit {

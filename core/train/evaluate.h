@@ -6,7 +6,7 @@
 #include <stop_token>
 
 #include "absl/status/statusor.h"
-#include "core/data/loader.h"
+#include "core/data/loader/loader.h"
 #include "core/model/vision_transformer.h"
 #include "core/train/batch_upload.h"
 #include "core/train/classification_metrics.h"

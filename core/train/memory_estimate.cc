@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "core/model/model_config.h"
-#include "core/train/optimizer_config.h"
+#include "core/train/optim/optimizer_config.h"
 
 namespace vit {
 namespace {

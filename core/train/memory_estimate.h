@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
-#include "core/base/device.h"
-#include "core/train/trained_part.h"
+#include "core/base/compute/device.h"
+#include "core/train/optim/trained_part.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {

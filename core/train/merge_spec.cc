@@ -10,8 +10,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/train/optimizer_config.h"
-#include "core/train/schedule_config.h"
+#include "core/train/optim/optimizer_config.h"
+#include "core/train/optim/schedule_config.h"
 #include "proto/spec_text.h"
 
 namespace vit {

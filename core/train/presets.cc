@@ -7,7 +7,7 @@
 #include "absl/strings/strip.h"
 #include "core/model/model_config.h"
 #include "core/train/memory_estimate.h"
-#include "core/train/optimizer_config.h"
+#include "core/train/optim/optimizer_config.h"
 #include "core/train/resolve_spec.h"
 #include "proto/spec_text.h"
 

@@ -11,12 +11,12 @@
 #include "absl/strings/str_format.h"
 #include "core/base/mutex.h"
 #include "core/base/status.h"
-#include "core/data/contact_sheet.h"
-#include "core/data/loader.h"
+#include "core/data/loader/loader.h"
+#include "core/data/tools/contact_sheet.h"
 #include "core/model/normalize.h"
 #include "core/train/batch_upload.h"
-#include "core/train/examples.h"
-#include "core/train/schedule.h"
+#include "core/train/optim/schedule.h"
+#include "core/train/recipe/examples.h"
 
 namespace vit {
 namespace {

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/base/compute_budget.h"
-#include "core/base/device.h"
+#include "core/base/compute/compute_budget.h"
+#include "core/base/compute/device.h"
 #include "core/data/dataset.h"
 #include "core/train/memory_estimate.h"
 #include "vit/v1/training.pb.h"

@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
-#include "core/data/loader.h"
+#include "core/data/loader/loader.h"
 #include "core/train/resolve_spec.h"
 #include "vit/v1/training.pb.h"
 

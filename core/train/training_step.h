@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "core/model/vision_transformer.h"
-#include "core/train/averaging.h"
-#include "core/train/examples.h"
-#include "core/train/loss.h"
-#include "core/train/optimizer.h"
-#include "core/train/schedule.h"
-#include "core/train/teacher.h"
+#include "core/train/optim/averaging.h"
+#include "core/train/optim/optimizer.h"
+#include "core/train/optim/schedule.h"
+#include "core/train/recipe/examples.h"
+#include "core/train/recipe/loss.h"
+#include "core/train/recipe/teacher.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {

@@ -7,9 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/base/checksums.h"
 #include "core/base/status.h"
 #include "core/train/trainer.h"
-#include "core/weights/checksums.h"
 
 namespace vit {
 namespace {

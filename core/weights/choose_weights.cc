@@ -12,8 +12,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "core/base/status.h"
-#include "core/weights/layout_names.h"
-#include "core/weights/some_names.h"
+#include "core/tensor_file/some_names.h"
+#include "core/weights/layouts/layout_names.h"
 
 namespace vit {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/weights/tensor_file.h"
+#include "core/tensor_file/tensor_file.h"
 #include "vit/v1/model.pb.h"
 
 namespace vit {

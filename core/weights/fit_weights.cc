@@ -10,7 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
 #include "core/model/position_embedding.h"
-#include "core/weights/weight_layout.h"
+#include "core/weights/layouts/weight_layout.h"
 
 namespace vit {
 namespace {

@@ -13,12 +13,12 @@
 #include "core/base/status.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
+#include "core/tensor_file/tensor_file.h"
 #include "core/weights/fit_weights.h"
-#include "core/weights/foreign_parts.h"
 #include "core/weights/infer_config.h"
+#include "core/weights/layouts/foreign_parts.h"
 #include "core/weights/load_weights.h"
 #include "core/weights/pretrained_config.h"
-#include "core/weights/tensor_file.h"
 
 namespace vit {
 namespace {

@@ -12,8 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "core/weights/choose_weights.h"
+#include "core/weights/layouts/weight_layout.h"
 #include "core/weights/model_directory.h"
-#include "core/weights/weight_layout.h"
 
 namespace vit {
 

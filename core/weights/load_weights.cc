@@ -11,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
+#include "core/tensor_file/some_names.h"
 #include "core/weights/fit_weights.h"
-#include "core/weights/some_names.h"
 
 namespace vit {
 namespace {

@@ -8,9 +8,9 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/model/model_config.h"
-#include "core/weights/expressible.h"
-#include "core/weights/message_json.h"
-#include "core/weights/timm_architecture.h"
+#include "core/weights/export/expressible.h"
+#include "core/weights/layouts/timm_architecture.h"
+#include "proto/message_json.h"
 
 namespace vit {
 namespace {

@@ -10,9 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
-#include "core/weights/message_json.h"
+#include "core/weights/layouts/timm_architecture.h"
 #include "core/weights/model_directory.h"
-#include "core/weights/timm_architecture.h"
+#include "proto/message_json.h"
 
 namespace vit {
 namespace {

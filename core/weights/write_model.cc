@@ -7,7 +7,7 @@
 
 #include "core/base/status.h"
 #include "core/model/vision_transformer.h"
-#include "core/weights/safetensors.h"
+#include "core/tensor_file/safetensors.h"
 
 namespace vit {
 

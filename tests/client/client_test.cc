@@ -1,4 +1,4 @@
-#include "client/client.h"
+#include "client/lib/client.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <set>
 #include <string>
 
-#include "client/transport_error.h"
+#include "client/lib/transport_error.h"
 #include "tests/client/fake_vitd.h"
 
 namespace vit {

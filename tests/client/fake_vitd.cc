@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "client/cli.h"
+#include "client/vitctl/cli.h"
 
 namespace vit {
 namespace {

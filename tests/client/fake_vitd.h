@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "client/session.h"
+#include "client/vitctl/session.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "vit/v1/datasets.grpc.pb.h"
 #include "vit/v1/inference.grpc.pb.h"

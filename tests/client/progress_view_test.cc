@@ -1,11 +1,11 @@
-#include "client/progress_view.h"
+#include "client/vitctl/view/progress_view.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
-#include "client/text.h"
+#include "client/vitctl/view/text.h"
 #include "proto/time.h"
 #include "tests/client/fake_vitd.h"
 

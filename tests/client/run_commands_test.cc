@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
-#include "client/run_text.h"
+#include "client/vitctl/view/run_text.h"
 #include "proto/spec_text.h"
 #include "tests/client/fake_vitd.h"
 

@@ -7,7 +7,7 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
-#include "client/spec_options.h"
+#include "client/vitctl/spec_options.h"
 #include "proto/spec_text.h"
 #include "tests/client/fake_vitd.h"
 

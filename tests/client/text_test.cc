@@ -1,11 +1,11 @@
-#include "client/text.h"
+#include "client/vitctl/view/text.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-#include "client/table.h"
-#include "client/terminal.h"
+#include "client/vitctl/view/table.h"
+#include "client/vitctl/view/terminal.h"
 
 namespace vit {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "core/base/mapped_file.h"
-#include "core/weights/tensor_file.h"
+#include "core/tensor_file/tensor_file.h"
 
 namespace vit {
 

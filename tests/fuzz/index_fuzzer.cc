@@ -1,5 +1,5 @@
 // Any bytes as an index of shards.
-#include "core/weights/shard_index.h"
+#include "core/tensor_file/shard_index.h"
 #include "tests/fuzz/fuzzing.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -11,8 +11,8 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
-#include "core/weights/zip_archive.h"
-#include "tests/core/weights/bad_files.h"
+#include "core/tensor_file/zip/zip_archive.h"
+#include "tests/core/tensor_file/bad_files.h"
 
 namespace vit {
 namespace {

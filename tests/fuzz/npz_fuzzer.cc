@@ -1,7 +1,7 @@
 // Any bytes as a NumPy archive. Checksums are not checked in the fuzzer's build.
 #include "core/base/status.h"
-#include "core/weights/npz.h"
-#include "core/weights/zip_archive.h"
+#include "core/tensor_file/npz.h"
+#include "core/tensor_file/zip/zip_archive.h"
 #include "tests/fuzz/fuzzing.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

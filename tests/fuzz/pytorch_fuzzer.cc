@@ -2,10 +2,10 @@
 // most of what can go wrong is there. Checksums are not checked in the fuzzer's build.
 #include "absl/strings/match.h"
 #include "core/base/status.h"
-#include "core/weights/pickle.h"
-#include "core/weights/pytorch_file.h"
-#include "core/weights/state_dict.h"
-#include "core/weights/zip_archive.h"
+#include "core/tensor_file/pytorch/pickle.h"
+#include "core/tensor_file/pytorch/pytorch_file.h"
+#include "core/tensor_file/pytorch/state_dict.h"
+#include "core/tensor_file/zip/zip_archive.h"
 #include "tests/fuzz/fuzzing.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,6 +1,6 @@
 // Any bytes as a safetensors file.
 #include "core/base/status.h"
-#include "core/weights/safetensors.h"
+#include "core/tensor_file/safetensors.h"
 #include "tests/fuzz/fuzzing.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

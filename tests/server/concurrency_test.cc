@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "core/base/clock.h"
-#include "server/call_tracker.h"
 #include "server/exit_watchdog.h"
+#include "server/services/call_tracker.h"
 
 namespace vit {
 namespace {

@@ -1,5 +1,5 @@
 // Work on data sets through a whole daemon.
-#include "server/data_service.h"
+#include "server/services/data_service.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "server/grpc_status.h"
+#include "server/net/grpc_status.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -6,9 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
-#include "server/inference_metrics.h"
-#include "server/process_metrics.h"
-#include "server/training_metrics.h"
+#include "server/metrics/inference_metrics.h"
+#include "server/metrics/process_metrics.h"
+#include "server/metrics/training_metrics.h"
 
 namespace vit {
 namespace {

@@ -1,5 +1,5 @@
 // Publishing, importing and serving models through a whole daemon.
-#include "server/model_service.h"
+#include "server/services/model_service.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

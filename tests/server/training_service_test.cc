@@ -1,6 +1,6 @@
 // TrainingService over a real channel on loopback, with a run that does what the test says and time
 // that the test owns.
-#include "server/training_service.h"
+#include "server/services/training_service.h"
 
 #include <gmock/gmock.h>
 #include <grpcpp/create_channel.h>
@@ -10,8 +10,8 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "server/grpc_server.h"
 #include "server/model_catalog.h"
+#include "server/net/grpc_server.h"
 #include "tests/core/data/testing.h"
 #include "tests/server/scripted_runs.h"
 

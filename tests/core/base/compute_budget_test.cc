@@ -1,4 +1,4 @@
-#include "core/base/compute_budget.h"
+#include "core/base/compute/compute_budget.h"
 
 #include <ATen/Parallel.h>
 #include <c10/util/Exception.h>

@@ -1,4 +1,4 @@
-#include "core/base/device.h"
+#include "core/base/compute/device.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 // report it, whatever tests/tsan.supp keeps quiet.
 #include <cstdio>
 
-#include "core/base/compute_budget.h"
+#include "core/base/compute/compute_budget.h"
 
 int main() {
   int unguarded = 0;

@@ -1,4 +1,4 @@
-#include "core/base/tensor_cache.h"
+#include "core/base/compute/tensor_cache.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // Every operation against Pillow's, torchvision's or timm's of that name; see
 // tests/data/make_augment_reference.py.
-#include "core/data/augment_ops.h"
+#include "core/data/augment/augment_ops.h"
 
 #include <gtest/gtest.h>
 
@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
-#include "core/data/augment_blur.h"
-#include "core/data/augment_geometry.h"
-#include "core/data/image.h"
+#include "core/data/augment/augment_blur.h"
+#include "core/data/augment/augment_geometry.h"
+#include "core/data/image/image.h"
 
 namespace vit::augment {
 namespace {

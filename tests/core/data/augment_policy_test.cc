@@ -1,6 +1,6 @@
 // Policies' strings against what timm and torchvision make of them; see
 // tests/data/make_augment_reference.py.
-#include "core/data/augment_policy.h"
+#include "core/data/augment/augment_policy.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "core/data/augment.h"
+#include "core/data/augment/augment.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>

@@ -1,4 +1,4 @@
-#include "core/data/class_names.h"
+#include "core/data/sources/class_names.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

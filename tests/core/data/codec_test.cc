@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "core/data/image.h"
-#include "core/data/jpeg.h"
-#include "core/data/png.h"
+#include "core/data/image/image.h"
+#include "core/data/image/jpeg.h"
+#include "core/data/image/png.h"
 #include "tests/core/data/testing.h"
 
 namespace vit {

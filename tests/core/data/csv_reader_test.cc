@@ -1,4 +1,4 @@
-#include "core/data/csv_reader.h"
+#include "core/data/sources/csv/csv_reader.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

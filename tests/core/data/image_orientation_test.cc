@@ -1,5 +1,5 @@
 // The expected orientations are those of Pillow 13's ImageOps.exif_transpose.
-#include "core/data/image_orientation.h"
+#include "core/data/image/image_orientation.h"
 
 #include <gtest/gtest.h>
 #include <zlib.h>
@@ -8,7 +8,7 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "core/data/image.h"
+#include "core/data/image/image.h"
 #include "tests/core/data/testing.h"
 
 namespace vit {

@@ -1,4 +1,4 @@
-#include "core/data/image.h"
+#include "core/data/image/image.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

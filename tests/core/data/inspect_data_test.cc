@@ -1,4 +1,4 @@
-#include "core/data/inspect_data.h"
+#include "core/data/tools/inspect_data.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/random.h"
-#include "core/data/transform.h"
+#include "core/data/image/transform.h"
 #include "tests/core/data/testing.h"
 
 namespace vit {

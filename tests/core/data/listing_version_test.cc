@@ -9,8 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/data/dataset.h"
-#include "core/data/pack_data.h"
-#include "core/data/pack_format.h"
+#include "core/data/sources/pack_format.h"
+#include "core/data/tools/pack_data.h"
 #include "tests/core/data/testing.h"
 
 namespace vit {

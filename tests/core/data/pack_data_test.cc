@@ -1,5 +1,5 @@
 // Packed data: written by PackData, read as packed:PATH.
-#include "core/data/pack_data.h"
+#include "core/data/tools/pack_data.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,9 +16,9 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/data/data_config.h"
-#include "core/data/loader.h"
-#include "core/data/pack_format.h"
-#include "core/data/transform.h"
+#include "core/data/image/transform.h"
+#include "core/data/loader/loader.h"
+#include "core/data/sources/pack_format.h"
 #include "tests/core/data/testing.h"
 
 namespace vit {

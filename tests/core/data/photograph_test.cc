@@ -11,8 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "core/data/image.h"
-#include "core/data/transform.h"
+#include "core/data/image/image.h"
+#include "core/data/image/transform.h"
 #include "tests/core/data/testing.h"
 
 namespace vit {

@@ -10,9 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/random.h"
-#include "core/data/brace_pattern.h"
 #include "core/data/dataset.h"
-#include "core/data/tar_reader.h"
+#include "core/data/sources/tar/brace_pattern.h"
+#include "core/data/sources/tar/tar_reader.h"
 #include "tests/core/data/testing.h"
 
 namespace vit {

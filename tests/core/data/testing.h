@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "core/data/image.h"
+#include "core/data/image/image.h"
 #include "vit/v1/data.pb.h"
 
 namespace vit {

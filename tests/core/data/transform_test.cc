@@ -1,4 +1,4 @@
-#include "core/data/transform.h"
+#include "core/data/image/transform.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

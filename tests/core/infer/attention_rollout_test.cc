@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "core/model/model_config.h"
-#include "core/weights/tensor_file.h"
+#include "core/tensor_file/tensor_file.h"
 
 namespace vit {
 namespace {

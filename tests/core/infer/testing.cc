@@ -5,13 +5,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
-#include "core/data/transform.h"
+#include "core/base/checksums.h"
+#include "core/data/image/transform.h"
 #include "core/model/model_config.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
-#include "core/weights/checksums.h"
+#include "core/tensor_file/safetensors.h"
 #include "core/weights/model_directory.h"
-#include "core/weights/safetensors.h"
 
 namespace vit {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <torch/torch.h>
 
-#include "core/base/compute_threads.h"
+#include "core/base/compute/compute_threads.h"
 
 namespace vit {
 

@@ -12,8 +12,8 @@
 
 #include "core/model/autocast.h"
 #include "core/model/model_config.h"
+#include "core/tensor_file/safetensors.h"
 #include "core/weights/load_weights.h"
-#include "core/weights/safetensors.h"
 #include "proto/spec_text.h"
 #include "tests/core/model/testing.h"
 

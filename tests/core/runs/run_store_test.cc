@@ -1,4 +1,4 @@
-#include "core/runs/run_store.h"
+#include "core/runs/store/run_store.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "core/runs/sqlite.h"
+#include "core/runs/store/sqlite.h"
 #include "tests/core/runs/testing.h"
 
 namespace vit {

@@ -7,12 +7,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/checksums.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/runs/run_record.h"
 #include "core/train/initial_weights.h"
 #include "core/train/weight_reference.h"
-#include "core/weights/checksums.h"
 #include "proto/spec_text.h"
 
 namespace vit {

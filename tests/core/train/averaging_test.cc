@@ -1,4 +1,4 @@
-#include "core/train/averaging.h"
+#include "core/train/optim/averaging.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>

@@ -1,4 +1,4 @@
-#include "core/train/checkpoint.h"
+#include "core/train/checkpoint/checkpoint.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,8 +7,8 @@
 #include <fstream>
 
 #include "core/base/file.h"
+#include "core/tensor_file/safetensors.h"
 #include "core/train/trainer.h"
-#include "core/weights/safetensors.h"
 
 namespace vit {
 namespace {

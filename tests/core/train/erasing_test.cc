@@ -1,4 +1,4 @@
-#include "core/train/erasing.h"
+#include "core/train/recipe/erasing.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>

@@ -1,4 +1,4 @@
-#include "core/train/loss.h"
+#include "core/train/recipe/loss.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>

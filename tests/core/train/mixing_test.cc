@@ -1,4 +1,4 @@
-#include "core/train/mixing.h"
+#include "core/train/recipe/mixing.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>

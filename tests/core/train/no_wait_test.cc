@@ -11,7 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/model/model_config.h"
-#include "core/train/recipe_config.h"
+#include "core/train/recipe/recipe_config.h"
 #include "core/train/training_step.h"
 #include "proto/spec_text.h"
 

@@ -1,4 +1,4 @@
-#include "core/train/optimizer_config.h"
+#include "core/train/optim/optimizer_config.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/util/message_differencer.h>

@@ -1,4 +1,4 @@
-#include "core/train/optimizer.h"
+#include "core/train/optim/optimizer.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "core/model/vision_transformer.h"
-#include "core/weights/safetensors.h"
+#include "core/tensor_file/safetensors.h"
 
 namespace vit {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/train/parameter_plan.h"
+#include "core/train/optim/parameter_plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,10 +12,10 @@
 #include "absl/strings/str_cat.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
-#include "core/train/optimizer.h"
-#include "core/train/optimizer_config.h"
+#include "core/tensor_file/safetensors.h"
+#include "core/train/optim/optimizer.h"
+#include "core/train/optim/optimizer_config.h"
 #include "core/train/training_step.h"
-#include "core/weights/safetensors.h"
 #include "proto/spec_text.h"
 
 namespace vit {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/base/compute_budget.h"
+#include "core/base/compute/compute_budget.h"
 #include "core/base/file.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "core/data/image.h"
-#include "core/data/loader.h"
+#include "core/data/image/image.h"
+#include "core/data/loader/loader.h"
 #include "proto/spec_text.h"
 
 namespace vit {

@@ -1,4 +1,4 @@
-#include "core/train/recipe_config.h"
+#include "core/train/recipe/recipe_config.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

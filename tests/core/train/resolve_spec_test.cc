@@ -9,8 +9,8 @@
 #include <fstream>
 
 #include "core/model/vision_transformer.h"
+#include "core/tensor_file/safetensors.h"
 #include "core/train/memory_estimate.h"
-#include "core/weights/safetensors.h"
 #include "proto/spec_text.h"
 
 namespace vit {

@@ -1,4 +1,4 @@
-#include "core/train/schedule.h"
+#include "core/train/optim/schedule.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <numbers>
 #include <string>
 
-#include "core/weights/safetensors.h"
+#include "core/tensor_file/safetensors.h"
 #include "proto/spec_text.h"
 
 namespace vit {

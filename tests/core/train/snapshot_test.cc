@@ -1,4 +1,4 @@
-#include "core/train/snapshot.h"
+#include "core/train/checkpoint/snapshot.h"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>

@@ -1,4 +1,4 @@
-#include "core/train/teacher.h"
+#include "core/train/recipe/teacher.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,13 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "core/base/checksums.h"
 #include "core/base/file.h"
 #include "core/model/model_config.h"
-#include "core/train/distillation_config.h"
+#include "core/tensor_file/safetensors.h"
+#include "core/train/recipe/distillation_config.h"
 #include "core/train/resolve_spec.h"
-#include "core/weights/checksums.h"
 #include "core/weights/model_directory.h"
-#include "core/weights/safetensors.h"
 #include "proto/spec_text.h"
 
 namespace vit {

@@ -15,9 +15,9 @@
 #include "core/base/file.h"
 #include "core/base/mutex.h"
 #include "core/model/vision_transformer.h"
-#include "core/train/checkpoint.h"
+#include "core/tensor_file/safetensors.h"
+#include "core/train/checkpoint/checkpoint.h"
 #include "core/train/initial_weights.h"
-#include "core/weights/safetensors.h"
 #include "proto/spec_text.h"
 
 namespace vit {

@@ -8,8 +8,8 @@
 #include <numeric>
 
 #include "core/model/model_config.h"
+#include "core/tensor_file/safetensors.h"
 #include "core/weights/load_weights.h"
-#include "core/weights/safetensors.h"
 
 namespace vit {
 namespace {

@@ -9,8 +9,8 @@
 #include "absl/strings/str_split.h"
 #include "core/model/position_embedding.h"
 #include "core/model/vision_transformer.h"
+#include "core/tensor_file/safetensors.h"
 #include "core/weights/load_weights.h"
-#include "core/weights/safetensors.h"
 
 namespace vit {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/weights/foreign_model.h"
+#include "core/weights/export/foreign_model.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>
@@ -12,9 +12,9 @@
 #include "core/base/file.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
-#include "core/weights/expressible.h"
+#include "core/tensor_file/tensor_file.h"
+#include "core/weights/export/expressible.h"
 #include "core/weights/import_model.h"
-#include "core/weights/tensor_file.h"
 #include "core/weights/write_model.h"
 
 namespace vit {

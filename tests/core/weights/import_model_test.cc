@@ -15,10 +15,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/model/model_config.h"
-#include "core/weights/foreign_parts.h"
+#include "core/tensor_file/safetensors.h"
+#include "core/weights/layouts/foreign_parts.h"
 #include "core/weights/load_weights.h"
 #include "core/weights/pretrained_config.h"
-#include "core/weights/safetensors.h"
 
 namespace vit {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/weights/onnx_model.h"
+#include "core/weights/export/onnx_model.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>

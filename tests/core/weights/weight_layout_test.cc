@@ -1,4 +1,4 @@
-#include "core/weights/weight_layout.h"
+#include "core/weights/layouts/weight_layout.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,10 +13,10 @@
 #include "absl/strings/str_replace.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
+#include "core/tensor_file/tensor_file.h"
 #include "core/weights/choose_weights.h"
 #include "core/weights/infer_config.h"
 #include "core/weights/load_weights.h"
-#include "core/weights/tensor_file.h"
 
 namespace vit {
 namespace {

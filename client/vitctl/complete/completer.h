@@ -1,0 +1,53 @@
+// Completion of a vitctl command line, from the tree of commands itself.
+#ifndef VIT_CLIENT_VITCTL_COMPLETE_COMPLETER_H_
+#define VIT_CLIENT_VITCTL_COMPLETE_COMPLETER_H_
+
+#include <string>
+#include <vector>
+
+#include "client/vitctl/session.h"
+
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
+namespace vit {
+
+// Finds what may stand at the end of a command line that is still being written, so that it need
+// not parse. What a value may be follows from its option's type name: runs, models and presets are
+// asked from the daemon (of --server where the line has one) within half a second, spec fields and
+// states come from the protos.
+class Completer {
+ public:
+  Completer(const CLI::App& app, Session& session) : app_(app), session_(session) {}
+
+  // `words`: the command line after the program's name, the word to complete last (it may be
+  // empty). Returns lines of "candidate" or "candidate<tab>description", and the directives
+  // ":files" and ":nospace"; nothing where nothing fits.
+  std::string Complete(const std::vector<std::string>& words);
+
+ private:
+  struct Candidate {
+    std::string text;
+    std::string description;
+  };
+
+  void AddCommands(const CLI::App& app);
+  void AddOptions(const CLI::App& app);
+  void AddValues(const std::string& type_name, const std::string& word);
+  void AddRuns(const std::string& prefix);
+  void AddModels(const std::string& prefix);
+  void AddPresets();
+  void AddFields(const std::string& word);
+
+  const CLI::App& app_;
+  Session& session_;
+  std::vector<Candidate> candidates_;
+  bool files_ = false;
+  bool no_space_ = false;
+};
+
+}  // namespace vit
+
+#endif  // VIT_CLIENT_VITCTL_COMPLETE_COMPLETER_H_

@@ -1,0 +1,22 @@
+// Files that vitctl reads and writes.
+#ifndef VIT_CLIENT_VITCTL_FILES_H_
+#define VIT_CLIENT_VITCTL_FILES_H_
+
+#include <istream>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace vit {
+
+// The bytes of `file`; "-" is `in`. The message gives the reason alone, without the name.
+absl::StatusOr<std::string> ReadPicture(const std::string& file, std::istream& in);
+
+// Creates or replaces `file`. The message names it.
+absl::Status WriteOutput(const std::string& file, absl::string_view content);
+
+}  // namespace vit
+
+#endif  // VIT_CLIENT_VITCTL_FILES_H_

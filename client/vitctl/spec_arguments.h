@@ -1,0 +1,33 @@
+// The arguments by which a command takes a TrainingSpec: --data, --preset, --set and so on.
+#ifndef VIT_CLIENT_VITCTL_SPEC_ARGUMENTS_H_
+#define VIT_CLIENT_VITCTL_SPEC_ARGUMENTS_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "client/vitctl/session.h"
+#include "client/vitctl/spec_options.h"
+#include "vit/v1/training.pb.h"
+
+namespace CLI {
+class App;
+}
+
+namespace vit {
+
+struct SpecArguments {
+  SpecOptions options;
+  std::string preset;
+};
+
+// `arguments` must outlive `command`.
+void AddSpecArguments(CLI::App* command, SpecArguments* arguments);
+
+// The spec that they mean, its paths as the daemon reads them; statuses of BuildSpec and
+// ResolvePaths.
+absl::StatusOr<vit::v1::TrainingSpec> ReadSpec(const Session& session,
+                                               const SpecArguments& arguments);
+
+}  // namespace vit
+
+#endif  // VIT_CLIENT_VITCTL_SPEC_ARGUMENTS_H_

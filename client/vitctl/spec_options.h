@@ -1,0 +1,34 @@
+// The part of a TrainingSpec that a command line sets.
+#ifndef VIT_CLIENT_VITCTL_SPEC_OPTIONS_H_
+#define VIT_CLIENT_VITCTL_SPEC_OPTIONS_H_
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "vit/v1/training.pb.h"
+
+namespace vit {
+
+struct SpecOptions {
+  std::string spec_file;  // a TrainingSpec in text format or JSON; "-" is standard input, "" none
+  std::string data;       // data.source
+  std::string init;       // init
+  std::vector<std::string> set;  // path.to.field=value
+};
+
+// The file's fields, over them --data and --init, over them --set in order. INVALID_ARGUMENT names
+// the option at fault, for a misspelt field the nearest one too; NOT_FOUND a missing file.
+absl::StatusOr<vit::v1::TrainingSpec> BuildSpec(const SpecOptions& options, std::istream& in);
+
+// Makes the paths in `spec` (data.source and init) absolute. They are the daemon's paths: where the
+// daemon is on this machine (`loopback`), a relative one is taken from `directory` and a leading ~/
+// from `home`; else a relative path is INVALID_ARGUMENT.
+absl::Status ResolvePaths(bool loopback, const std::filesystem::path& directory,
+                          const std::string& home, vit::v1::TrainingSpec* spec);
+
+}  // namespace vit
+
+#endif  // VIT_CLIENT_VITCTL_SPEC_OPTIONS_H_

@@ -1,0 +1,101 @@
+#include "core/base/compute/cuda_driver.h"
+
+#include "absl/strings/str_cat.h"
+
+#ifdef VIT_WITH_CUDA
+
+#include <cuda_runtime_api.h>
+
+#include <map>
+
+#include "core/base/mutex.h"
+
+namespace vit {
+namespace {
+
+std::string Reason(cudaError_t error) {
+  return absl::StrCat(cudaGetErrorString(error), " (", cudaGetErrorName(error), ")");
+}
+
+}  // namespace
+
+bool IsBuiltWithCuda() { return true; }
+
+absl::StatusOr<int> CountCudaDevices() {
+  int count = 0;
+  const cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess && count > 0) return count;
+  (void)cudaGetLastError();  // it is told here, and must not turn up in another call
+  if (error == cudaSuccess || error == cudaErrorNoDevice) {
+    return absl::FailedPreconditionError(
+        "the driver shows no CUDA device; nvidia-smi, and CUDA_VISIBLE_DEVICES, may say why");
+  }
+  if (error == cudaErrorInsufficientDriver) {
+    int driver = 0;
+    (void)cudaDriverGetVersion(&driver);
+    if (driver == 0) {
+      return absl::FailedPreconditionError(
+          "there is no NVIDIA driver here; install one, or in a container pass the devices "
+          "through");
+    }
+    return absl::FailedPreconditionError(
+        absl::StrCat("the NVIDIA driver is for CUDA ", driver / 1000, ".", driver % 1000 / 10,
+                     ", this build for ", CUDART_VERSION / 1000, ".", CUDART_VERSION % 1000 / 10,
+                     "; install a newer driver"));
+  }
+  return absl::FailedPreconditionError(absl::StrCat("the NVIDIA driver says: ", Reason(error)));
+}
+
+absl::StatusOr<CudaDeviceProperties> GetCudaDeviceProperties(int index) {
+  // Asking takes milliseconds, and the metrics ask often.
+  static Mutex mu;
+  static auto* const known = new std::map<int, CudaDeviceProperties>;
+  MutexLock lock(&mu);
+  if (const auto it = known->find(index); it != known->end()) return it->second;
+  cudaDeviceProp found;
+  if (const cudaError_t error = cudaGetDeviceProperties(&found, index); error != cudaSuccess) {
+    (void)cudaGetLastError();
+    return absl::InternalError(absl::StrCat("cuda:", index, ": ", Reason(error)));
+  }
+  const CudaDeviceProperties properties = {
+      .name = found.name,
+      .major = found.major,
+      .minor = found.minor,
+      .total_bytes = static_cast<int64_t>(found.totalGlobalMem)};
+  known->emplace(index, properties);
+  return properties;
+}
+
+absl::Status SynchronizeCudaDevice(int index) {
+  (void)cudaGetLastError();
+  // It stays the thread's: going back to another one would open that, too.
+  cudaError_t error = cudaSetDevice(index);
+  if (error == cudaSuccess) error = cudaDeviceSynchronize();
+  if (error != cudaSuccess) {
+    return absl::InternalError(absl::StrCat("cuda:", index, ": ", Reason(error)));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace vit
+
+#else
+
+namespace vit {
+namespace {
+
+absl::Status NoCuda() {
+  return absl::FailedPreconditionError(
+      "this build has no CUDA; build it with scripts/bootstrap --cuda, or use --device cpu");
+}
+
+}  // namespace
+
+bool IsBuiltWithCuda() { return false; }
+absl::StatusOr<int> CountCudaDevices() { return NoCuda(); }
+absl::StatusOr<CudaDeviceProperties> GetCudaDeviceProperties(int) { return NoCuda(); }
+absl::Status SynchronizeCudaDevice(int) { return NoCuda(); }
+
+}  // namespace vit
+
+#endif  // VIT_WITH_CUDA

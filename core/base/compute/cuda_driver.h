@@ -1,0 +1,35 @@
+// What the CUDA runtime says of its devices, in terms of this project: the only file that includes
+// CUDA's own headers is cuda_driver.cc. All that LibTorch can do for any device goes through
+// LibTorch.
+#ifndef VIT_CORE_BASE_COMPUTE_CUDA_DRIVER_H_
+#define VIT_CORE_BASE_COMPUTE_CUDA_DRIVER_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace vit {
+
+// Whether this build can use CUDA.
+bool IsBuiltWithCuda();
+
+// FAILED_PRECONDITION with the driver's reason where there is none, or no driver.
+absl::StatusOr<int> CountCudaDevices();
+
+struct CudaDeviceProperties {
+  std::string name;          // "NVIDIA H100 80GB HBM3"
+  int major = 0, minor = 0;  // compute capability
+  int64_t total_bytes = 0;   // of its memory
+};
+// INTERNAL with the driver's reason.
+absl::StatusOr<CudaDeviceProperties> GetCudaDeviceProperties(int index);
+
+// Waits for the device. INTERNAL with the driver's reason where it cannot work any more, as after
+// an access beyond its memory; an error that concerned one call alone is forgotten.
+absl::Status SynchronizeCudaDevice(int index);
+
+}  // namespace vit
+
+#endif  // VIT_CORE_BASE_COMPUTE_CUDA_DRIVER_H_

@@ -1,0 +1,89 @@
+// A pool of threads that fills batches ahead of their consumer; TrainLoader and EvalLoader are made
+// of it.
+#ifndef VIT_CORE_DATA_LOADER_BATCH_MAKER_H_
+#define VIT_CORE_DATA_LOADER_BATCH_MAKER_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+#include "core/base/mutex.h"
+#include "core/data/loader/loader.h"
+#include "core/data/loader/sample_order.h"
+
+namespace vit {
+
+// At most `prefetch_batches` batches are in the making or ready. The threads share the work of the
+// oldest unfinished batch, picture by picture, and go on to the next one only when nothing of it is
+// left to take. Batches come out in order. One consumer; destruction stops and joins the threads,
+// waiting for at most one picture each.
+class BatchMaker {
+ public:
+  // One batch to be made.
+  struct Plan {
+    int64_t step = 0;
+    int64_t epoch = 0;
+    std::vector<SampleDraw> draws;  // one per place
+  };
+  struct Options {
+    int image_size = 0;
+    int threads = 1;
+    int prefetch_batches = 4;
+    Device device = Device::Cpu();  // that reads the batches
+    // The next batch in order; none at the end. Called by one thread at a time.
+    std::function<std::optional<Plan>()> next_plan;
+    std::function<int64_t(int64_t index)> label;
+    // Fills `out` with a sample; false where it cannot be read. An error ends the making. Called
+    // from many threads.
+    std::function<absl::StatusOr<bool>(const Plan& plan, const SampleDraw& draw, uint8_t* out)>
+        read;
+  };
+
+  explicit BatchMaker(Options options);
+  ~BatchMaker();
+
+  // The next batch; none at the end. CANCELLED once `stop` is requested.
+  absl::StatusOr<std::optional<Batch>> Next(const std::stop_token& stop);
+
+ private:
+  struct Work {
+    Plan plan;
+    std::once_flag allocated;
+    HostBuffer images;  // one place per sample
+    std::vector<uint8_t> readable;
+    int taken = 0;  // places that a thread has taken
+    int done = 0;   // places that are filled
+    int size() const { return static_cast<int>(plan.draws.size()); }
+  };
+
+  void StopThreads();
+  void RunThread();
+  // Takes and fills places until stopped.
+  absl::Status FillBatches();
+  // The oldest batch with places left to take, planning a new one where there is room; null where
+  // nothing is to do.
+  Work* FindWork() VIT_REQUIRES(mu_);
+  Batch Finish(std::unique_ptr<Work> work) const;
+
+  const Options options_;
+  const size_t image_bytes_;
+  std::stop_source stop_;
+
+  Mutex mu_;
+  CondVar work_changed_;   // there may be places to take
+  CondVar front_is_done_;  // the oldest batch may be ready, or the end known
+  std::deque<std::unique_ptr<Work>> queue_ VIT_GUARDED_BY(mu_);
+  bool at_end_ VIT_GUARDED_BY(mu_) = false;
+  absl::Status error_ VIT_GUARDED_BY(mu_);  // of a thread that gave up
+  std::vector<std::thread> threads_;        // last: joined before anything they use goes
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_DATA_LOADER_BATCH_MAKER_H_

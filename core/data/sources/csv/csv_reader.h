@@ -1,0 +1,45 @@
+// Tables as text, RFC 4180.
+#ifndef VIT_CORE_DATA_SOURCES_CSV_CSV_READER_H_
+#define VIT_CORE_DATA_SOURCES_CSV_CSV_READER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace vit {
+
+// Reads records of fields with a separator between them. A field in double quotes may hold
+// separators, line breaks and, doubled, quotes. Lines end with LF or CRLF; a byte order mark at the
+// start and empty lines are passed over. Nothing is trimmed.
+class CsvReader {
+ public:
+  // `text` must outlive the reader.
+  explicit CsvReader(absl::string_view text, char separator = ',');
+
+  // Reads the next record into `fields`; false at the end. INVALID_ARGUMENT names the line: a quote
+  // that is never closed, text after a closing quote, a quote within a field without quotes.
+  absl::StatusOr<bool> Next(std::vector<std::string>* fields);
+
+  // On which line the record that was read last begins, from 1.
+  int64_t line() const { return line_; }
+
+ private:
+  absl::StatusOr<std::string> QuotedField();
+  absl::StatusOr<std::string> PlainField();
+  // Takes a line's end, if here is one.
+  bool TakeLineEnd();
+  absl::Status Error(int64_t line, absl::string_view what) const;
+
+  const absl::string_view text_;
+  const char separator_;
+  size_t at_ = 0;
+  int64_t line_ = 0;
+  int64_t next_line_ = 1;  // on which line `at_` is
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_DATA_SOURCES_CSV_CSV_READER_H_

@@ -1,0 +1,146 @@
+// folder:PATH, images in one folder per class.
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "core/base/file.h"
+#include "core/base/status.h"
+#include "core/base/utf8.h"
+#include "core/data/data_config.h"
+#include "core/data/sources/class_names.h"
+#include "core/data/sources/file_list.h"
+#include "core/data/sources/folder/folder_listing.h"
+#include "core/data/sources/folder/folder_splits.h"
+#include "core/data/sources/folder/image_folder_v1.h"
+#include "core/data/sources/sources.h"
+
+namespace vit {
+namespace {
+namespace fs = std::filesystem;
+
+// "12 not an image, 3 GIF"
+std::string Describe(const PassedOverCounts& files) {
+  if (files.files().empty()) return "nothing";
+  return absl::StrJoin(files.files(), ", ", [](std::string* out, const PassedOver& one) {
+    absl::StrAppend(out, one.count, " ", one.kind);
+  });
+}
+
+class ImageFolder : public FileListDataSet {
+ public:
+  ImageFolder(DataSetOptions options, bool apply_orientation)
+      : FileListDataSet(std::move(options), apply_orientation) {}
+
+  absl::Status ListAll(const fs::path& root);
+  absl::Status ListAllV1(const fs::path& root);
+
+ private:
+  // Adds the images of the class folders in `tree`, and their classes. `expected` describes the
+  // layout, for messages.
+  absl::Status AddTree(const fs::path& tree, DataSplit split, absl::string_view expected,
+                       ClassTable* classes);
+  absl::Status AddClass(const fs::path& folder, DataSplit split, ClassTable* classes);
+
+  PassedOverCounts passed_over_counts_;
+};
+
+absl::Status ImageFolder::ListAll(const fs::path& root) {
+  VIT_ASSIGN_OR_RETURN(const FolderListing listing, ListFolder(root, options_.data_roots));
+  VIT_ASSIGN_OR_RETURN(const FolderSplits splits,
+                       FindFolderSplits(root, listing, options_.data_roots));
+  ClassTable classes(/*listing_version=*/2);
+  if (splits.train.empty()) {
+    VIT_RETURN_IF_ERROR(
+        AddTree(root, DataSplit::kTrain, "train/<class>/*.jpg or <class>/*.jpg", &classes));
+  } else {
+    passed_over_counts_.AddAll(listing.passed_over);
+    for (const FolderListing::File& file : listing.images) {
+      passed_over_counts_.Add("an image outside of the class folders", (root / file.name).string());
+    }
+    VIT_RETURN_IF_ERROR(AddTree(root / splits.train, DataSplit::kTrain,
+                                absl::StrCat(splits.train, "/<class>/*.jpg"), &classes));
+  }
+  if (!splits.validation.empty()) {
+    VIT_RETURN_IF_ERROR(AddTree(root / splits.validation, DataSplit::kValidation,
+                                absl::StrCat(splits.validation, "/<class>/*.jpg"), &classes));
+  }
+  VIT_RETURN_IF_ERROR(SetClasses(classes));
+  notes_ = splits.notes;
+  passed_over_ = passed_over_counts_.files();
+  SetFingerprint();
+  return absl::OkStatus();
+}
+
+absl::Status ImageFolder::AddTree(const fs::path& tree, DataSplit split, absl::string_view expected,
+                                  ClassTable* classes) {
+  VIT_ASSIGN_OR_RETURN(const FolderListing listing, ListFolder(tree, options_.data_roots));
+  if (listing.folders.empty()) {
+    int64_t files = static_cast<int64_t>(listing.images.size());
+    for (const PassedOver& others : listing.passed_over.files()) files += others.count;
+    return absl::InvalidArgumentError(
+        absl::StrCat("no class folders under ", tree.string(), " (found 0 directories, ", files,
+                     files == 1 ? " file" : " files", "); expected ", expected));
+  }
+  passed_over_counts_.AddAll(listing.passed_over);
+  for (const FolderListing::File& file : listing.images) {
+    passed_over_counts_.Add("an image outside of the class folders", (tree / file.name).string());
+  }
+  for (const FolderListing::Folder& folder : listing.folders) {
+    VIT_RETURN_IF_ERROR(AddClass(tree / folder.name, split, classes));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ImageFolder::AddClass(const fs::path& folder, DataSplit split, ClassTable* classes) {
+  VIT_ASSIGN_OR_RETURN(const int32_t label, classes->Add(split, folder.filename().string(), [&] {
+    const std::string path = folder.string();
+    return absl::StrCat("folder ", Shown(path));
+  }));
+  VIT_ASSIGN_OR_RETURN(FolderListing tree, ListTree(folder, options_.data_roots));
+  if (tree.images.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "class folder ", folder.string(), " has no images (found ", Describe(tree.passed_over),
+        "); expected JPEG, PNG, WebP or BMP files in it or below it, or remove it"));
+  }
+  passed_over_counts_.AddAll(tree.passed_over);
+  for (FolderListing::File& file : tree.images) {
+    samples_[split == DataSplit::kTrain ? 0 : 1].push_back(
+        {static_cast<int32_t>(folders_.size()), label, std::move(file.name), file.size});
+  }
+  folders_.push_back(folder.string());
+  return absl::OkStatus();
+}
+
+absl::Status ImageFolder::ListAllV1(const fs::path& root) {
+  VIT_ASSIGN_OR_RETURN(ImageFolderV1 listed, ListImageFolderV1(root, options_.data_roots));
+  class_names_ = std::move(listed.class_names);
+  for (size_t split = 0; split < 2; ++split) {
+    for (ImageFolderV1::Class& one : listed.classes[split]) {
+      for (auto& [file, size] : one.images) {
+        samples_[split].push_back(
+            {static_cast<int32_t>(folders_.size()), one.label, std::move(file), size});
+      }
+      folders_.push_back(std::move(one.folder));
+    }
+  }
+  SetFingerprint();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageFolder(const std::string& path,
+                                                               const vit::v1::DataConfig& config,
+                                                               const DataSetOptions& options) {
+  VIT_ASSIGN_OR_RETURN(const fs::path root, ResolveUnderRoots(path, options.data_roots));
+  auto folder = std::make_shared<ImageFolder>(
+      options, config.has_apply_orientation() ? config.apply_orientation() : true);
+  VIT_RETURN_IF_ERROR(ListingVersion(config) == 1 ? folder->ListAllV1(root)
+                                                  : folder->ListAll(root));
+  return folder;
+}
+
+}  // namespace vit

@@ -1,0 +1,34 @@
+// folder:PATH by listing version 1, for runs that were made by it.
+#ifndef VIT_CORE_DATA_SOURCES_FOLDER_IMAGE_FOLDER_V1_H_
+#define VIT_CORE_DATA_SOURCES_FOLDER_IMAGE_FOLDER_V1_H_
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace vit {
+
+struct ImageFolderV1 {
+  struct Class {
+    std::string folder;
+    int32_t label;
+    std::vector<std::pair<std::string, int64_t>> images;  // name, size in bytes
+  };
+  std::vector<std::string> class_names;
+  std::array<std::vector<Class>, 2> classes;  // training, validation
+};
+
+// Classes in the bytewise order of their names; of each the files directly in its folder whose
+// extension is .jpg, .jpeg, .png, .webp or .bmp; validation is val/, else validation/, else test/.
+// That must stay as it is.
+absl::StatusOr<ImageFolderV1> ListImageFolderV1(const std::filesystem::path& root,
+                                                const std::vector<std::string>& roots);
+
+}  // namespace vit
+
+#endif  // VIT_CORE_DATA_SOURCES_FOLDER_IMAGE_FOLDER_V1_H_

@@ -1,0 +1,44 @@
+// The rules of the schema (proto/vit/v1/rule.proto): defaults and checks of configuration messages,
+// read from the options of their fields.
+#ifndef VIT_CORE_SPEC_RULES_H_
+#define VIT_CORE_SPEC_RULES_H_
+
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "vit/v1/rule.pb.h"
+
+namespace vit {
+
+// The rule of `field`; an empty one where the schema gives none.
+const vit::v1::FieldRule& RuleOf(const google::protobuf::FieldDescriptor* field);
+
+// What a rule allows, in words: "at least 0, below 1"; "" for any number.
+std::string DescribeRange(const vit::v1::FieldRule& rule);
+
+// Sets every field of `message`, at any depth, that is not set and has a default that applies: to
+// the value of the message's `type`, with the field that it needs, where no other field of its
+// choice is set. Defaults that are derived stay open (see defaults.h).
+void FillRuleDefaults(google::protobuf::Message* message);
+
+// Checks a message whose defaults are filled in: ranges, only_for, needs and choices.
+// INVALID_ARGUMENT names the field with its path, the value and what was expected:
+// "optimizer.beta1 is 2; expected at least 0, below 1". `path` leads to `message`: "optimizer.", or
+// "".
+absl::Status CheckRules(const google::protobuf::Message& message, absl::string_view path = "");
+
+// The part of CheckRules that applies to what a person wrote, before defaults are filled in: at
+// most one field of each choice is set.
+absl::Status CheckChoices(const google::protobuf::Message& message, absl::string_view path = "");
+
+// Takes out of `base` what `over`, about to be merged over it, replaces: the other fields of a
+// choice, and the fields that another `type` has no use for.
+void ClearReplaced(const google::protobuf::Message& over, google::protobuf::Message* base);
+
+}  // namespace vit
+
+#endif  // VIT_CORE_SPEC_RULES_H_

@@ -1,0 +1,80 @@
+// Pickles as torch.save writes them (protocols 2 to 5), read without running anything.
+#ifndef VIT_CORE_TENSOR_FILE_PYTORCH_PICKLE_H_
+#define VIT_CORE_TENSOR_FILE_PYTORCH_PICKLE_H_
+
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "core/tensor_file/pytorch/pickle_globals.h"
+
+namespace vit {
+
+// Part of a file, by its key: the values of one or more tensors.
+struct PickleStorage {
+  absl::string_view key;
+  const PickleGlobal* kind;
+  int64_t size;  // in values of the kind's type
+};
+
+// A view of a storage. What is said of it is not checked against the storage, but that no size,
+// stride or offset is negative.
+struct PickleTensor {
+  const PickleStorage* storage;
+  const PickleGlobal* type;             // of its values: a storage's kind or a dtype
+  int64_t offset;                       // in values
+  std::vector<int64_t> sizes, strides;  // as many of the one as of the other
+};
+
+struct PickleValue {
+  enum class Kind {
+    kOpaque,  // something that plays no part in weights: None, a float, a Namespace, ...
+    kInt,
+    kText,
+    kTuple,
+    kList,
+    kDict,
+    kGlobal,
+    kStorage,
+    kTensor,
+  };
+  Kind kind = Kind::kOpaque;
+  int64_t integer = 0;
+  absl::string_view text;                 // in the pickle's bytes
+  std::vector<const PickleValue*> items;  // of a dict: key, value, key, value...
+  const PickleGlobal* global = nullptr;
+  const PickleStorage* storage = nullptr;
+  const PickleTensor* tensor = nullptr;
+};
+
+// What a pickle describes. A pickle is a program for a stack machine; of its opcodes only those are
+// known that build plain values, of the globals it may name only those of FindPickleGlobal, and
+// what Python would call is recognised, never called. A value may hold itself, or the same value a
+// thousand times: whoever walks over values must bound the walk. Memory is a small multiple of the
+// pickle's size and bounded besides. The bytes must outlive it.
+class Pickle {
+ public:
+  // INVALID_ARGUMENT names the opcode, its byte and, for a global that is not known, its name;
+  // RESOURCE_EXHAUSTED for more values than a state dict could need.
+  static absl::StatusOr<Pickle> Read(absl::string_view bytes);
+
+  const PickleValue& top() const { return *top_; }
+
+ private:
+  friend class PickleReader;
+  Pickle() = default;
+
+  const PickleValue* top_ = nullptr;
+  // Their elements stay where they are.
+  std::deque<PickleValue> values_;
+  std::deque<PickleStorage> storages_;
+  std::deque<PickleTensor> tensors_;
+};
+
+}  // namespace vit
+
+#endif  // VIT_CORE_TENSOR_FILE_PYTORCH_PICKLE_H_

@@ -1,0 +1,23 @@
+// A state dict in PyTorch's zip format. Only for the rooms that compute.
+#ifndef VIT_CORE_TENSOR_FILE_PYTORCH_WRITE_PYTORCH_H_
+#define VIT_CORE_TENSOR_FILE_PYTORCH_WRITE_PYTORCH_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace vit {
+
+// Writes `path`, fsynced, as torch.save(state_dict, path) would: a dict from name to tensor, in the
+// order given, that torch.load(path, weights_only=True) reads.
+absl::Status WritePytorch(const std::filesystem::path& path,
+                          const std::vector<std::pair<std::string, at::Tensor>>& tensors);
+
+}  // namespace vit
+
+#endif  // VIT_CORE_TENSOR_FILE_PYTORCH_WRITE_PYTORCH_H_

@@ -1,0 +1,58 @@
+#include "core/train/recipe/teacher.h"
+
+#include <torch/torch.h>
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "core/data/data_config.h"
+#include "core/model/autocast.h"
+#include "core/tensor_file/safetensors.h"
+#include "core/train/recipe/distillation_config.h"
+#include "core/weights/load_weights.h"
+#include "core/weights/model_directory.h"
+
+namespace vit {
+
+absl::StatusOr<std::unique_ptr<Teacher>> Teacher::Load(const vit::v1::TrainingSpec& spec,
+                                                       const TrainingEnvironment& environment,
+                                                       const std::filesystem::path& run_directory,
+                                                       c10::Device device) {
+  if (!spec.has_distillation()) return nullptr;
+  VIT_ASSIGN_OR_RETURN(const std::filesystem::path directory,
+                       TeacherDirectory(spec, environment, run_directory));
+  VIT_ASSIGN_OR_RETURN(const ModelDescription description, ReadModelDescription(directory));
+  VIT_ASSIGN_OR_RETURN(const TensorFile weights, ReadSafetensors(directory / "model.safetensors"));
+  const vit::v1::DataConfig& own = description.preprocessing;
+  std::unique_ptr<Teacher> teacher(
+      new Teacher(description.model, EvalImageSize(own, description.model.image_size()),
+                  description.precision == vit::v1::PRECISION_BFLOAT16));
+  VIT_RETURN_IF_ERROR(
+      Annotate(LoadWeights(weights.tensors, *teacher->model_),
+               absl::StrCat("distillation.teacher ", spec.distillation().teacher())));
+  teacher->model_->to(device);
+  teacher->model_->eval();
+  for (at::Tensor& parameter : teacher->model_->parameters()) parameter.set_requires_grad(false);
+  // (x * student_std + student_mean - own_mean) / own_std
+  std::vector<float> scale, shift;
+  for (int c = 0; c < 3; ++c) {
+    scale.push_back(static_cast<float>(spec.data().std(c) / own.std(c)));
+    shift.push_back(static_cast<float>((spec.data().mean(c) - own.mean(c)) / own.std(c)));
+  }
+  teacher->scale_ = at::tensor(scale).view({1, 3, 1, 1}).to(device);
+  teacher->shift_ = at::tensor(shift).view({1, 3, 1, 1}).to(device);
+  return teacher;
+}
+
+at::Tensor Teacher::Logits(const at::Tensor& images) {
+  torch::NoGradGuard no_grad;
+  at::Tensor seen = images * scale_ + shift_;
+  if (seen.size(2) != image_size_) {
+    seen = at::_upsample_bicubic2d_aa(seen, {image_size_, image_size_}, /*align_corners=*/false);
+  }
+  AutocastGuard autocast(bfloat16_, images.device().type());
+  return model_->forward(seen).to(at::kFloat);
+}
+
+}  // namespace vit

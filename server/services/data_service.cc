@@ -1,0 +1,151 @@
+#include "server/services/data_service.h"
+
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/file.h"
+#include "core/base/status.h"
+#include "core/data/data_config.h"
+#include "core/data/tools/inspect_data.h"
+#include "core/data/tools/pack_data.h"
+#include "proto/spec_text.h"
+#include "server/services/job_stream.h"
+
+namespace vit {
+namespace {
+
+namespace fs = std::filesystem;
+using ::vit::v1::InspectDataRequest;
+using ::vit::v1::InspectDataResponse;
+using ::vit::v1::PackDataRequest;
+using ::vit::v1::PackDataResponse;
+
+constexpr int kDefaultJpegQuality = 95;
+
+// Fields that say how data is used mean nothing where it is only read.
+absl::Status CheckSourceAlone(const vit::v1::DataConfig& data) {
+  vit::v1::DataConfig rest = data;
+  rest.clear_source();
+  rest.clear_shapes();
+  if (rest.ByteSizeLong() == 0) return ValidateDataConfig(data);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "data: only source and shapes count here, but more is set: ", rest.ShortDebugString(),
+      "; set it in the spec of the run"));
+}
+
+// `path`, in its folder's true place.
+absl::StatusOr<fs::path> ResolveNewFile(const std::string& path,
+                                        const std::vector<std::string>& roots) {
+  const fs::path given(path);
+  const std::string name = given.filename().string();
+  if (!given.is_absolute() || name.empty() || name == "." || name == "..") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "path '", path, "' is no absolute path of a file; paths are the daemon's own"));
+  }
+  VIT_ASSIGN_OR_RETURN(const fs::path folder,
+                       ResolveUnderRoots(given.parent_path().string(), roots));
+  if (!fs::is_directory(folder)) {
+    return absl::InvalidArgumentError(absl::StrCat(folder.string(), " is not a folder"));
+  }
+  return folder / name;
+}
+
+PackDataResponse ToResponse(const PackProgress& progress) {
+  PackDataResponse response;
+  response.set_samples(progress.samples);
+  response.set_total_samples(progress.total);
+  response.set_size_bytes(progress.bytes);
+  response.set_resumed_from(progress.resumed_from);
+  response.set_unreadable(progress.unreadable);
+  for (const std::string& name : progress.first_unreadable) response.add_first_unreadable(name);
+  return response;
+}
+
+absl::Status Pack(const PackDataRequest& request, const DataSetOptions& options,
+                  const std::stop_token& stop,
+                  const std::function<void(const PackDataResponse&)>& tell) {
+  VIT_RETURN_IF_ERROR(CheckSourceAlone(request.data()));
+  VIT_ASSIGN_OR_RETURN(const fs::path file, ResolveNewFile(request.path(), options.data_roots));
+  VIT_ASSIGN_OR_RETURN(const std::shared_ptr<const DataSet> data,
+                       DataSet::OpenWhole(request.data(), options));
+  PackOptions pack;
+  pack.max_side = request.max_side();
+  pack.jpeg_quality = request.has_jpeg_quality() ? request.jpeg_quality() : kDefaultJpegQuality;
+  pack.limits = options.limits;
+  PackDataResponse last;
+  VIT_RETURN_IF_ERROR(vit::PackData(*data, file, pack, stop, [&](const PackProgress& progress) {
+    last = ToResponse(progress);
+    tell(last);
+  }));
+  last.set_done(true);
+  tell(last);
+  return absl::OkStatus();
+}
+
+absl::Status Inspect(const InspectDataRequest& request, const DataSetOptions& options, int threads,
+                     const std::stop_token& stop,
+                     const std::function<void(const InspectDataResponse&)>& tell) {
+  VIT_RETURN_IF_ERROR(CheckEnums(request.data(), "data."));
+  VIT_RETURN_IF_ERROR(ValidateDataConfig(request.data()));
+  VIT_ASSIGN_OR_RETURN(const std::shared_ptr<const DataSet> data,
+                       DataSet::Open(request.data(), options));
+  InspectDataResponse response;
+  response.set_total_samples(data->size(DataSplit::kTrain) + data->size(DataSplit::kValidation));
+  VIT_ASSIGN_OR_RETURN(*response.mutable_report(),
+                       vit::InspectData(*data, {.threads = threads}, stop, [&](int64_t samples) {
+                         InspectDataResponse progress;
+                         progress.set_samples(samples);
+                         progress.set_total_samples(response.total_samples());
+                         tell(progress);
+                       }));
+  response.set_samples(response.total_samples());
+  tell(response);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void DataService::Serve(DataSetOptions options, int threads) {
+  options_ = std::move(options);
+  threads_ = threads;
+  serving_ = true;
+}
+
+void DataService::RefuseNewWork() { draining_.request_stop(); }
+
+absl::Status DataService::Refusal() const {
+  if (!serving_) return absl::UnavailableError("vitd is starting; try again in a moment");
+  if (draining_.stop_requested()) {
+    return absl::UnavailableError("vitd is shutting down; it begins nothing any more");
+  }
+  return absl::OkStatus();
+}
+
+grpc::ServerWriteReactor<PackDataResponse>* DataService::PackData(
+    grpc::CallbackServerContext* /*context*/, const PackDataRequest* request) {
+  using Stream = JobStream<PackDataResponse>;
+  if (const absl::Status refused = Refusal(); !refused.ok()) return new Stream(refused);
+  auto* stream = new Stream(calls_, draining_.get_token());
+  stream->Start(
+      &pool_, [this, request = *request](const std::stop_token& stop, const Stream::Tell& tell) {
+        return CatchExceptions("pack", [&] { return Pack(request, options_, stop, tell); });
+      });
+  return stream;
+}
+
+grpc::ServerWriteReactor<InspectDataResponse>* DataService::InspectData(
+    grpc::CallbackServerContext* /*context*/, const InspectDataRequest* request) {
+  using Stream = JobStream<InspectDataResponse>;
+  if (const absl::Status refused = Refusal(); !refused.ok()) return new Stream(refused);
+  auto* stream = new Stream(calls_, draining_.get_token());
+  stream->Start(&pool_,
+                [this, request = *request](const std::stop_token& stop, const Stream::Tell& tell) {
+                  return CatchExceptions(
+                      "inspect", [&] { return Inspect(request, options_, threads_, stop, tell); });
+                });
+  return stream;
+}
+
+}  // namespace vit

@@ -1,0 +1,46 @@
+// vit.v1.DataService: work on data sets, over gRPC.
+#ifndef VIT_SERVER_SERVICES_DATA_SERVICE_H_
+#define VIT_SERVER_SERVICES_DATA_SERVICE_H_
+
+#include <atomic>
+#include <stop_token>
+
+#include "core/base/task_pool.h"
+#include "core/data/dataset.h"
+#include "server/services/call_tracker.h"
+#include "vit/v1/datasets.grpc.pb.h"
+
+namespace vit {
+
+// Answers UNAVAILABLE until Serve. Calls work one after the other, on a thread of their own: they
+// may take hours, and the disk would not be faster for two. Thread-safe.
+class DataService final : public vit::v1::DataService::CallbackService {
+ public:
+  // `calls` must outlive the service.
+  explicit DataService(CallTracker* calls) : calls_(calls) {}
+
+  // Begins to answer. `threads`: that decode pictures. Called once.
+  void Serve(DataSetOptions options, int threads);
+  // From now on calls are UNAVAILABLE; those under way are stopped.
+  void RefuseNewWork();
+
+ private:
+  grpc::ServerWriteReactor<vit::v1::PackDataResponse>* PackData(
+      grpc::CallbackServerContext* context, const vit::v1::PackDataRequest* request) override;
+  grpc::ServerWriteReactor<vit::v1::InspectDataResponse>* InspectData(
+      grpc::CallbackServerContext* context, const vit::v1::InspectDataRequest* request) override;
+
+  // UNAVAILABLE before Serve and while draining.
+  absl::Status Refusal() const;
+
+  CallTracker* const calls_;
+  DataSetOptions options_;  // both set before serving_
+  int threads_ = 1;
+  std::atomic<bool> serving_ = false;
+  std::stop_source draining_;
+  TaskPool pool_{"data", /*threads=*/1, /*max_queued=*/16};  // last: its jobs use all of the above
+};
+
+}  // namespace vit
+
+#endif  // VIT_SERVER_SERVICES_DATA_SERVICE_H_

@@ -1,0 +1,23 @@
+// Unary calls that are answered from a pool of threads.
+#ifndef VIT_SERVER_SERVICES_POOL_ANSWER_H_
+#define VIT_SERVER_SERVICES_POOL_ANSWER_H_
+
+#include <grpcpp/server_context.h>
+
+#include <functional>
+
+#include "absl/status/status.h"
+#include "core/base/task_pool.h"
+#include "server/services/call_tracker.h"
+
+namespace vit {
+
+// Answers with what `call` returns, which runs on `pool` unless the client has gone by then; the
+// pool's refusal is the answer where it is full.
+grpc::ServerUnaryReactor* AnswerOnPool(TaskPool* pool, CallTracker* calls,
+                                       grpc::CallbackServerContext* context,
+                                       std::function<absl::Status()> call);
+
+}  // namespace vit
+
+#endif  // VIT_SERVER_SERVICES_POOL_ANSWER_H_

@@ -1,0 +1,235 @@
+#include "core/models/model_repository.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/base/file.h"
+#include "core/tensor_file/safetensors.h"
+#include "tests/core/infer/testing.h"
+
+namespace vit {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const fs::path kParity = fs::path(VIT_SOURCE_DIR) / "tests/data/parity";
+
+class ModelRepositoryTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::path(::testing::TempDir()) /
+            ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    fs::remove_all(root_);
+    Reopen();
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  void Reopen() {
+    damaged_.clear();
+    repository_.reset();
+    auto opened = ModelRepository::Open(root_ / "models", Clock::Real(), &damaged_);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    repository_ = *std::move(opened);
+  }
+
+  absl::StatusOr<vit::v1::ImportModelResponse> Import(const std::string& name,
+                                                      const fs::path& path) {
+    vit::v1::ImportModelRequest request;
+    request.set_name(name);
+    request.mutable_model()->set_num_heads(4);
+    return repository_->Import(request, path);
+  }
+
+  // "pets@2 pets@1"
+  std::vector<std::string> Names(const std::string& reference = "") {
+    std::vector<std::string> names;
+    const auto models = repository_->List(reference);
+    EXPECT_TRUE(models.ok()) << models.status();
+    for (const auto& model : *models)
+      names.push_back(model.about.name() + "@" + std::to_string(model.about.version()));
+    return names;
+  }
+
+  fs::path root_;
+  std::vector<std::string> damaged_;
+  std::unique_ptr<ModelRepository> repository_;
+};
+
+TEST_F(ModelRepositoryTest, VersionsCountUpAndComeBackAfterARestart) {
+  ASSERT_TRUE(Import("pets", kParity / "timm_cls/model.safetensors").ok());
+  ASSERT_TRUE(Import("pets", kParity / "torchvision/wrapped.pth").ok());
+  ASSERT_TRUE(Import("other", kParity / "google_npz/model.npz").ok());
+  EXPECT_THAT(Names(), ElementsAre("other@1", "pets@2", "pets@1"));
+  EXPECT_THAT(Names("pets"), ElementsAre("pets@2", "pets@1"));
+  EXPECT_EQ(repository_->Find("pets")->about.version(), 2);
+  EXPECT_EQ(repository_->Find("pets@1")->about.source(), "timm");
+  const std::string before = repository_->Find("pets")->about.SerializeAsString();
+  Reopen();
+  EXPECT_THAT(damaged_, IsEmpty());
+  EXPECT_THAT(Names(), ElementsAre("other@1", "pets@2", "pets@1"));
+  EXPECT_EQ(repository_->Find("pets")->about.SerializeAsString(), before);
+  EXPECT_EQ(repository_->Find("pets")->about.parameter_count(), 29482);
+  EXPECT_EQ(repository_->Find("pets")->about.labels_size(), 10);
+}
+
+TEST_F(ModelRepositoryTest, ANumberIsNeverUsedAgain) {
+  ASSERT_TRUE(Import("pets", kParity / "timm_cls/model.safetensors").ok());
+  ASSERT_TRUE(Import("pets", kParity / "timm_cls/model.safetensors").ok());
+  EXPECT_EQ(*repository_->Remove("pets@2"), 1);
+  EXPECT_EQ(Import("pets", kParity / "timm_cls/model.safetensors")->model().version(), 3);
+  EXPECT_EQ(*repository_->Remove("pets"), 2);
+  EXPECT_THAT(Names(), IsEmpty());
+  Reopen();
+  EXPECT_EQ(Import("pets", kParity / "timm_cls/model.safetensors")->model().version(), 4);
+}
+
+TEST_F(ModelRepositoryTest, ImportingAgainWhatWasImportedGivesTheSameBytes) {
+  ASSERT_TRUE(Import("a", kParity / "transformers").ok());
+  const fs::path first = repository_->Find("a")->directory;
+  ASSERT_TRUE(Import("b", first).ok());
+  const fs::path second = repository_->Find("b")->directory;
+  for (const char* file : {"model.safetensors", "labels.txt", "config.json"}) {
+    EXPECT_EQ(*ReadFile(first / file, 1 << 20), *ReadFile(second / file, 1 << 20)) << file;
+  }
+}
+
+TEST_F(ModelRepositoryTest, WhatIsNotThereIsNamed) {
+  ASSERT_TRUE(Import("pets", kParity / "timm_cls/model.safetensors").ok());
+  const absl::Status name = repository_->Find("pet").status();
+  EXPECT_EQ(name.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(name.message()), HasSubstr("did you mean 'pets'?"));
+  EXPECT_THAT(std::string(repository_->Find("pets@7").status().message()),
+              HasSubstr("model pets has no version 7; its newest is 1"));
+  for (const char* bad : {"", "../x", "a/b", ".hidden", "pets@", "pets@0", "pets@x", "latest"}) {
+    EXPECT_EQ(repository_->Find(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
+  }
+  EXPECT_EQ(repository_->Remove("").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Import("../evil", kParity / "timm_cls/model.safetensors").status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(ModelRepositoryTest, DamagedAndUnfinishedFoldersHideNoOthers) {
+  ASSERT_TRUE(Import("pets", kParity / "timm_cls/model.safetensors").ok());
+  ASSERT_TRUE(Import("pets", kParity / "timm_cls/model.safetensors").ok());
+  std::ofstream(root_ / "models/pets/2/config.json") << "{";
+  fs::create_directories(root_ / "models/pets/3.tmp");
+  Reopen();
+  ASSERT_EQ(damaged_.size(), 1);
+  EXPECT_THAT(damaged_[0], HasSubstr("model pets@2"));
+  EXPECT_THAT(Names(), ElementsAre("pets@1"));
+  EXPECT_FALSE(fs::exists(root_ / "models/pets/3.tmp"));
+  EXPECT_TRUE(fs::exists(root_ / "models/pets/2"));
+  EXPECT_EQ(Import("pets", kParity / "timm_cls/model.safetensors")->model().version(), 3);
+}
+
+TEST_F(ModelRepositoryTest, ACheckpointIsLinkedWithItsRunAndItsDamageIsFound) {
+  TestCheckpoints checkpoints;
+  checkpoints.Serve("r1", 7);
+  const fs::path directory = checkpoints.Directory("r1", 7);
+  vit::v1::ModelVersion about;
+  about.set_accuracy(0.5);
+  const auto added = repository_->AddCheckpoint("pets", directory, "r1", 7, about);
+  ASSERT_TRUE(added.ok()) << added.status();
+  EXPECT_EQ(added->origin(), "run:r1@7");
+  EXPECT_TRUE(fs::equivalent(repository_->Find("pets")->directory / "model.safetensors",
+                             directory / "model.safetensors"));
+  Reopen();
+  EXPECT_EQ(repository_->Find("pets")->run, "r1");
+  EXPECT_EQ(repository_->Find("pets")->step, 7);
+  EXPECT_EQ(repository_->Find("pets")->about.accuracy(), 0.5);
+
+  std::ofstream(directory / "labels.txt", std::ios::app) << "one more\n";
+  EXPECT_EQ(repository_->AddCheckpoint("pets", directory, "r1", 7, about).status().code(),
+            absl::StatusCode::kDataLoss);
+  EXPECT_THAT(Names(), ElementsAre("pets@1"));
+}
+
+TEST_F(ModelRepositoryTest, ImportsTellWhatWasAssumedAndRefuseWhatContradicts) {
+  const auto response = Import("pets", kParity / "torchvision/model.pth");
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->model().source(), "torchvision");
+  EXPECT_EQ(response->model().preprocessing().interpolation(), vit::v1::INTERPOLATION_BILINEAR);
+  ASSERT_EQ(response->notes_size(), 2);
+  EXPECT_THAT(response->notes(0), HasSubstr("assumed, as the file does not tell: mean 0.485"));
+  EXPECT_THAT(response->notes(1), HasSubstr("no labels"));
+
+  vit::v1::ImportModelRequest request;
+  request.set_name("pets");
+  request.mutable_model()->set_num_heads(4);
+  request.mutable_model()->set_depth(3);
+  EXPECT_THAT(
+      std::string(
+          repository_->Import(request, kParity / "torchvision/model.pth").status().message()),
+      HasSubstr("model.depth is given as 3, but the weights have 2"));
+  request.mutable_model()->clear_depth();
+  request.add_labels("only one");
+  EXPECT_THAT(
+      std::string(
+          repository_->Import(request, kParity / "torchvision/model.pth").status().message()),
+      HasSubstr("1 labels for the head's 10 classes"));
+  EXPECT_EQ(repository_->Find("pets")->about.version(), 1);
+}
+
+TEST_F(ModelRepositoryTest, WhatWasTakenOfAFileIsRecorded) {
+  const auto weights = ReadSafetensors(kParity / "timm_cls/model.safetensors");
+  ASSERT_TRUE(weights.ok());
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, tensor] : weights->tensors) {
+    tensors.emplace_back("module." + name, tensor);
+    tensors.emplace_back("ema." + name, tensor + 1);
+  }
+  ASSERT_TRUE(WriteSafetensors(root_ / "both.safetensors", tensors, {}).ok());
+  vit::v1::ImportModelRequest request;
+  request.set_name("pets");
+  request.mutable_model()->set_num_heads(4);
+  auto response = repository_->Import(request, root_ / "both.safetensors");
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->model().prefix(), "ema.");
+  EXPECT_EQ(response->model().weights(), vit::v1::WEIGHTS_CHOICE_AVERAGED);
+  request.set_weights(vit::v1::WEIGHTS_CHOICE_RAW);
+  ASSERT_TRUE(repository_->Import(request, root_ / "both.safetensors").ok());
+  request.clear_weights();
+  request.set_prefix("module.");
+  ASSERT_TRUE(repository_->Import(request, root_ / "both.safetensors").ok());
+  Reopen();
+  for (const char* version : {"pets@2", "pets@3"}) {
+    EXPECT_EQ(repository_->Find(version)->about.prefix(), "module.");
+    EXPECT_EQ(repository_->Find(version)->about.weights(), vit::v1::WEIGHTS_CHOICE_RAW);
+  }
+  EXPECT_EQ(repository_->Find("pets@1")->about.prefix(), "ema.");
+}
+
+TEST_F(ModelRepositoryTest, AnEncoderWithoutAHeadComesBackAfterARestart) {
+  const auto weights = ReadSafetensors(kParity / "timm_cls/model.safetensors");
+  ASSERT_TRUE(weights.ok());
+  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  for (const auto& [name, tensor] : weights->tensors) {
+    if (!name.starts_with("head.")) tensors.emplace_back(name, tensor);
+  }
+  ASSERT_TRUE(WriteSafetensors(root_ / "encoder.safetensors", tensors, {}).ok());
+  ASSERT_TRUE(Import("encoder", root_ / "encoder.safetensors").ok());
+  Reopen();
+  EXPECT_THAT(damaged_, IsEmpty());
+  EXPECT_EQ(repository_->Find("encoder")->about.model().num_classes(), 0);
+  EXPECT_EQ(repository_->Find("encoder")->about.labels_size(), 0);
+}
+
+TEST_F(ModelRepositoryTest, HuggingFacesConfigIsUnderstood) {
+  vit::v1::ImportModelRequest request;
+  request.set_name("hf");
+  const auto response = repository_->Import(request, kParity / "transformers");
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->model().model().num_heads(), 4);
+  EXPECT_EQ(response->model().model().layer_norm_eps(), 1e-12);
+  EXPECT_EQ(response->model().labels(3), "LABEL_3");
+}
+
+}  // namespace
+}  // namespace vit
