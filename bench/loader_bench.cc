@@ -28,11 +28,11 @@
 #include "core/base/compute/compute_budget.h"
 #include "core/base/compute/compute_threads.h"
 #include "core/base/random.h"
-#include "core/data/data_config.h"
 #include "core/data/image/jpeg.h"
 #include "core/data/image/transform.h"
 #include "core/data/loader/loader.h"
 #include "core/model/normalize.h"
+#include "core/spec/defaults.h"
 
 namespace vit::bench {
 namespace {
@@ -140,7 +140,9 @@ class Photographs {
     config_.set_cache(vit::v1::CACHE_MODE_OFF);
     data_ = Check(DataSet::Open(
         config_, {.data_roots = {fs::absolute(folder).string()}, .image_size = kSide}));
-    FillDataConfigDefaults(*data_, kSide, 1, &config_);
+    FillDataDefaults({.class_count = static_cast<int>((*data_).class_names().size()),
+                      .native_image_size = (*data_).native_size()},
+                     kSide, &config_);
   }
 
   int64_t size() const { return data_->size(DataSplit::kTrain); }
@@ -201,7 +203,9 @@ double RandAugmentRate(double seconds) {
                 "crop: TRAIN_CROP_RANDOM_RESIZED scale_min: 0.8 auto_augment: "
                 "'rand-m9-mstd0.5-inc1'");
   const auto data = Check(DataSet::Open(config, {.image_size = kSmall}));
-  FillDataConfigDefaults(*data, kSmall, 1, &config);
+  FillDataDefaults({.class_count = static_cast<int>((*data).class_names().size()),
+                    .native_image_size = (*data).native_size()},
+                   kSmall, &config);
   const Augmenter augmenter(config);
   const Image image = Photograph(kSmall, kSmall, 0);
   return Rate(kSmall, config, seconds, [&](int64_t picture, uint8_t* out) {

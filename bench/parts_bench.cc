@@ -10,7 +10,6 @@
 
 #include "core/base/compute/compute_threads.h"
 #include "core/data/augment/augment.h"
-#include "core/data/data_config.h"
 #include "core/data/dataset.h"
 #include "core/data/image/jpeg.h"
 #include "core/data/image/transform.h"
@@ -18,6 +17,7 @@
 #include "core/model/gelu.h"
 #include "core/model/normalize.h"
 #include "core/model/short_attention.h"
+#include "core/spec/defaults.h"
 
 namespace vit::bench {
 namespace {
@@ -81,7 +81,9 @@ void TrainTransform(State& state, int width, int height, int size, const std::st
   config.set_source("shapes:");
   google::protobuf::TextFormat::ParseFromString(train, config.mutable_train());
   const auto data = DataSet::Open(config, {.image_size = size});
-  FillDataConfigDefaults(**data, size, 1, &config);
+  FillDataDefaults({.class_count = static_cast<int>((**data).class_names().size()),
+                    .native_image_size = (**data).native_size()},
+                   size, &config);
   const Image image = Picture(width, height);
   const Augmenter augmenter(config);
   std::vector<uint8_t> out(size_t{3} * size * size);

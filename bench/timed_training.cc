@@ -7,6 +7,7 @@
 
 #include "core/base/compute/compute_budget.h"
 #include "core/base/compute/torch_device.h"
+#include "core/train/plan_run.h"
 #include "core/train/training_step.h"
 #include "proto/spec_text.h"
 
@@ -28,7 +29,7 @@ ResolvedSpec Resolve(const std::string& preset, const std::vector<std::string>& 
       std::exit(2);
     }
   }
-  auto resolved = ResolveSpec(preset, spec, environment);
+  auto resolved = PlanRun(preset, spec, environment);
   if (!resolved.ok()) {
     std::fprintf(stderr, "%s\n", resolved.status().ToString().c_str());
     std::exit(1);

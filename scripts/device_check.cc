@@ -25,6 +25,7 @@
 #include "core/model/autocast.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
+#include "core/spec/defaults.h"
 #include "core/train/training_step.h"
 #include "proto/spec_text.h"
 
@@ -56,7 +57,7 @@ vit::v1::ModelConfig Model(const std::string& text) {
   config.set_num_heads(4);
   if (!ParseMessageText(text, &overrides).ok()) throw std::logic_error(text);
   config.MergeFrom(overrides);
-  FillModelConfigDefaults(kClasses, &config);
+  FillModelDefaults(kClasses, &config);
   return config;
 }
 

@@ -24,7 +24,7 @@
 #include "server/metrics/metrics_endpoint.h"
 #include "server/metrics/process_metrics.h"
 #include "server/metrics/training_metrics.h"
-#include "server/model_catalog.h"
+#include "server/model_unloader.h"
 #include "server/net/grpc_server.h"
 #include "server/run_log.h"
 #include "server/services/call_tracker.h"
@@ -58,6 +58,18 @@ absl::StatusOr<FileLock> LockStateDir(const std::string& state_dir) {
   return lock;
 }
 
+ImageLimits Limits(const ServerConfig& config) {
+  return {.max_bytes = config.max_image_bytes, .max_pixels = config.max_image_pixels};
+}
+
+TrainingEnvironment Environment(const ServerConfig& config, const Device& device,
+                                const ComputeBudget& budget) {
+  return {.device = device,
+          .budget = budget,
+          .data_roots = config.data_roots,
+          .image_limits = Limits(config)};
+}
+
 class DaemonImpl final : public Daemon {
  public:
   DaemonImpl(Logger* logger, Clock* clock, std::function<void()> on_device_lost)
@@ -81,9 +93,6 @@ class DaemonImpl final : public Daemon {
                         const ComputeBudget& budget);
 
   void TellDeviceLost(const absl::Status& why);
-
-  // What "model:NAME" means for a run's first weights.
-  absl::StatusOr<InitialModel> FindInitialModel(const std::string& reference) const;
 
   Logger* const logger_;
   Clock* const clock_;
@@ -135,7 +144,7 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
   VIT_ASSIGN_OR_RETURN(const ComputeBudget budget, ComputeBudget::Create(config.threads));
   VIT_RETURN_IF_ERROR(Listen(config, *device));
   VIT_RETURN_IF_ERROR(OpenRuns(config, *device, budget));
-  training_service_.Serve(runs_.get());
+  training_service_.Serve(runs_.get(), Environment(config, *device, budget));
   inference_service_.Serve(engine_.get());
   model_service_.Serve({.runs = runs_.get(),
                         .models = models_.get(),
@@ -143,10 +152,8 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
                         .engine = engine_.get(),
                         .data_roots = config.data_roots,
                         .export_dir = fs::path(config.state_dir) / kExports});
-  data_service_.Serve(
-      {.data_roots = config.data_roots,
-       .limits = {.max_bytes = config.max_image_bytes, .max_pixels = config.max_image_pixels}},
-      budget.loader_threads());
+  data_service_.Serve({.data_roots = config.data_roots, .limits = Limits(config)},
+                      budget.loader_threads());
   grpc_->SetServing(true);
   const bool socket = grpc_port() == 0;
   const nlohmann::json ports = {
@@ -186,8 +193,6 @@ absl::Status DaemonImpl::Listen(const ServerConfig& config, const Device& device
 
 absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& device,
                                   const ComputeBudget& budget) {
-  const ImageLimits limits = {.max_bytes = config.max_image_bytes,
-                              .max_pixels = config.max_image_pixels};
   std::error_code error;
   std::vector<std::string> damaged;
   VIT_ASSIGN_OR_RETURN(
@@ -196,13 +201,8 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
   for (const std::string& why : damaged) logger_->Warning("a model is left out: " + why);
   RunManager::Options run_options;
   run_options.state_dir = config.state_dir;
-  run_options.environment.device = device;
-  run_options.environment.budget = budget;
-  run_options.environment.data_roots = config.data_roots;
-  run_options.environment.image_limits = limits;
-  run_options.environment.find_model = [this](const std::string& reference) {
-    return FindInitialModel(reference);
-  };
+  run_options.environment = Environment(config, device, budget);
+  run_options.repository = models_.get();
   run_options.max_queued_runs = config.max_queued_runs;
   run_options.resume_interrupted = config.resume_interrupted;
   run_options.loader_threads = config.loader_threads;
@@ -214,7 +214,7 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
   InferenceEngine::Options engine_options;
   engine_options.device = device;
   engine_options.budget = budget;
-  engine_options.limits = limits;
+  engine_options.limits = Limits(config);
   engine_options.observer = &inference_metrics_;
   engine_options.clock = clock_;
   engine_options.on_failure = [this, device](const absl::Status& why) {
@@ -224,12 +224,6 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
   VIT_ASSIGN_OR_RETURN(engine_, InferenceEngine::Create(catalog_.get(), engine_options));
   unloader_.SetEngine(engine_.get());
   return absl::OkStatus();
-}
-
-absl::StatusOr<InitialModel> DaemonImpl::FindInitialModel(const std::string& reference) const {
-  VIT_ASSIGN_OR_RETURN(const ModelRepository::StoredModel stored, models_->Find(reference));
-  return InitialModel{.reference = absl::StrCat(stored.about.name(), "@", stored.about.version()),
-                      .directory = stored.directory};
 }
 
 void DaemonImpl::TellDeviceLost(const absl::Status& why) {

@@ -134,6 +134,7 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   AddHistory(app, session);
   AddEvaluation(app, session);
   AddPresets(app, session);
+  AddFields(app, session);
   AddClassify(app, session);
   AddEmbed(app, session);
   AddExplain(app, session);

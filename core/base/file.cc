@@ -212,6 +212,12 @@ absl::Status LinkOrCopy(const fs::path& from, const fs::path& to) {
   return SyncDirectory(to.parent_path());
 }
 
+absl::Status LinkFiles(const fs::path& from, const fs::path& to,
+                       const std::vector<std::string>& names) {
+  for (const std::string& name : names) VIT_RETURN_IF_ERROR(LinkOrCopy(from / name, to / name));
+  return absl::OkStatus();
+}
+
 absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path,
                                            absl::Span<const std::string> roots) {
   const fs::path given{std::string(path)};

@@ -67,6 +67,9 @@ absl::Status RemoveTree(const std::filesystem::path& path);
 
 // Makes `to` the same file as `from` by a hard link, or a copy of it where there can be none.
 absl::Status LinkOrCopy(const std::filesystem::path& from, const std::filesystem::path& to);
+// The same for the files of these names in folder `from`, which then are in folder `to` too.
+absl::Status LinkFiles(const std::filesystem::path& from, const std::filesystem::path& to,
+                       const std::vector<std::string>& names);
 
 // `path` with every symbolic link resolved, if it is inside one of `roots` (themselves resolved).
 // INVALID_ARGUMENT for a relative path, NOT_FOUND where nothing is there, PERMISSION_DENIED outside

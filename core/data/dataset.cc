@@ -9,6 +9,7 @@
 #include "core/base/status.h"
 #include "core/base/utf8.h"
 #include "core/data/sources/sources.h"
+#include "core/spec/rules.h"
 
 namespace vit {
 namespace {
@@ -76,8 +77,10 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenSource(const DataSource& sour
 absl::StatusOr<std::shared_ptr<const DataSet>> DataSet::Open(const vit::v1::DataConfig& config,
                                                              const DataSetOptions& options) {
   VIT_ASSIGN_OR_RETURN(std::shared_ptr<const DataSet> all, OpenWhole(config, options));
+  vit::v1::DataConfig filled = config;
+  FillRuleDefaults(&filled);
   return CatchExceptions("list", [&] {
-    auto selected = SelectSamples(std::move(all), config);
+    auto selected = SelectSamples(std::move(all), filled);
     return selected.ok() ? selected
                          : Annotate(selected.status(), absl::StrCat("data ", config.source()));
   });
@@ -89,7 +92,9 @@ absl::StatusOr<std::shared_ptr<const DataSet>> DataSet::OpenWhole(const vit::v1:
     return absl::InvalidArgumentError(absl::StrCat("data.source is not set; ", kExpectedSources));
   }
   VIT_ASSIGN_OR_RETURN(const DataSource source, ParseDataSource(config.source()));
-  auto opened = CatchExceptions("list", [&] { return OpenSource(source, config, options); });
+  vit::v1::DataConfig filled = config;
+  FillRuleDefaults(&filled);
+  auto opened = CatchExceptions("list", [&] { return OpenSource(source, filled, options); });
   if (!opened.ok()) return Annotate(opened.status(), absl::StrCat("data ", config.source()));
   return opened;
 }

@@ -14,6 +14,7 @@
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
 #include "core/infer/frozen_model.h"
+#include "core/infer/inference_observer.h"
 
 namespace vit {
 

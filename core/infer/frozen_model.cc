@@ -19,36 +19,23 @@
 #include "core/model/model_config.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
-#include "core/tensor_file/safetensors.h"
-#include "core/weights/load_weights.h"
+#include "core/weights/load_model.h"
 #include "core/weights/model_directory.h"
 
 namespace vit {
 
 class FrozenModel::Impl {
  public:
-  Impl(ModelDescription description, const Device& device)
-      : description_(std::move(description)),
+  Impl(LoadedModel loaded, const Device& device, std::optional<c10::Stream> stream)
+      : description_(std::move(loaded.description)),
         device_(device),
         torch_device_(TorchDevice(device)),
-        stream_(ServingStream(torch_device_)),
+        stream_(stream),
         bfloat16_(description_.precision == vit::v1::PRECISION_BFLOAT16 && device.has_bfloat16()),
         normalize_(description_.preprocessing, torch_device_),
         config_(description_.model),
-        model_(description_.model) {
+        model_(std::move(loaded.model)) {
     config_.set_image_size(EvalImageSize(description_.preprocessing, config_.image_size()));
-  }
-
-  absl::Status LoadFrom(const std::filesystem::path& directory) {
-    VIT_ASSIGN_OR_RETURN(const TensorFile weights,
-                         ReadSafetensors(directory / "model.safetensors"));
-    VIT_RETURN_IF_ERROR(Annotate(LoadWeights(weights.tensors, *model_), directory.string()));
-    const UseStream use(stream_);
-    model_->to(torch_device_);
-    model_->eval();
-    for (at::Tensor& parameter : model_->parameters()) parameter.set_requires_grad(false);
-    AwaitDevice(torch_device_);  // the weights lie on pages of the file
-    return absl::OkStatus();
   }
 
   // The first pass through a model, and through each size of batch on a CUDA device, is the
@@ -170,17 +157,16 @@ FrozenModel::~FrozenModel() = default;
 absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(const ServableModel& source,
                                                                      const Device& device,
                                                                      int max_batch_size) {
-  const std::string what = absl::StrCat("load ", source.name, " version ", source.version);
+  const std::string what = absl::StrCat("load ", source.name, " version ", source.version());
   return CatchExceptions(what, [&]() -> absl::StatusOr<std::shared_ptr<const FrozenModel>> {
-    VIT_RETURN_IF_ERROR(
-        VerifyChecksums(source.directory, {"config.json", "labels.txt", "model.safetensors"}));
-    VIT_ASSIGN_OR_RETURN(ModelDescription description, ReadModelDescription(source.directory));
-    if (absl::Status status = ValidateModelConfig(description.model); !status.ok()) {
-      return absl::DataLossError(
-          absl::StrCat((source.directory / "config.json").string(), ": ", status.message()));
+    VIT_RETURN_IF_ERROR(VerifyChecksums(source.directory, ModelFiles()));
+    const std::optional<c10::Stream> stream = ServingStream(TorchDevice(device));
+    LoadedModel loaded;
+    {
+      const UseStream use(stream);
+      VIT_ASSIGN_OR_RETURN(loaded, LoadModel(source.directory, TorchDevice(device)));
     }
-    auto impl = std::make_unique<Impl>(std::move(description), device);
-    VIT_RETURN_IF_ERROR(impl->LoadFrom(source.directory));
+    auto impl = std::make_unique<Impl>(std::move(loaded), device, stream);
     impl->WarmUp(max_batch_size);
     return std::shared_ptr<const FrozenModel>(new FrozenModel(source, std::move(impl)));
   });

@@ -12,7 +12,7 @@
 #include "absl/types/span.h"
 #include "core/base/compute/device.h"
 #include "core/data/image/image.h"
-#include "core/infer/inference_engine.h"
+#include "core/models/servable_model.h"
 #include "vit/v1/model.pb.h"
 
 namespace vit {
@@ -38,8 +38,8 @@ struct Computed {
 class FrozenModel {
  public:
   // Reads the model directory, whose checksums must hold, and runs pictures through it; on a CUDA
-  // device batches of up to `max_batch_size`. Statuses as those of VerifyChecksums,
-  // ReadModelDescription, ReadSafetensors and LoadWeights; RESOURCE_EXHAUSTED out of memory.
+  // device batches of up to `max_batch_size`. Statuses of VerifyChecksums and LoadModel;
+  // RESOURCE_EXHAUSTED out of memory.
   static absl::StatusOr<std::shared_ptr<const FrozenModel>> Load(const ServableModel& source,
                                                                  const Device& device,
                                                                  int max_batch_size = 1);
@@ -60,7 +60,7 @@ class FrozenModel {
   // What it was loaded from.
   const ServableModel& source() const { return source_; }
   const std::string& name() const { return source_.name; }
-  int64_t version() const { return source_.version; }
+  int64_t version() const { return source_.version(); }
 
  private:
   class Impl;

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/mutex.h"
+#include "core/base/status.h"
 #include "core/base/task_pool.h"
 #include "core/infer/batcher.h"
 #include "core/infer/frozen_model.h"
@@ -43,7 +44,7 @@ void FillIdentity(const FrozenModel& model, vit::v1::ModelIdentity* identity) {
   identity->set_model(model.name());
   identity->set_run(model.source().run);
   identity->set_step(model.source().step);
-  if (model.source().in_repository) identity->set_version(model.version());
+  if (!model.source().ref.is_run()) identity->set_version(model.version());
 }
 
 // One request on its way. Its pictures finish in any order, on any thread; the last one answers.
@@ -240,7 +241,7 @@ class Engine : public InferenceEngine {
   }
 
   absl::Status Preload(const std::string& model) override {
-    absl::StatusOr<ServableModel> wanted = source_->FindModel(model);
+    const absl::StatusOr<ServableModel> wanted = Find(model);
     if (!wanted.ok()) return wanted.status();
     struct Waiter {
       Mutex mu;
@@ -265,6 +266,11 @@ class Engine : public InferenceEngine {
   std::map<std::string, int64_t> Loaded() const override { return cache_.Loaded(); }
 
  private:
+  absl::StatusOr<ServableModel> Find(const std::string& model) const {
+    VIT_ASSIGN_OR_RETURN(const ModelRef ref, ModelRef::Parse(model));
+    return source_->Find(ref);
+  }
+
   absl::Status CheckImages(const Call& call) const {
     if (call.images() == 0) {
       return absl::InvalidArgumentError(
@@ -295,7 +301,7 @@ class Engine : public InferenceEngine {
     if (refused.ok()) refused = CheckImages(*call);
     absl::StatusOr<ServableModel> wanted = absl::UnknownError("");
     if (refused.ok()) {
-      wanted = source_->FindModel(model);
+      wanted = Find(model);
       refused = wanted.status();
     }
     if (refused.ok() && in_flight_.fetch_add(count) + count > options_.max_queue_size) {
@@ -306,7 +312,7 @@ class Engine : public InferenceEngine {
     }
     if (!refused.ok()) {
       for (int i = 0; i < std::max(1, count); ++i)
-        TellDone(wanted.ok() ? wanted->name : "unknown", wanted.ok() ? wanted->version : 0,
+        TellDone(wanted.ok() ? wanted->name : "unknown", wanted.ok() ? wanted->version() : 0,
                  refused.code(), call->arrival);
       call->Refuse(refused);
       return;

@@ -40,11 +40,11 @@ void ModelCache::Get(const ServableModel& wanted, Callback done) {
     MutexLock lock(&mu_);
     Entry& entry = entries_[wanted.name];
     entry.last_use = ++uses_;
-    const bool current = entry.current != nullptr && entry.current->version() == wanted.version;
+    const bool current = entry.current != nullptr && entry.current->version() == wanted.version();
     const bool failed_lately =
-        entry.failed_version == wanted.version && options_.clock->Now() < entry.retry_time;
+        entry.failed_version == wanted.version() && options_.clock->Now() < entry.retry_time;
     if (!current && entry.loading_version < 0 && !failed_lately && !closing_) {
-      entry.loading_version = wanted.version;
+      entry.loading_version = wanted.version();
       to_load_.push_back(wanted);
       changed_.NotifyAll();
     }
@@ -109,7 +109,7 @@ void ModelCache::Loop() {
     if (!loaded.ok()) options_.on_failure(loaded.status());
     // From here on what was loaded alone keeps the files.
     model.lease.reset();
-    Finish(model.name, model.version, std::move(loaded));
+    Finish(model.name, model.version(), std::move(loaded));
   }
 }
 

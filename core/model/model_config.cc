@@ -4,6 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "core/base/status.h"
+#include "core/spec/rules.h"
 
 namespace vit {
 namespace {
@@ -11,25 +13,7 @@ namespace {
 namespace v1 = ::vit::v1;
 using v1::ModelConfig;
 
-// Bounds what a config can ask for, so that sizes computed from it stay far from overflow.
 constexpr int kMaxImageSize = 4096;
-constexpr int kMaxEmbedDim = 16384;
-constexpr int kMaxDepth = 256;
-constexpr int kMaxClasses = 1'000'000;
-constexpr int kMaxRegisterTokens = 1024;
-constexpr double kMaxMlpRatio = 64;
-
-absl::Status CheckRange(absl::string_view field, int value, int low, int high) {
-  if (value >= low && value <= high) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("model.", field, " is ", value, "; expected ", low, " to ", high));
-}
-
-absl::Status CheckRate(absl::string_view field, double value) {
-  if (value >= 0 && value < 1) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "model.", field, " is ", value, "; expected a probability of at least 0 and below 1"));
-}
 
 absl::Status CheckMultiple(absl::string_view field, int value, absl::string_view of, int divisor) {
   if (value % divisor == 0) return absl::OkStatus();
@@ -84,102 +68,24 @@ absl::Status CheckCombinations(const ModelConfig& config) {
 
 }  // namespace
 
-void FillModelConfigDefaults(int num_classes, ModelConfig* config) {
-  const auto fill = [&](bool set, auto setter, auto value) {
-    if (!set) (config->*setter)(value);
-  };
-  fill(config->has_image_size(), &ModelConfig::set_image_size, 224);
-  fill(config->has_patch_size(), &ModelConfig::set_patch_size, 16);
-  fill(config->has_in_channels(), &ModelConfig::set_in_channels, 3);
-  fill(config->has_num_classes(), &ModelConfig::set_num_classes, num_classes);
-  fill(config->has_embed_dim(), &ModelConfig::set_embed_dim, 768);
-  fill(config->has_depth(), &ModelConfig::set_depth, 12);
-  fill(config->has_num_heads(), &ModelConfig::set_num_heads, 12);
-  fill(config->has_mlp_ratio(), &ModelConfig::set_mlp_ratio, 4.0);
-  fill(config->has_qkv_bias(), &ModelConfig::set_qkv_bias, true);
-  fill(config->has_class_token(), &ModelConfig::set_class_token, true);
-  fill(config->has_global_pool(), &ModelConfig::set_global_pool, v1::GLOBAL_POOL_TOKEN);
-  fill(config->has_drop_rate(), &ModelConfig::set_drop_rate, 0.0);
-  fill(config->has_pos_drop_rate(), &ModelConfig::set_pos_drop_rate, 0.0);
-  fill(config->has_proj_drop_rate(), &ModelConfig::set_proj_drop_rate, 0.0);
-  fill(config->has_attn_drop_rate(), &ModelConfig::set_attn_drop_rate, 0.0);
-  fill(config->has_drop_path_rate(), &ModelConfig::set_drop_path_rate, 0.0);
-  fill(config->has_patch_width(), &ModelConfig::set_patch_width, config->patch_size());
-  fill(config->has_reg_tokens(), &ModelConfig::set_reg_tokens, 0);
-  fill(config->has_no_embed_class(), &ModelConfig::set_no_embed_class, false);
-  fill(config->has_pre_norm(), &ModelConfig::set_pre_norm, false);
-  fill(config->has_qk_norm(), &ModelConfig::set_qk_norm, false);
-  fill(config->has_init_values(), &ModelConfig::set_init_values, 0.0);
-  fill(config->has_distillation_token(), &ModelConfig::set_distillation_token, false);
-  fill(config->has_pos_embed(), &ModelConfig::set_pos_embed, v1::POSITION_EMBEDDING_LEARNED);
-  fill(config->has_dynamic_image_size(), &ModelConfig::set_dynamic_image_size, false);
-  fill(config->has_representation_size(), &ModelConfig::set_representation_size, 0);
-  fill(config->has_representation_activation(), &ModelConfig::set_representation_activation,
-       v1::REPRESENTATION_ACTIVATION_TANH);
-  fill(
-      config->has_fc_norm(), &ModelConfig::set_fc_norm,
-      config->global_pool() == v1::GLOBAL_POOL_AVG || config->global_pool() == v1::GLOBAL_POOL_MAX);
-  fill(config->has_final_norm(), &ModelConfig::set_final_norm, true);
-  fill(config->has_head_init(), &ModelConfig::set_head_init, v1::HEAD_INIT_NORMAL);
-  fill(config->has_head_bias(), &ModelConfig::set_head_bias, 0.0);
-  fill(config->has_norm_layer(), &ModelConfig::set_norm_layer, v1::NORM_LAYER_LAYER_NORM);
-  fill(config->has_layer_norm_eps(), &ModelConfig::set_layer_norm_eps,
-       config->norm_layer() == v1::NORM_LAYER_BATCH_NORM ? 1e-5 : 1e-6);
-  fill(config->has_shared_norm(), &ModelConfig::set_shared_norm, false);
-  fill(config->has_patch_norm(), &ModelConfig::set_patch_norm, false);
-  fill(config->has_proj_bias(), &ModelConfig::set_proj_bias, true);
-  fill(config->has_attn_proj(), &ModelConfig::set_attn_proj, true);
-  fill(config->has_scale_by_embed_dim(), &ModelConfig::set_scale_by_embed_dim, false);
-  fill(config->has_attn_mask_rate(), &ModelConfig::set_attn_mask_rate, 0.0);
-  fill(config->has_activation(), &ModelConfig::set_activation, v1::ACTIVATION_GELU);
-}
-
 absl::Status ValidateModelConfig(const ModelConfig& config) {
-  for (const absl::Status& status : {
-           CheckRange("image_size", config.image_size(), 1, kMaxImageSize),
-           CheckRange("patch_size", config.patch_size(), 1, kMaxImageSize),
-           CheckRange("patch_width", config.patch_width(), 1, kMaxImageSize),
-           CheckRange("in_channels", config.in_channels(), 3, 3),
-           CheckRange("num_classes", config.num_classes(), 0, kMaxClasses),
-           CheckRange("embed_dim", config.embed_dim(), 1, kMaxEmbedDim),
-           CheckRange("depth", config.depth(), 1, kMaxDepth),
-           CheckRange("num_heads", config.num_heads(), 1, kMaxEmbedDim),
-           CheckRate("drop_rate", config.drop_rate()),
-           CheckRate("pos_drop_rate", config.pos_drop_rate()),
-           CheckRate("proj_drop_rate", config.proj_drop_rate()),
-           CheckRate("attn_drop_rate", config.attn_drop_rate()),
-           CheckRate("drop_path_rate", config.drop_path_rate()),
-           CheckRate("attn_mask_rate", config.attn_mask_rate()),
-           CheckRange("reg_tokens", config.reg_tokens(), 0, kMaxRegisterTokens),
-           CheckRange("representation_size", config.representation_size(), 0, kMaxEmbedDim),
-       }) {
-    if (!status.ok()) return status;
-  }
+  VIT_RETURN_IF_ERROR(CheckRules(config, "model."));
   // Divisions by what was just found to be above 0.
-  for (const absl::Status& status : {
-           CheckMultiple("image_size", config.image_size(), "patch_size", config.patch_size()),
-           CheckMultiple("image_size", config.image_size(), "patch_width", config.patch_width()),
-           CheckMultiple("embed_dim", config.embed_dim(), "num_heads", config.num_heads()),
-       }) {
-    if (!status.ok()) return status;
-  }
+  VIT_RETURN_IF_ERROR(
+      CheckMultiple("image_size", config.image_size(), "patch_size", config.patch_size()));
+  VIT_RETURN_IF_ERROR(
+      CheckMultiple("image_size", config.image_size(), "patch_width", config.patch_width()));
+  VIT_RETURN_IF_ERROR(
+      CheckMultiple("embed_dim", config.embed_dim(), "num_heads", config.num_heads()));
   if (PatchCount(config) > 65536) {
     return absl::InvalidArgumentError(absl::StrCat(
         "model.patch_size ", config.patch_size(), " cuts model.image_size ", config.image_size(),
         " into ", PatchCount(config), " patches; at most 65536 are supported"));
   }
-  if (!(config.mlp_ratio() > 0 && config.mlp_ratio() <= kMaxMlpRatio) || MlpHiddenDim(config) < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("model.mlp_ratio is ", config.mlp_ratio(),
-                                                   "; expected above 0 and at most 64"));
-  }
-  if (!(config.layer_norm_eps() > 0 && config.layer_norm_eps() < 1)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "model.layer_norm_eps is ", config.layer_norm_eps(), "; expected above 0 and below 1"));
-  }
-  if (!std::isfinite(config.init_values()) || !std::isfinite(config.head_bias())) {
-    return absl::InvalidArgumentError(absl::StrCat("model.init_values is ", config.init_values(),
-                                                   " and model.head_bias ", config.head_bias(),
-                                                   "; expected finite numbers"));
+  if (MlpHiddenDim(config) < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.mlp_ratio ", config.mlp_ratio(), " of model.embed_dim ",
+                     config.embed_dim(), " leaves the MLP no hidden layer; raise one of them"));
   }
   return CheckCombinations(config);
 }

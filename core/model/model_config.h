@@ -1,21 +1,14 @@
-// Defaults, checks and sizes of ModelConfig, all without allocating a model.
+// Checks and sizes of ModelConfig, all without allocating a model.
 #ifndef VIT_CORE_MODEL_MODEL_CONFIG_H_
 #define VIT_CORE_MODEL_MODEL_CONFIG_H_
 
 #include <cstdint>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "vit/v1/model.pb.h"
 
 namespace vit {
-
-// Sets every field that is not set to the default that model.proto names; num_classes to
-// `num_classes`.
-void FillModelConfigDefaults(int num_classes, vit::v1::ModelConfig* config);
 
 // Checks an effective config. INVALID_ARGUMENT names the field as "model.embed_dim", the reason and
 // the nearest value that would do.
@@ -46,10 +39,6 @@ int64_t PooledFeatures(const vit::v1::ModelConfig& config);
 int64_t ParameterCount(const vit::v1::ModelConfig& config);
 // Multiplications and additions of one picture's forward pass, in its matrix products.
 double ForwardFlops(const vit::v1::ModelConfig& config);
-
-// Model presets as (name, text of a TrainingSpec), compiled in from core/model/presets, sorted by
-// name.
-const std::vector<std::pair<std::string, std::string>>& ModelPresetTexts();
 
 }  // namespace vit
 

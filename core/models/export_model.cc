@@ -27,14 +27,14 @@ Provenance ProvenanceOf(const vit::v1::ModelVersion& about) {
 absl::Status Export(const ServableModel& model, const Provenance& provenance,
                     vit::v1::ExportFormat format, const fs::path& directory) {
   const fs::path& source = model.directory;
-  VIT_RETURN_IF_ERROR(VerifyChecksums(source, {"config.json", "labels.txt", "model.safetensors"}));
+  VIT_RETURN_IF_ERROR(VerifyChecksums(source, ModelFiles()));
   VIT_ASSIGN_OR_RETURN(const ModelDescription description, ReadModelDescription(source));
   if (format == vit::v1::EXPORT_FORMAT_TIMM) {
     VIT_RETURN_IF_ERROR(CheckExpressible(description.model, Program::kTimm));
     VIT_RETURN_IF_ERROR(WriteModelDescription(directory, description, provenance));
-    return LinkOrCopy(source / "model.safetensors", directory / "model.safetensors");
+    return LinkOrCopy(source / kWeightsFile, directory / kWeightsFile);
   }
-  VIT_ASSIGN_OR_RETURN(const TensorFile weights, ReadSafetensors(source / "model.safetensors"));
+  VIT_ASSIGN_OR_RETURN(const TensorFile weights, ReadSafetensors(source / kWeightsFile));
   switch (format) {
     case vit::v1::EXPORT_FORMAT_HUGGING_FACE:
       return WriteHuggingFace(directory, weights.tensors, description, provenance);

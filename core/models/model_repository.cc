@@ -1,13 +1,13 @@
 #include "core/models/model_repository.h"
 
 #include <algorithm>
+#include <atomic>
+#include <iterator>
 #include <optional>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "core/base/checksums.h"
 #include "core/base/compute/tensor_cache.h"
 #include "core/base/file.h"
@@ -26,29 +26,14 @@ namespace {
 namespace fs = std::filesystem;
 using ::vit::v1::ModelVersion;
 
-constexpr size_t kMaxNameLength = 64;
 constexpr int64_t kMaxFileBytes = 1 << 20;
 constexpr char kVersionFile[] = "version.json";
 // The highest number that a name ever had, so that none is used again.
 constexpr char kLastVersionFile[] = "last_version";
 
-const std::vector<std::string> kModelFiles = {"config.json", "labels.txt", "model.safetensors"};
-
-absl::Status CheckName(absl::string_view name) {
-  const bool well_formed = !name.empty() && name.size() <= kMaxNameLength &&
-                           absl::ascii_isalnum(name.front()) &&
-                           std::all_of(name.begin(), name.end(), [](char c) {
-                             return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
-                           });
-  if (!well_formed) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("model name '", name, "': expected 1 to ", kMaxNameLength,
-                     " letters, digits, '.', '_' and '-', the first a letter or digit"));
-  }
-  if (name == "latest" || name == "run")
-    return absl::InvalidArgumentError(absl::StrCat("model name '", name, "' has another meaning"));
-  return absl::OkStatus();
-}
+// Marks a version that was removed while it was in use: it goes when it no longer is, at the next
+// start at the latest.
+constexpr char kRemovedMark[] = "removed";
 
 absl::StatusOr<ModelVersion> ReadVersionFile(const fs::path& path) {
   VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
@@ -70,43 +55,20 @@ ModelVersion Kept(const ModelVersion& about) {
   return kept;
 }
 
-// "run:ID@STEP" of an origin; nothing for another.
-void ReadOrigin(ModelRepository::StoredModel* stored) {
-  absl::string_view origin = stored->about.origin();
-  if (!absl::ConsumePrefix(&origin, "run:")) return;
-  const size_t at = origin.find('@');
-  if (at == absl::string_view::npos || !absl::SimpleAtoi(origin.substr(at + 1), &stored->step))
-    return;
-  stored->run = std::string(origin.substr(0, at));
-}
-
-// Completes `stored.about` from the model directory.
-absl::Status Describe(ModelRepository::StoredModel* stored) {
-  VIT_ASSIGN_OR_RETURN(const ModelDescription description, ReadModelDescription(stored->directory));
-  ModelVersion& about = stored->about;
-  *about.mutable_model() = description.model;
-  *about.mutable_preprocessing() = description.preprocessing;
-  about.mutable_labels()->Assign(description.labels.begin(), description.labels.end());
-  about.set_parameter_count(ParameterCount(description.model));
+// Completes `about` from the model directory.
+absl::Status Describe(const fs::path& directory, ModelVersion* about) {
+  VIT_ASSIGN_OR_RETURN(const ModelDescription description, ReadModelDescription(directory));
+  *about->mutable_model() = description.model;
+  *about->mutable_preprocessing() = description.preprocessing;
+  about->mutable_labels()->Assign(description.labels.begin(), description.labels.end());
+  about->set_parameter_count(ParameterCount(description.model));
   int64_t bytes = 0;
   std::error_code code;
-  for (const auto& entry : fs::directory_iterator(stored->directory, code)) {
+  for (const auto& entry : fs::directory_iterator(directory, code)) {
     if (entry.is_regular_file(code)) bytes += static_cast<int64_t>(entry.file_size(code));
   }
-  about.set_size_bytes(bytes);
+  about->set_size_bytes(bytes);
   return absl::OkStatus();
-}
-
-absl::StatusOr<ModelRepository::StoredModel> ReadStored(const std::string& name, int64_t version,
-                                                        const fs::path& directory) {
-  ModelRepository::StoredModel stored;
-  stored.directory = directory;
-  VIT_ASSIGN_OR_RETURN(stored.about, ReadVersionFile(directory / kVersionFile));
-  stored.about.set_name(name);
-  stored.about.set_version(version);
-  ReadOrigin(&stored);
-  VIT_RETURN_IF_ERROR(Describe(&stored));
-  return stored;
 }
 
 int64_t LastVersion(const fs::path& model_directory) {
@@ -119,17 +81,40 @@ int64_t LastVersion(const fs::path& model_directory) {
 
 }  // namespace
 
-absl::StatusOr<ModelReference> ModelReference::Parse(absl::string_view text) {
-  ModelReference reference;
-  const size_t at = text.find('@');
-  reference.name = std::string(text.substr(0, at));
-  VIT_RETURN_IF_ERROR(CheckName(reference.name));
-  if (at == absl::string_view::npos) return reference;
-  if (!absl::SimpleAtoi(text.substr(at + 1), &reference.version) || reference.version < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("model '", text, "': '", text.substr(at + 1), "' is no version number"));
+// The last owner of a removed version's files removes them.
+class ModelRepository::Files {
+ public:
+  explicit Files(fs::path directory) : directory_(std::move(directory)) {}
+  ~Files() {
+    if (removed_) RemoveTree(directory_).IgnoreError();
   }
-  return reference;
+
+  const fs::path& directory() const { return directory_; }
+  // From now on the files go with their last owner.
+  absl::Status RemoveWhenUnused() {
+    removed_ = true;
+    return WriteFileAtomically(directory_ / kRemovedMark, "");
+  }
+
+ private:
+  const fs::path directory_;
+  std::atomic<bool> removed_ = false;
+};
+
+absl::StatusOr<ModelRepository::Stored> ModelRepository::ReadStored(const std::string& name,
+                                                                    int64_t version,
+                                                                    const fs::path& directory) {
+  Stored stored{.files = std::make_shared<Files>(directory)};
+  VIT_ASSIGN_OR_RETURN(stored.about, ReadVersionFile(directory / kVersionFile));
+  stored.about.set_name(name);
+  stored.about.set_version(version);
+  const absl::StatusOr<ModelRef> origin = ModelRef::Parse(stored.about.origin());
+  if (origin.ok() && origin->kind == ModelRef::Kind::kRun && origin->number > 0) {
+    stored.run = origin->name;
+    stored.step = origin->number;
+  }
+  VIT_RETURN_IF_ERROR(Describe(directory, &stored.about));
+  return stored;
 }
 
 absl::StatusOr<std::unique_ptr<ModelRepository>> ModelRepository::Open(
@@ -146,13 +131,17 @@ absl::Status ModelRepository::Read(std::vector<std::string>* damaged) {
   MutexLock lock(&mu_);
   for (const auto& model : fs::directory_iterator(directory_, code)) {
     const std::string name = model.path().filename().string();
-    if (!model.is_directory() || !CheckName(name).ok()) continue;
+    if (!model.is_directory() || !CheckModelName(name).ok()) continue;
     for (const auto& entry : fs::directory_iterator(model.path(), code)) {
       const fs::path extension = entry.path().extension();
-      if (extension == ".tmp" || extension == ".removed") unfinished.push_back(entry.path());
+      if (extension == ".tmp" || extension == ".removed" ||
+          fs::exists(entry.path() / kRemovedMark)) {
+        unfinished.push_back(entry.path());
+        continue;
+      }
       int64_t version;
       if (!absl::SimpleAtoi(entry.path().filename().string(), &version) || version < 1) continue;
-      absl::StatusOr<StoredModel> stored = ReadStored(name, version, entry.path());
+      absl::StatusOr<Stored> stored = ReadStored(name, version, entry.path());
       if (stored.ok()) {
         models_[name][version] = *std::move(stored);
       } else {
@@ -166,9 +155,9 @@ absl::Status ModelRepository::Read(std::vector<std::string>* damaged) {
 }
 
 absl::StatusOr<ModelVersion> ModelRepository::Add(
-    StoredModel stored, const std::function<absl::Status(const fs::path&)>& fill) {
+    Stored stored, const std::function<absl::Status(const fs::path&)>& fill) {
   const std::string name = stored.about.name();
-  VIT_RETURN_IF_ERROR(CheckName(name));
+  VIT_RETURN_IF_ERROR(CheckModelName(name));
   MutexLock change(&change_);
   const fs::path model_directory = directory_ / name;
   VIT_RETURN_IF_ERROR(CreateDirectories(model_directory));
@@ -181,41 +170,38 @@ absl::StatusOr<ModelVersion> ModelRepository::Add(
   }
   stored.about.set_version(last + 1);
   *stored.about.mutable_create_time() = ToProto(clock_->Now());
-  stored.directory = model_directory / absl::StrCat(last + 1);
+  const fs::path version_directory = model_directory / absl::StrCat(last + 1);
   VIT_RETURN_IF_ERROR(
       WriteFileAtomically(model_directory / kLastVersionFile, absl::StrCat(last + 1, "\n")));
   VIT_RETURN_IF_ERROR(
-      WriteDirectoryAtomically(stored.directory, [&](const fs::path& directory) -> absl::Status {
+      WriteDirectoryAtomically(version_directory, [&](const fs::path& directory) -> absl::Status {
         VIT_RETURN_IF_ERROR(fill(directory));
         VIT_RETURN_IF_ERROR(WriteFile(directory / kVersionFile,
                                       MessageToJson(Kept(stored.about), /*indented=*/true)));
-        return WriteChecksums(directory, kModelFiles);
+        return WriteChecksums(directory, ModelFiles());
       }));
-  VIT_RETURN_IF_ERROR(Describe(&stored));
+  VIT_RETURN_IF_ERROR(Describe(version_directory, &stored.about));
+  stored.files = std::make_shared<Files>(version_directory);
   MutexLock lock(&mu_);
   return (models_[name][last + 1] = std::move(stored)).about;
 }
 
 absl::StatusOr<ModelVersion> ModelRepository::AddCheckpoint(const std::string& name,
-                                                            const fs::path& checkpoint,
-                                                            const std::string& run, int64_t step,
+                                                            const ServableModel& checkpoint,
                                                             ModelVersion about) {
-  StoredModel stored{.about = std::move(about), .run = run, .step = step, .directory = {}};
+  Stored stored{.about = std::move(about), .run = checkpoint.run, .step = checkpoint.step};
   stored.about.set_name(name);
-  stored.about.set_origin(absl::StrCat("run:", run, "@", step));
+  stored.about.set_origin(checkpoint.ref.ToString());
   return Add(std::move(stored), [&](const fs::path& directory) -> absl::Status {
-    VIT_RETURN_IF_ERROR(VerifyChecksums(checkpoint, kModelFiles));
-    for (const std::string& file : kModelFiles) {
-      VIT_RETURN_IF_ERROR(LinkOrCopy(checkpoint / file, directory / file));
-    }
-    return absl::OkStatus();
+    VIT_RETURN_IF_ERROR(VerifyChecksums(checkpoint.directory, ModelFiles()));
+    return LinkFiles(checkpoint.directory, directory, ModelFiles());
   });
 }
 
 absl::StatusOr<vit::v1::ImportModelResponse> ModelRepository::Import(
     const vit::v1::ImportModelRequest& request, const fs::path& path,
     absl::Span<const std::string> data_roots) {
-  VIT_RETURN_IF_ERROR(CheckName(request.name()));
+  VIT_RETURN_IF_ERROR(CheckModelName(request.name()));
   VIT_ASSIGN_OR_RETURN(
       ImportedModel imported,
       ImportModel(path, {.model = request.model(),
@@ -223,7 +209,7 @@ absl::StatusOr<vit::v1::ImportModelResponse> ModelRepository::Import(
                          .labels = {request.labels().begin(), request.labels().end()},
                          .choice = {.prefix = request.prefix(), .weights = request.weights()},
                          .data_roots = {data_roots.begin(), data_roots.end()}}));
-  StoredModel stored;
+  Stored stored;
   stored.about.set_name(request.name());
   stored.about.set_origin(path.string());
   stored.about.set_source(imported.layout);
@@ -242,68 +228,80 @@ absl::StatusOr<vit::v1::ImportModelResponse> ModelRepository::Import(
   return response;
 }
 
-absl::Status ModelRepository::NoModel(const ModelReference& reference) const {
-  const auto model = models_.find(reference.name);
+absl::Status ModelRepository::NoModel(const ModelRef& ref) const {
+  const auto model = models_.find(ref.name);
   if (model != models_.end() && !model->second.empty()) {
-    return absl::NotFoundError(absl::StrCat("model ", reference.name, " has no version ",
-                                            reference.version, "; its newest is ",
-                                            model->second.rbegin()->first));
+    return absl::NotFoundError(absl::StrCat("model ", ref.name, " has no version ", ref.number,
+                                            "; its newest is ", model->second.rbegin()->first));
   }
   std::vector<std::string> names;
   for (const auto& [name, versions] : models_) {
     if (!versions.empty()) names.push_back(name);
   }
-  const std::string nearest = NearestName(reference.name, names);
-  return absl::NotFoundError(absl::StrCat("no model '", reference.name, "'",
+  const std::string nearest = NearestName(ref.name, names);
+  return absl::NotFoundError(absl::StrCat("no model '", ref.name, "'",
                                           nearest.empty()
                                               ? "; runs are named run:ID"
                                               : absl::StrCat("; did you mean '", nearest, "'?")));
 }
 
-absl::StatusOr<std::vector<ModelRepository::StoredModel>> ModelRepository::List(
-    const std::string& reference) const {
-  std::optional<ModelReference> wanted;
-  if (!reference.empty()) {
-    VIT_ASSIGN_OR_RETURN(wanted, ModelReference::Parse(reference));
+absl::StatusOr<std::vector<ModelVersion>> ModelRepository::List(const std::string& text) const {
+  std::optional<ModelRef> wanted;
+  if (!text.empty()) {
+    VIT_ASSIGN_OR_RETURN(wanted, ModelRef::Parse(text));
+    if (wanted->is_run()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "'", text, "' is not a model of the repository: expected NAME or NAME@VERSION"));
+    }
   }
-  std::vector<StoredModel> models;
+  std::vector<ModelVersion> models;
   MutexLock lock(&mu_);
   for (const auto& [name, versions] : models_) {
     if (wanted && wanted->name != name) continue;
     for (auto it = versions.rbegin(); it != versions.rend(); ++it) {
-      if (!wanted || wanted->version == 0 || wanted->version == it->first)
-        models.push_back(it->second);
+      if (!wanted || wanted->number == 0 || wanted->number == it->first) {
+        models.push_back(it->second.about);
+      }
     }
   }
   if (models.empty() && wanted) return NoModel(*wanted);
   return models;
 }
 
-absl::StatusOr<ModelRepository::StoredModel> ModelRepository::Find(
-    const std::string& reference) const {
-  VIT_ASSIGN_OR_RETURN(const ModelReference wanted, ModelReference::Parse(reference));
+absl::StatusOr<ServableModel> ModelRepository::Find(const ModelRef& ref) {
   MutexLock lock(&mu_);
-  const auto model = models_.find(wanted.name);
-  if (model == models_.end() || model->second.empty()) return NoModel(wanted);
-  if (wanted.version == 0) return model->second.rbegin()->second;
-  const auto version = model->second.find(wanted.version);
-  if (version == model->second.end()) return NoModel(wanted);
-  return version->second;
+  const auto model = models_.find(ref.name);
+  if (model == models_.end() || model->second.empty()) return NoModel(ref);
+  const auto version =
+      ref.number == 0 ? std::prev(model->second.end()) : model->second.find(ref.number);
+  if (version == model->second.end()) return NoModel(ref);
+  const Stored& stored = version->second;
+  return ServableModel{.ref = ModelRef::Model(ref.name, version->first),
+                       .name = ref.ToString(),
+                       .run = stored.run,
+                       .step = stored.step,
+                       .directory = stored.files->directory(),
+                       .lease = stored.files};
 }
 
-absl::StatusOr<int> ModelRepository::Remove(const std::string& reference) {
-  if (reference.empty())
+absl::StatusOr<std::vector<ModelVersion>> ModelRepository::Remove(const std::string& text) {
+  if (text.empty())
     return absl::InvalidArgumentError("name the model to remove: NAME or NAME@VERSION");
   MutexLock change(&change_);
-  VIT_ASSIGN_OR_RETURN(const std::vector<StoredModel> models, List(reference));
-  for (const StoredModel& stored : models) {
+  VIT_ASSIGN_OR_RETURN(std::vector<ModelVersion> models, List(text));
+  for (const ModelVersion& about : models) {
+    Stored stored;
     {
       MutexLock lock(&mu_);
-      models_[stored.about.name()].erase(stored.about.version());
+      Versions& versions = models_[about.name()];
+      stored = std::move(versions.at(about.version()));
+      versions.erase(about.version());
     }
-    VIT_RETURN_IF_ERROR(RemoveTree(stored.directory));
+    const bool in_use = stored.files.use_count() > 1;  // and nobody gets it any more
+    VIT_RETURN_IF_ERROR(in_use ? stored.files->RemoveWhenUnused()
+                               : RemoveTree(stored.files->directory()));
   }
-  return static_cast<int>(models.size());
+  return models;
 }
 
 }  // namespace vit

@@ -1,4 +1,4 @@
-// What a model's name means: a model on disk that may be loaded.
+// Models on disk that may be loaded, and where they come from.
 #ifndef VIT_CORE_MODELS_SERVABLE_MODEL_H_
 #define VIT_CORE_MODELS_SERVABLE_MODEL_H_
 
@@ -8,31 +8,49 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "proto/model_ref.h"
 
 namespace vit {
 
-// A model on disk that may be loaded: a run's checkpoint or a version of the repository.
+// A run's checkpoint or a version of the repository.
 struct ServableModel {
-  // As a request names it: "run:<id>", "<name>" for a model's newest version, "<name>@<version>".
-  // Versions of one name replace each other.
+  ModelRef ref;  // exactly this one: run:ID@STEP or NAME@VERSION
+  // Under which its versions replace each other: "run:ID", or the model's name; the same with
+  // "@NUMBER" where the request asked for that one.
   std::string name;
-  int64_t version = 0;  // a run's step, else the repository's version
-  std::string run;      // the id of the run that trained it; empty for an imported one
-  int64_t step = 0;     // that run's
-  bool in_repository = false;
+  std::string run;                  // the id of the run that trained it; empty for an imported one
+  int64_t step = 0;                 // that run's
   std::filesystem::path directory;  // a model directory (core/weights/model_directory.h)
-  // The model's files stay while this is held.
-  std::shared_ptr<void> lease;
+  std::shared_ptr<void> lease;      // the files stay while this is held
+
+  // A run's step, else the repository's version.
+  int64_t version() const { return ref.number; }
 };
 
-// Says what a model's name means at this moment. Thread-safe.
+// Finds models. Thread-safe.
 class ModelSource {
  public:
   virtual ~ModelSource() = default;
-  // `model`: "run:<id>", "latest" or "" (latest), "<name>" or "<name>@<version>". NOT_FOUND for no
-  // such run or model, UNAVAILABLE while a run has no checkpoint, INVALID_ARGUMENT for another
-  // form. Cheap: called for every request.
-  virtual absl::StatusOr<ServableModel> FindModel(const std::string& model) = 0;
+  // What `ref` means at this moment. NOT_FOUND for no such run or model, UNAVAILABLE while a run
+  // has no checkpoint. Cheap: called for every request.
+  virtual absl::StatusOr<ServableModel> Find(const ModelRef& ref) = 0;
+};
+
+// The models of runs and those of the repository as one source.
+class ModelCatalog : public ModelSource {
+ public:
+  // Both must outlive this; `repository` may be null.
+  ModelCatalog(ModelSource* runs, ModelSource* repository) : runs_(runs), repository_(repository) {}
+
+  absl::StatusOr<ServableModel> Find(const ModelRef& ref) override {
+    if (ref.is_run()) return runs_->Find(ref);
+    if (repository_ == nullptr) return absl::NotFoundError("there is no repository of models");
+    return repository_->Find(ref);
+  }
+
+ private:
+  ModelSource* const runs_;
+  ModelSource* const repository_;
 };
 
 }  // namespace vit

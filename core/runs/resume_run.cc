@@ -7,7 +7,7 @@
 #include "core/base/status.h"
 #include "core/data/data_config.h"
 #include "core/runs/run_files.h"
-#include "core/train/merge_spec.h"
+#include "core/spec/merge_spec.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -60,13 +60,9 @@ void SetLength(const ResolvedSpec& resolved, Run* run) {
 
 absl::StatusOr<ResolvedSpec> ResolveAgain(const RunManager::Options& options,
                                           const RunRecord& record, const TrainingSpec& spec) {
-  TrainingEnvironment environment = options.environment;
-  environment.run_directory = RunDirectory(options.state_dir, record.run.id());
-  TrainingSpec needed = spec;
-  if (!NeedsInit(record, environment.run_directory)) needed.clear_init();
-  VIT_ASSIGN_OR_RETURN(ResolvedSpec resolved, options.resolve("", needed, environment));
-  if (spec.has_init()) resolved.spec.set_init(spec.init());
-  return resolved;
+  return options.plan("", spec, options.environment,
+                      {.directory = RunDirectory(options.state_dir, record.run.id()),
+                       .has_checkpoint = !record.checkpoints.empty()});
 }
 
 absl::Status CheckResumable(const RunRecord& record, const vit::v1::ResumeRunRequest& request) {

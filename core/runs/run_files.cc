@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
-#include "core/train/initial_weights.h"
 #include "proto/spec_text.h"
 #include "proto/time.h"
 
@@ -187,11 +186,6 @@ absl::Status WriteSpecFile(const fs::path& run_directory, const vit::v1::Trainin
   VIT_RETURN_IF_ERROR(CreateDirectories(run_directory));
   VIT_RETURN_IF_ERROR(WriteFileAtomically(SpecPath(run_directory), MessageToText(spec)));
   return SyncDirectory(run_directory.parent_path());
-}
-
-bool NeedsInit(const RunRecord& record, const fs::path& run_directory) {
-  return record.spec.has_init() && record.checkpoints.empty() &&
-         !fs::exists(KeptInitialWeights(run_directory));
 }
 
 absl::Status MarkDeleted(const fs::path& run_directory) {

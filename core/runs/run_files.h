@@ -23,10 +23,6 @@ std::filesystem::path RunDirectory(const std::filesystem::path& state_dir, const
 absl::Status WriteSpecFile(const std::filesystem::path& run_directory,
                            const vit::v1::TrainingSpec& spec);
 
-// Whether what the run's `init` names must still be there. Not where the run goes on from its own
-// checkpoint, nor where its folder keeps the weights that it starts from.
-bool NeedsInit(const RunRecord& record, const std::filesystem::path& run_directory);
-
 // Marks a run's folder as deleted, so that it goes at the next start if it cannot go now.
 absl::Status MarkDeleted(const std::filesystem::path& run_directory);
 absl::Status UnmarkDeleted(const std::filesystem::path& run_directory);

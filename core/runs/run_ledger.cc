@@ -168,28 +168,43 @@ vit::v1::ListRunsResponse RunLedger::List(const std::set<vit::v1::RunState>& sta
   return response;
 }
 
-absl::StatusOr<RunLedger::Servable> RunLedger::LeaseServable(const std::string& query,
-                                                             CheckpointLeases* leases) const {
+absl::StatusOr<ServableModel> RunLedger::LeaseServable(const ModelRef& ref,
+                                                       CheckpointLeases* leases) const {
   MutexLock lock(&mu_);
   std::string id;
-  if (query.empty() || query == "latest") {
+  if (ref.kind == ModelRef::Kind::kLatest || ref.name == "latest") {
     if (servable_.empty()) {
       return absl::UnavailableError(
-          runs_.empty() ? "no run has been started yet, so that there is no model to serve"
-                        : "no run has written a checkpoint yet; try again later");
+          runs_.empty() ? "no run has been started yet, so there is no model to serve"
+                        : "no run has written a checkpoint yet; retry later");
     }
     id = servable_.rbegin()->second;
   } else {
-    VIT_ASSIGN_OR_RETURN(id, FindLocked(query));
+    VIT_ASSIGN_OR_RETURN(id, FindLocked(ref.name));
   }
   const RunRecord& record = runs_.at(id);
-  const int64_t step = ServableStep(record);
+  int64_t step = ServableStep(record);
   if (step < 0) {
     return absl::UnavailableError(absl::StrCat("run ", id, " (", StateName(record.run.state()),
                                                ") has no checkpoint",
                                                IsFinished(record.run.state()) ? "" : " yet"));
   }
-  return Servable{id, step, leases->Acquire(id, step)};
+  if (ref.number > 0) {
+    const bool there =
+        std::any_of(record.checkpoints.begin(), record.checkpoints.end(),
+                    [&](const auto& checkpoint) { return checkpoint.step() == ref.number; });
+    if (!there) {
+      return absl::NotFoundError(absl::StrCat("run ", id, " has no checkpoint of step ", ref.number,
+                                              " (any more); run:", id, " is its best one, of step ",
+                                              step));
+    }
+    step = ref.number;
+  }
+  return ServableModel{.ref = ModelRef::Run(id, step),
+                       .name = ModelRef::Run(id, ref.number).ToString(),
+                       .run = id,
+                       .step = step,
+                       .lease = leases->Acquire(id, step)};
 }
 
 bool RunLedger::MayRemoveCheckpoint(const std::string& id, int64_t step,

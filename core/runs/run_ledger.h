@@ -14,9 +14,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/base/mutex.h"
+#include "core/models/servable_model.h"
 #include "core/runs/checkpoint_leases.h"
 #include "core/runs/event_dispatcher.h"
-#include "core/runs/run_manager.h"
+#include "core/runs/run_listener.h"
 #include "core/runs/run_record.h"
 #include "core/runs/store/run_store.h"
 #include "core/runs/subscriptions.h"
@@ -51,13 +52,9 @@ class RunLedger {
   vit::v1::ListRunsResponse List(const std::set<vit::v1::RunState>& states, int page_size,
                                  int64_t before_sequence) const;
 
-  struct Servable {
-    std::string run;
-    int64_t step;
-    std::shared_ptr<void> lease;
-  };
-  // The checkpoint to serve now. Leased under the same lock that MayRemoveCheckpoint takes.
-  absl::StatusOr<Servable> LeaseServable(const std::string& query, CheckpointLeases* leases) const;
+  // The checkpoint that `ref` (RunManager::Find) means now, but for its directory. Leased under the
+  // same lock that MayRemoveCheckpoint takes.
+  absl::StatusOr<ServableModel> LeaseServable(const ModelRef& ref, CheckpointLeases* leases) const;
   // Whether the checkpoint of `step` is neither leased nor one that LeaseServable could give out;
   // it is then forgotten.
   bool MayRemoveCheckpoint(const std::string& id, int64_t step, const CheckpointLeases& leases);

@@ -6,10 +6,8 @@
 #include <set>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "core/base/compute/compute_budget.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/data/dataset.h"
@@ -23,9 +21,7 @@
 #include "core/runs/store/history_buffer.h"
 #include "core/runs/store/run_store.h"
 #include "core/runs/subscriptions.h"
-#include "core/train/initial_weights.h"
-#include "core/train/preview.h"
-#include "core/train/recipe/distillation_config.h"
+#include "core/train/checkpoint/checkpoint_info.h"
 #include "proto/time.h"
 
 namespace vit {
@@ -37,8 +33,6 @@ namespace {
 constexpr int kDefaultPageSize = 100;
 constexpr int kMaxPageSize = 1000;
 constexpr size_t kMaxRequestIdBytes = 200;
-constexpr absl::string_view kRunPrefix = "run:";
-constexpr int kPreviewCount = 32, kPreviewColumns = 8, kMaxPreviewCount = 1024;
 
 vit::v1::StartTrainingResponse MakeStartResponse(const RunRecord& record) {
   vit::v1::StartTrainingResponse response;
@@ -77,7 +71,8 @@ RunRecord MakeRecord(const vit::v1::StartTrainingRequest& request, const Resolve
 class RunManagerImpl : public RunManager {
  public:
   RunManagerImpl(Options options, std::unique_ptr<RunStore> store, std::vector<RunRecord> records)
-      : options_(WithFindCheckpoint(std::move(options))),
+      : catalog_(this, options.repository),
+        options_(WithModels(std::move(options))),
         store_(std::move(store)),
         history_(store_.get()),
         subscriptions_(&dispatcher_),
@@ -108,14 +103,9 @@ class RunManagerImpl : public RunManager {
       VIT_RETURN_IF_ERROR(
           ledger_.CheckRoom());  // asked again when it counts; this saves the work below
     }
-    vit::v1::TrainingSpec spec = request.spec();
-    if (spec.has_init()) VIT_RETURN_IF_ERROR(PinRun("init", spec.mutable_init()));
-    if (spec.distillation().has_teacher()) {
-      VIT_RETURN_IF_ERROR(
-          PinRun("distillation.teacher", spec.mutable_distillation()->mutable_teacher()));
-    }
-    VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved,
-                         options_.resolve(request.preset(), spec, options_.environment));
+    VIT_ASSIGN_OR_RETURN(
+        const ResolvedSpec resolved,
+        options_.plan(request.preset(), request.spec(), options_.environment, ExistingRun()));
     RunRecord record = MakeRecord(request, resolved);
     if (request.validate_only()) return MakeStartResponse(record);
     VIT_RETURN_IF_ERROR(CheckAccepting());
@@ -123,11 +113,10 @@ class RunManagerImpl : public RunManager {
     bool created = false;
     absl::StatusOr<RunRecord> added = ledger_.Add(
         std::move(record),
-        [this](const RunRecord& run) -> absl::Status {
+        [&](const RunRecord& run) -> absl::Status {
           const std::filesystem::path directory = Directory(run.run.id());
           VIT_RETURN_IF_ERROR(WriteSpecFile(directory, run.spec));
-          VIT_RETURN_IF_ERROR(KeepInitialWeights(run.spec, options_.environment, directory));
-          return KeepTeacher(run.spec, options_.environment, directory);
+          return KeepModels(resolved, directory);
         },
         [this](const RunRecord& run) { RemoveTree(Directory(run.run.id())).IgnoreError(); },
         options_.clock->Now(), &created);
@@ -265,39 +254,6 @@ class RunManagerImpl : public RunManager {
     return response;
   }
 
-  absl::StatusOr<vit::v1::PreviewDataResponse> Preview(
-      const vit::v1::PreviewDataRequest& request) override {
-    vit::v1::TrainingSpec spec = request.spec();
-    spec.set_init("");  // weights show in no picture
-    spec.clear_distillation();
-    VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved,
-                         options_.resolve(request.preset(), spec, options_.environment));
-    const int batch_size = resolved.spec.batch_size();
-    const int count = request.count() == 0 ? std::min(kPreviewCount, batch_size) : request.count();
-    const int columns = request.columns() == 0 ? kPreviewColumns : request.columns();
-    if (count < 1 || count > std::min(kMaxPreviewCount, batch_size)) {
-      return absl::InvalidArgumentError(absl::StrCat("count is ", count, "; expected 1 to ",
-                                                     std::min(kMaxPreviewCount, batch_size),
-                                                     ", of a batch_size of ", batch_size));
-    }
-    if (columns < 1 || columns > kMaxPreviewCount) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("columns is ", columns, "; expected 1 to ", kMaxPreviewCount));
-    }
-    if (request.step() < 0 || request.step() >= resolved.total_steps) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "step is ", request.step(), "; the run has steps 0 to ", resolved.total_steps - 1));
-    }
-    absl::StatusOr<std::string> png = absl::InternalError("never ran");
-    ComputeBudget::StartThread("preview", /*intra_op_threads=*/1, [&] {
-      png = PreviewTraining(resolved, request.step(), count, columns);
-    }).join();
-    VIT_RETURN_IF_ERROR(png.status());
-    vit::v1::PreviewDataResponse response;
-    response.set_png(*std::move(png));
-    return response;
-  }
-
   absl::StatusOr<vit::v1::GetEvaluationResponse> GetEvaluation(
       const vit::v1::GetEvaluationRequest& request) override {
     VIT_ASSIGN_OR_RETURN(RunRecord record, Lookup(request.run()));
@@ -328,14 +284,10 @@ class RunManagerImpl : public RunManager {
     return subscriptions_.Add(id, std::move(on_change));
   }
 
-  absl::StatusOr<CheckpointLease> FindServable(const std::string& query) override {
-    VIT_ASSIGN_OR_RETURN(RunLedger::Servable found, ledger_.LeaseServable(query, &leases_));
-    CheckpointLease lease;
-    lease.directory = CheckpointPath(Directory(found.run), found.step);
-    lease.run = std::move(found.run);
-    lease.step = found.step;
-    lease.lease = std::move(found.lease);
-    return lease;
+  absl::StatusOr<ServableModel> Find(const ModelRef& ref) override {
+    VIT_ASSIGN_OR_RETURN(ServableModel found, ledger_.LeaseServable(ref, &leases_));
+    found.directory = CheckpointPath(Directory(found.run), found.step);
+    return found;
   }
 
   void Shutdown(absl::Time deadline) override {
@@ -344,12 +296,8 @@ class RunManagerImpl : public RunManager {
   }
 
  private:
-  Options WithFindCheckpoint(Options options) {
-    options.environment.find_checkpoint =
-        [this](const std::string& run) -> absl::StatusOr<std::string> {
-      VIT_ASSIGN_OR_RETURN(const CheckpointLease lease, FindServable(run));
-      return lease.directory.string();
-    };
+  Options WithModels(Options options) {
+    options.environment.models = &catalog_;
     return options;
   }
 
@@ -374,18 +322,7 @@ class RunManagerImpl : public RunManager {
     return *std::move(record);
   }
 
-  // "run:name" becomes "run:id", so that the effective specification means the same for ever; what
-  // follows an "@" stays.
-  absl::Status PinRun(absl::string_view field, std::string* reference) const {
-    if (!absl::StartsWith(*reference, kRunPrefix)) return absl::OkStatus();
-    const std::string run = reference->substr(kRunPrefix.size());
-    const size_t at = std::min(run.find('@'), run.size());
-    const absl::StatusOr<std::string> id = ledger_.Find(run.substr(0, at));
-    if (!id.ok()) return Annotate(id.status(), absl::StrCat(field, " '", *reference, "'"));
-    *reference = absl::StrCat(kRunPrefix, *id, run.substr(at));
-    return absl::OkStatus();
-  }
-
+  ModelCatalog catalog_;  // before options_, which refer to it
   const Options options_;
   std::atomic<bool> shutting_down_ = false;
   const std::unique_ptr<RunStore> store_;

@@ -15,47 +15,25 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
-#include "core/train/resolve_spec.h"
+#include "core/models/servable_model.h"
+#include "core/runs/run_listener.h"
+#include "core/train/checkpoint/checkpoint_info.h"
+#include "core/train/plan_run.h"
 #include "core/train/trainer.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
 
-// What happens to runs, for metrics and logs. Called with no lock held, one call at a time, in the
-// order in which things happened; the runs that exist already are told first, perhaps before Create
-// has returned. Must return quickly, and may call the manager, but for Shutdown. What a listener
-// does not override it does not hear.
-class RunListener {
- public:
-  virtual ~RunListener() = default;
-  // Its state, phase, checkpoints or message.
-  virtual void OnRunChanged(const vit::v1::Run& run) {}
-  virtual void OnStep(const std::string& run, const TrainObserver::Step& step) {}
-  virtual void OnMetrics(const vit::v1::Run& run, const vit::v1::MetricPoint& point) {}
-  virtual void OnCheckpoint(const std::string& run, const vit::v1::CheckpointInfo& checkpoint,
-                            absl::Duration write_time) {}
-  virtual void OnCheckpointFailed(const std::string& run, int64_t step, const absl::Status& why) {}
-  virtual void OnBadImage(const std::string& run, const std::string& name,
-                          const absl::Status& why) {}
-  virtual void OnRunDeleted(const std::string& run) {}
-};
-
-// A run's checkpoint, kept on disk while `lease` is held.
-struct CheckpointLease {
-  std::string run;
-  int64_t step = 0;
-  std::filesystem::path directory;
-  std::shared_ptr<void> lease;
-};
-
 // Owns the runs of one state directory and the thread that trains. Thread-safe; no call but
 // Shutdown waits for the trainer. The rules of states are those of docs/ and training.proto.
-class RunManager {
+class RunManager : public ModelSource {
  public:
   struct Options {
     std::filesystem::path state_dir;
-    TrainingEnvironment environment;  // find_checkpoint is set by the manager
-    int max_queued_runs = 100;        // waiting; beyond it Start returns RESOURCE_EXHAUSTED
+    // Its `models` are set by the manager: its own runs, and `repository`.
+    TrainingEnvironment environment;
+    ModelSource* repository = nullptr;  // may be null; must outlive the manager
+    int max_queued_runs = 100;          // waiting; beyond it Start returns RESOURCE_EXHAUSTED
     bool resume_interrupted = true;
     // Threads that load training data, whatever a run's spec says; changes speed only. 0: the
     // spec's.
@@ -67,10 +45,10 @@ class RunManager {
     std::function<void(const absl::Status& why)> on_device_lost = [](const absl::Status&) {};
 
     // What the manager drives; replaced only where its own life cycle is tested.
-    std::function<absl::StatusOr<ResolvedSpec>(const std::string& preset,
-                                               const vit::v1::TrainingSpec& spec,
-                                               const TrainingEnvironment& environment)>
-        resolve = ResolveSpec;
+    std::function<absl::StatusOr<ResolvedSpec>(
+        const std::string& preset, const vit::v1::TrainingSpec& spec,
+        const TrainingEnvironment& environment, const ExistingRun& run)>
+        plan = PlanRun;
     std::function<absl::StatusOr<TrainOutcome>(const TrainerOptions& options, std::stop_token stop)>
         train = Train;
     std::function<std::vector<vit::v1::CheckpointInfo>(const std::filesystem::path& run_directory)>
@@ -88,7 +66,7 @@ class RunManager {
   // state directory's lock.
   static absl::StatusOr<std::unique_ptr<RunManager>> Create(Options options);
   // Asks a running run to stop, as Shutdown does, and waits for its end however long that takes.
-  virtual ~RunManager() = default;
+  ~RunManager() override = default;
 
   // Whether the caller has given up. Asked once everything is checked, right before the run is
   // stored and queued: where it says yes, nothing is, and the answer is CANCELLED.
@@ -115,9 +93,6 @@ class RunManager {
   virtual absl::Status Delete(const std::string& run) = 0;
   virtual absl::StatusOr<vit::v1::GetHistoryResponse> GetHistory(
       const vit::v1::GetHistoryRequest& request) = 0;
-  // Reads and draws pictures, on a thread of its own. Statuses as Start's.
-  virtual absl::StatusOr<vit::v1::PreviewDataResponse> Preview(
-      const vit::v1::PreviewDataRequest& request) = 0;
   virtual absl::StatusOr<vit::v1::GetEvaluationResponse> GetEvaluation(
       const vit::v1::GetEvaluationRequest& request) = 0;
 
@@ -127,9 +102,10 @@ class RunManager {
   virtual absl::StatusOr<std::shared_ptr<void>> Subscribe(const std::string& run,
                                                           std::function<void()> on_change) = 0;
 
-  // The checkpoint to serve for `run` (as above, "" is the most recently started run that has one):
-  // its best, else its last. UNAVAILABLE where there is none yet. Cheap.
-  virtual absl::StatusOr<CheckpointLease> FindServable(const std::string& run) = 0;
+  // The checkpoint that `ref`, a run's or the latest, means now: of the step that it names, else
+  // the best, else the last. The latest is the most recently started run that has one. UNAVAILABLE
+  // where there is none yet. Cheap.
+  absl::StatusOr<ServableModel> Find(const ModelRef& ref) override = 0;
 
   // Takes no new work; asks the running run to write a checkpoint and stop, waits for it until
   // `deadline`, and leaves it INTERRUPTED so that the next start goes on with it. Queued runs stay

@@ -179,7 +179,6 @@ absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::sto
   });
   TrainerOptions trainer;
   trainer.environment = options.environment;
-  trainer.environment.run_directory = RunDirectory(options.state_dir, run);
   trainer.directory = RunDirectory(options.state_dir, run);
   trainer.clock = options.clock;
   trainer.note = note;

@@ -18,8 +18,8 @@ namespace v1 = ::vit::v1;
 
 void DeriveModel(int class_count, v1::ModelConfig* model) {
   const bool batch_norm = model->norm_layer() == v1::NORM_LAYER_BATCH_NORM;
-  const bool pools_patches = model->global_pool() == v1::GLOBAL_POOL_AVG ||
-                             model->global_pool() == v1::GLOBAL_POOL_MAX;
+  const bool pools_patches =
+      model->global_pool() == v1::GLOBAL_POOL_AVG || model->global_pool() == v1::GLOBAL_POOL_MAX;
   if (class_count > 0) VIT_DERIVE(model, num_classes, class_count);
   VIT_DERIVE(model, patch_width, model->patch_size());
   VIT_DERIVE(model, layer_norm_eps, batch_norm ? 1e-5 : 1e-6);
@@ -76,6 +76,11 @@ void FillModelDefaults(int class_count, v1::ModelConfig* model) {
   FillRuleDefaults(model);
   DeriveModel(class_count, model);
   VIT_DERIVE(model, num_classes, class_count);
+}
+
+void FillDataDefaults(const SpecFacts& facts, int image_size, v1::DataConfig* data) {
+  FillRuleDefaults(data);
+  DeriveData(facts, image_size, data);
 }
 
 void FillOptimizerDefaults(int batch_size, v1::OptimizerConfig* optimizer) {

@@ -24,6 +24,9 @@ void FillDefaults(const SpecFacts& facts, vit::v1::TrainingSpec* spec);
 // The same for a model alone.
 void FillModelDefaults(int class_count, vit::v1::ModelConfig* model);
 
+// The same for data that is open, under a model of `image_size`.
+void FillDataDefaults(const SpecFacts& facts, int image_size, vit::v1::DataConfig* data);
+
 // The same for an optimizer alone.
 void FillOptimizerDefaults(int batch_size, vit::v1::OptimizerConfig* optimizer);
 

@@ -1,15 +1,18 @@
 #include "core/spec/rules.h"
 
+#include <google/protobuf/descriptor.h>
+
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
+#include "proto/schema.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -29,14 +32,6 @@ bool IsMessage(const FieldDescriptor* field) {
   return field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
 }
 
-// 1048576 rather than 1.04858e+06.
-std::string Number(double value) {
-  if (std::abs(value) < 1e15 && value == std::floor(value)) {
-    return absl::StrCat(static_cast<int64_t>(value));
-  }
-  return absl::StrCat(value);
-}
-
 // The name of the value of the message's `type`: "adamw"; "" where there is no such field.
 std::string TypeOf(const Message& message) {
   const FieldDescriptor* type = message.GetDescriptor()->FindFieldByName("type");
@@ -50,8 +45,11 @@ bool IsFor(const FieldRule& rule, absl::string_view type) {
 }
 
 bool HasWhatItNeeds(const FieldRule& rule, const Message& message) {
-  return rule.needs().empty() ||
-         IsSet(message, message.GetDescriptor()->FindFieldByName(rule.needs()));
+  if (rule.needs().empty()) return true;
+  const FieldDescriptor* needed = message.GetDescriptor()->FindFieldByName(rule.needs());
+  // An empty text says that there is none.
+  return IsSet(message, needed) && (needed->cpp_type() != FieldDescriptor::CPPTYPE_STRING ||
+                                    !message.GetReflection()->GetString(message, needed).empty());
 }
 
 // The fields of `choice` that are set.
@@ -140,7 +138,7 @@ absl::Status CheckField(const Message& message, const FieldDescriptor* field,
     if (InRange(rule, value)) continue;
     const std::string range = DescribeRange(rule);
     return absl::InvalidArgumentError(absl::StrCat(
-        name, " is ", Number(value), "; expected ", range.empty() ? "a finite number" : range,
+        name, " is ", NumberText(value), "; expected ", range.empty() ? "a finite number" : range,
         rule.hint().empty() ? "" : absl::StrCat(" (", rule.hint(), ")")));
   }
   return absl::OkStatus();
@@ -165,24 +163,6 @@ absl::Status CheckOwnChoices(const Message& message, absl::string_view path) {
 }
 
 }  // namespace
-
-const FieldRule& RuleOf(const FieldDescriptor* field) {
-  return field->options().GetExtension(vit::v1::rule);
-}
-
-std::string DescribeRange(const FieldRule& rule) {
-  if (rule.has_min() && rule.has_max()) {
-    return rule.min() == rule.max()
-               ? Number(rule.min())
-               : absl::StrCat(Number(rule.min()), " to ", Number(rule.max()));
-  }
-  std::vector<std::string> parts;
-  if (rule.has_min()) parts.push_back(absl::StrCat("at least ", Number(rule.min())));
-  if (rule.has_above()) parts.push_back(absl::StrCat("above ", Number(rule.above())));
-  if (rule.has_max()) parts.push_back(absl::StrCat("at most ", Number(rule.max())));
-  if (rule.has_below()) parts.push_back(absl::StrCat("below ", Number(rule.below())));
-  return absl::StrJoin(parts, ", ");
-}
 
 void FillRuleDefaults(Message* message) {
   const auto* reflection = message->GetReflection();
@@ -222,16 +202,17 @@ void FillRuleDefaults(Message* message) {
 }
 
 absl::Status CheckRules(const Message& message, absl::string_view path) {
-  return VisitMessages(
-      message, path, [](const Message& part, absl::string_view part_path) -> absl::Status {
-        VIT_RETURN_IF_ERROR(CheckOwnChoices(part, part_path));
-        std::vector<const FieldDescriptor*> fields;
-        part.GetReflection()->ListFields(part, &fields);
-        for (const FieldDescriptor* field : fields) {
-          if (!IsMessage(field)) VIT_RETURN_IF_ERROR(CheckField(part, field, part_path));
-        }
-        return absl::OkStatus();
-      });
+  return VisitMessages(message, path,
+                       [](const Message& part, absl::string_view part_path) -> absl::Status {
+                         VIT_RETURN_IF_ERROR(CheckOwnChoices(part, part_path));
+                         std::vector<const FieldDescriptor*> fields;
+                         part.GetReflection()->ListFields(part, &fields);
+                         for (const FieldDescriptor* field : fields) {
+                           if (!IsMessage(field))
+                             VIT_RETURN_IF_ERROR(CheckField(part, field, part_path));
+                         }
+                         return absl::OkStatus();
+                       });
 }
 
 absl::Status CheckChoices(const Message& message, absl::string_view path) {

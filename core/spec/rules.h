@@ -3,22 +3,12 @@
 #ifndef VIT_CORE_SPEC_RULES_H_
 #define VIT_CORE_SPEC_RULES_H_
 
-#include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
-
-#include <string>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
-#include "vit/v1/rule.pb.h"
 
 namespace vit {
-
-// The rule of `field`; an empty one where the schema gives none.
-const vit::v1::FieldRule& RuleOf(const google::protobuf::FieldDescriptor* field);
-
-// What a rule allows, in words: "at least 0, below 1"; "" for any number.
-std::string DescribeRange(const vit::v1::FieldRule& rule);
 
 // Sets every field of `message`, at any depth, that is not set and has a default that applies: to
 // the value of the message's `type`, with the field that it needs, where no other field of its

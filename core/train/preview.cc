@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "core/base/compute/compute_budget.h"
 #include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "core/data/loader/loader.h"
@@ -16,10 +17,13 @@
 #include "core/model/normalize.h"
 #include "core/train/batch_upload.h"
 #include "core/train/optim/schedule.h"
+#include "core/train/plan_run.h"
 #include "core/train/recipe/examples.h"
 
 namespace vit {
 namespace {
+
+constexpr int kDefaultCount = 32, kDefaultColumns = 8, kMaxCount = 1024;
 
 // [3, S, S], normalised, to the picture that it shows.
 Image ToImage(const at::Tensor& normalized, const vit::v1::DataConfig& data) {
@@ -88,6 +92,36 @@ absl::StatusOr<std::string> PreviewTraining(const ResolvedSpec& resolved, int64_
     }
     return DrawContactSheet(tiles, columns);
   });
+}
+
+absl::StatusOr<vit::v1::PreviewDataResponse> PreviewData(const vit::v1::PreviewDataRequest& request,
+                                                         const TrainingEnvironment& environment) {
+  VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved,
+                       PlanPreview(request.preset(), request.spec(), environment));
+  const int batch_size = resolved.spec.batch_size();
+  const int most = std::min(kMaxCount, batch_size);
+  const int count = request.count() == 0 ? std::min(kDefaultCount, most) : request.count();
+  const int columns = request.columns() == 0 ? kDefaultColumns : request.columns();
+  if (count < 1 || count > most) {
+    return absl::InvalidArgumentError(absl::StrCat("count is ", count, "; expected 1 to ", most,
+                                                   ", of a batch_size of ", batch_size));
+  }
+  if (columns < 1 || columns > kMaxCount) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("columns is ", columns, "; expected 1 to ", kMaxCount));
+  }
+  if (request.step() < 0 || request.step() >= resolved.total_steps) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "step is ", request.step(), "; the run has steps 0 to ", resolved.total_steps - 1));
+  }
+  absl::StatusOr<std::string> png = absl::InternalError("never ran");
+  ComputeBudget::StartThread("preview", /*intra_op_threads=*/1, [&] {
+    png = PreviewTraining(resolved, request.step(), count, columns);
+  }).join();
+  VIT_RETURN_IF_ERROR(png.status());
+  vit::v1::PreviewDataResponse response;
+  response.set_png(*std::move(png));
+  return response;
 }
 
 }  // namespace vit

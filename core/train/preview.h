@@ -1,4 +1,4 @@
-// What training sees, as a picture for people.
+// What training sees, as an image for people.
 #ifndef VIT_CORE_TRAIN_PREVIEW_H_
 #define VIT_CORE_TRAIN_PREVIEW_H_
 
@@ -10,7 +10,12 @@
 
 namespace vit {
 
-// A PNG with the first `count` pictures of update `step` (from 0) exactly as the model would see
+// What a run of the request's spec would see, drawn on a thread of its own. Statuses of
+// PlanPreview; INVALID_ARGUMENT names a count, step or number of columns that the run has not.
+absl::StatusOr<vit::v1::PreviewDataResponse> PreviewData(const vit::v1::PreviewDataRequest& request,
+                                                         const TrainingEnvironment& environment);
+
+// A PNG with the first `count` images of update `step` (from 0) exactly as the model would see
 // them, augmented, erased and mixed, with their labels and the labels' parts; in rows of `columns`.
 // `count` is at most the batch size. INVALID_ARGUMENT where none of them can be read. Computes: for
 // a thread of ComputeBudget::StartThread.

@@ -1,28 +1,23 @@
-// From what a person wrote to an effective specification.
+// From what a person wrote to a specification that a run can follow, step by step.
 #ifndef VIT_CORE_TRAIN_RESOLVE_SPEC_H_
 #define VIT_CORE_TRAIN_RESOLVE_SPEC_H_
 
 #include <cstdint>
-#include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/base/compute/compute_budget.h"
 #include "core/base/compute/device.h"
 #include "core/data/dataset.h"
+#include "core/models/servable_model.h"
 #include "core/train/memory_estimate.h"
+#include "core/train/pin_model.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
-
-// What "model:NAME" means in TrainingSpec.init or for a teacher.
-struct InitialModel {
-  std::string reference;  // NAME@VERSION
-  std::filesystem::path directory;
-};
 
 // Where a specification will run.
 struct TrainingEnvironment {
@@ -30,14 +25,8 @@ struct TrainingEnvironment {
   ComputeBudget budget;
   std::vector<std::string> data_roots;
   ImageLimits image_limits;
-  // Folder of the checkpoint that "run:ID" in TrainingSpec.init means: the run's best, else its
-  // last.
-  std::function<absl::StatusOr<std::string>(const std::string& run)> find_checkpoint;
-  // The version of the repository that NAME or NAME@VERSION means now.
-  std::function<absl::StatusOr<InitialModel>(const std::string& reference)> find_model;
-  // Of a run whose effective spec is resolved again: its folder, which keeps its teacher. Empty for
-  // a new run.
-  std::filesystem::path run_directory;
+  // The models that init and distillation.teacher may name; null where there are none.
+  ModelSource* models = nullptr;
 };
 
 // A specification with every default filled in, and what follows from it.
@@ -45,25 +34,29 @@ struct ResolvedSpec {
   vit::v1::TrainingSpec spec;
   std::shared_ptr<const DataSet> data;
   int64_t parameter_count = 0;
-  MemoryEstimate estimated_memory;
   int64_t steps_per_epoch = 0;
   int64_t total_steps = 0;
+  // What PlanRun adds.
+  PinnedModels models;
+  MemoryEstimate estimated_memory;
 };
 
-// Merges `preset` (empty for none) and `spec`, fills in defaults, and checks everything that can be
-// checked without allocating the model: INVALID_ARGUMENT names the field, NOT_FOUND the preset
-// (with the nearest name), data or init, PERMISSION_DENIED a path outside the data roots. An
-// effective spec resolves to itself. Reads the source's listing, which can take seconds for a large
-// folder.
-absl::StatusOr<ResolvedSpec> ResolveSpec(const std::string& preset,
-                                         const vit::v1::TrainingSpec& spec,
+// Merges `preset` (empty for none) and `spec`. INVALID_ARGUMENT names a field, NOT_FOUND the preset
+// (with the nearest name).
+absl::StatusOr<vit::v1::TrainingSpec> MergePreset(const std::string& preset,
+                                                  const vit::v1::TrainingSpec& spec);
+
+// Fills in the defaults that do not depend on the data, checks what can be checked without it, and
+// opens it: reads the source's listing, which can take seconds for a large folder. NOT_FOUND names
+// the data, PERMISSION_DENIED a path outside the data roots.
+absl::StatusOr<std::shared_ptr<const DataSet>> OpenData(const TrainingEnvironment& environment,
+                                                        vit::v1::TrainingSpec* spec);
+
+// Fills in the rest and checks everything but the weights that it names. Reads no files. An
+// effective spec resolves to itself.
+absl::StatusOr<ResolvedSpec> ResolveSpec(const vit::v1::TrainingSpec& spec,
+                                         std::shared_ptr<const DataSet> data,
                                          const TrainingEnvironment& environment);
-
-// Every preset, compiled in, sorted by name; without training_memory_bytes.
-const std::vector<vit::v1::Preset>& AllPresets();
-
-// training_memory_bytes of a preset of AllPresets; `batch_size` as in ListPresetsRequest.
-int64_t PresetTrainingMemory(const vit::v1::Preset& preset, int batch_size);
 
 }  // namespace vit
 

@@ -18,14 +18,17 @@
 #include "core/tensor_file/safetensors.h"
 #include "core/train/batch_upload.h"
 #include "core/train/checkpoint/checkpoint.h"
+#include "core/train/checkpoint/checkpoint_info.h"
 #include "core/train/checkpoint/checkpoint_writer.h"
 #include "core/train/checkpoint/snapshot.h"
 #include "core/train/evaluate.h"
 #include "core/train/evaluation_report.h"
 #include "core/train/initial_weights.h"
 #include "core/train/optim/schedule.h"
+#include "core/train/recipe/resolve_teacher.h"
 #include "core/train/training_step.h"
 #include "core/weights/load_weights.h"
+#include "core/weights/model_directory.h"
 #include "proto/time.h"
 
 namespace vit {
@@ -96,16 +99,25 @@ class TrainingRun {
     if (!checkpoint.has_value()) {
       model_->Initialize(spec_.seed());
       if (spec_.has_init()) {
-        VIT_ASSIGN_OR_RETURN(const std::string note,
-                             CopyInitialWeights(spec_, options_.environment, options_.directory,
-                                                options_.resolved.data->class_names(), *model_));
+        const auto& pinned = options_.resolved.models.init;
+        const auto& roots = options_.environment.data_roots;
+        VIT_ASSIGN_OR_RETURN(const std::filesystem::path path,
+                             FindInitialWeights(spec_, options_.directory,
+                                                pinned.has_value() ? &*pinned : nullptr, roots));
+        VIT_ASSIGN_OR_RETURN(
+            const std::string note,
+            CopyInitialWeights(path, spec_, roots, options_.resolved.data->class_names(), *model_));
         if (!note.empty()) notes.push_back(note);
       }
     }
     model_->to(device_);
     model_->train();
-    VIT_ASSIGN_OR_RETURN(teacher_,
-                         Teacher::Load(spec_, options_.environment, options_.directory, device_));
+    if (spec_.has_distillation()) {
+      const std::filesystem::path kept = KeptTeacher(options_.directory);
+      const auto& pinned = options_.resolved.models.teacher;
+      VIT_ASSIGN_OR_RETURN(
+          teacher_, Teacher::Load(pinned.has_value() ? pinned->directory : kept, spec_, device_));
+    }
     training_step_.emplace(spec_, model_.get(), steps_, teacher_.get());
     if (checkpoint.has_value()) VIT_RETURN_IF_ERROR(Restore(*checkpoint, &notes));
     options_.observer->OnStart(state_.step, absl::StrJoin(notes, "; "));
@@ -137,7 +149,7 @@ class TrainingRun {
                        state_.data_fingerprint, " then, ", fingerprint,
                        " now); restore the data, or start a new run with --init"));
     }
-    VIT_ASSIGN_OR_RETURN(const TensorFile weights, ReadSafetensors(path / "model.safetensors"));
+    VIT_ASSIGN_OR_RETURN(const TensorFile weights, ReadSafetensors(path / kWeightsFile));
     VIT_RETURN_IF_ERROR(Annotate(LoadWeights(weights.tensors, *model_), path.string()));
     VIT_ASSIGN_OR_RETURN(const TensorFile optimizer,
                          ReadSafetensors(path / "optimizer.safetensors"));

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
+#include "core/model/model_config.h"
 #include "core/model/position_embedding.h"
 #include "core/weights/layouts/weight_layout.h"
 

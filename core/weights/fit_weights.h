@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "core/model/model_config.h"
+#include "vit/v1/model.pb.h"
 
 namespace vit {
 

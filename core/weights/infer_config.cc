@@ -11,6 +11,7 @@
 #include "absl/strings/strip.h"
 #include "core/base/status.h"
 #include "core/model/model_config.h"
+#include "core/spec/defaults.h"
 
 namespace vit {
 namespace {
@@ -28,7 +29,7 @@ class Inference {
     VIT_RETURN_IF_ERROR(Pooling());
     VIT_RETURN_IF_ERROR(HeadCount());
     VIT_RETURN_IF_ERROR(ImageSize());
-    FillModelConfigDefaults(config_.num_classes(), &config_);
+    FillModelDefaults(config_.num_classes(), &config_);
     VIT_RETURN_IF_ERROR(ValidateModelConfig(config_));
     return config_;
   }

@@ -7,7 +7,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
-#include "core/model/model_config.h"
+#include "core/spec/defaults.h"
 #include "core/weights/export/expressible.h"
 #include "core/weights/layouts/timm_architecture.h"
 #include "proto/message_json.h"
@@ -107,6 +107,12 @@ Json TimmConfig(const ModelDescription& description) {
 
 }  // namespace
 
+const std::vector<std::string>& ModelFiles() {
+  static const auto* const files =
+      new std::vector<std::string>{kConfigFile, kLabelsFile, kWeightsFile};
+  return *files;
+}
+
 std::string LabelLines(const std::vector<std::string>& labels) {
   return labels.empty() ? "" : absl::StrJoin(labels, "\n") + "\n";
 }
@@ -132,16 +138,16 @@ absl::Status WriteModelDescription(const std::filesystem::path& directory,
                       {"preprocessing", ToJson(preprocessing)},
                       {"precision", vit::v1::Precision_Name(description.precision)}};
     if (!provenance.empty()) config["exported_from"] = provenance;
-    VIT_RETURN_IF_ERROR(WriteFile(directory / "config.json", config.dump(2) + "\n"));
-    return WriteFile(directory / "labels.txt", LabelLines(description.labels));
+    VIT_RETURN_IF_ERROR(WriteFile(directory / kConfigFile, config.dump(2) + "\n"));
+    return WriteFile(directory / kLabelsFile, LabelLines(description.labels));
   });
 }
 
 absl::StatusOr<ModelDescription> ReadModelDescription(const std::filesystem::path& directory) {
-  const std::filesystem::path config_path = directory / "config.json";
+  const std::filesystem::path config_path = directory / kConfigFile;
   VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(config_path, kMaxDescriptionBytes));
   VIT_ASSIGN_OR_RETURN(const std::string labels,
-                       ReadFile(directory / "labels.txt", kMaxDescriptionBytes));
+                       ReadFile(directory / kLabelsFile, kMaxDescriptionBytes));
   const Json config = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!config.is_object() || !config.contains("vitd") || !config["vitd"].contains("model") ||
       !config["vitd"].contains("preprocessing")) {
@@ -159,9 +165,9 @@ absl::StatusOr<ModelDescription> ReadModelDescription(const std::filesystem::pat
   }
   description.labels = ParseLabelLines(labels);
   // Fields that the file's writer did not know.
-  FillModelConfigDefaults(static_cast<int>(description.labels.size()), &description.model);
+  FillModelDefaults(static_cast<int>(description.labels.size()), &description.model);
   if (static_cast<int>(description.labels.size()) != description.model.num_classes()) {
-    return absl::DataLossError(absl::StrCat((directory / "labels.txt").string(), " has ",
+    return absl::DataLossError(absl::StrCat((directory / kLabelsFile).string(), " has ",
                                             description.labels.size(), " labels for ",
                                             description.model.num_classes(), " classes"));
   }

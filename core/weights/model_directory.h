@@ -16,6 +16,13 @@
 
 namespace vit {
 
+// The files of a model directory.
+inline constexpr char kWeightsFile[] = "model.safetensors";
+inline constexpr char kConfigFile[] = "config.json";
+inline constexpr char kLabelsFile[] = "labels.txt";
+// All three.
+const std::vector<std::string>& ModelFiles();
+
 // What goes with the weights: enough to classify a picture.
 struct ModelDescription {
   vit::v1::ModelConfig model;  // effective

@@ -107,43 +107,37 @@ absl::Status Inspect(const InspectDataRequest& request, const DataSetOptions& op
 
 }  // namespace
 
-void DataService::Serve(DataSetOptions options, int threads) {
-  options_ = std::move(options);
-  threads_ = threads;
-  serving_ = true;
-}
-
-void DataService::RefuseNewWork() { draining_.request_stop(); }
-
-absl::Status DataService::Refusal() const {
-  if (!serving_) return absl::UnavailableError("vitd is starting; try again in a moment");
-  if (draining_.stop_requested()) {
-    return absl::UnavailableError("vitd is shutting down; it begins nothing any more");
-  }
-  return absl::OkStatus();
+void DataService::RefuseNewWork() {
+  gate_.Drain();
+  draining_.request_stop();
 }
 
 grpc::ServerWriteReactor<PackDataResponse>* DataService::PackData(
     grpc::CallbackServerContext* /*context*/, const PackDataRequest* request) {
   using Stream = JobStream<PackDataResponse>;
-  if (const absl::Status refused = Refusal(); !refused.ok()) return new Stream(refused);
+  if (const absl::Status refused = gate_.Check(/*new_work=*/true); !refused.ok())
+    return new Stream(refused);
   auto* stream = new Stream(calls_, draining_.get_token());
-  stream->Start(
-      &pool_, [this, request = *request](const std::stop_token& stop, const Stream::Tell& tell) {
-        return CatchExceptions("pack", [&] { return Pack(request, options_, stop, tell); });
-      });
+  stream->Start(&pool_,
+                [this, request = *request](const std::stop_token& stop, const Stream::Tell& tell) {
+                  return CatchExceptions(
+                      "pack", [&] { return Pack(request, gate_.backend().options, stop, tell); });
+                });
   return stream;
 }
 
 grpc::ServerWriteReactor<InspectDataResponse>* DataService::InspectData(
     grpc::CallbackServerContext* /*context*/, const InspectDataRequest* request) {
   using Stream = JobStream<InspectDataResponse>;
-  if (const absl::Status refused = Refusal(); !refused.ok()) return new Stream(refused);
+  if (const absl::Status refused = gate_.Check(/*new_work=*/true); !refused.ok())
+    return new Stream(refused);
   auto* stream = new Stream(calls_, draining_.get_token());
   stream->Start(&pool_,
                 [this, request = *request](const std::stop_token& stop, const Stream::Tell& tell) {
-                  return CatchExceptions(
-                      "inspect", [&] { return Inspect(request, options_, threads_, stop, tell); });
+                  const Backend& backend = gate_.backend();
+                  return CatchExceptions("inspect", [&] {
+                    return Inspect(request, backend.options, backend.threads, stop, tell);
+                  });
                 });
   return stream;
 }

@@ -2,12 +2,13 @@
 #ifndef VIT_SERVER_SERVICES_DATA_SERVICE_H_
 #define VIT_SERVER_SERVICES_DATA_SERVICE_H_
 
-#include <atomic>
 #include <stop_token>
+#include <utility>
 
 #include "core/base/task_pool.h"
 #include "core/data/dataset.h"
 #include "server/services/call_tracker.h"
+#include "server/services/service_gate.h"
 #include "vit/v1/datasets.grpc.pb.h"
 
 namespace vit {
@@ -20,7 +21,7 @@ class DataService final : public vit::v1::DataService::CallbackService {
   explicit DataService(CallTracker* calls) : calls_(calls) {}
 
   // Begins to answer. `threads`: that decode pictures. Called once.
-  void Serve(DataSetOptions options, int threads);
+  void Serve(DataSetOptions options, int threads) { gate_.Serve({std::move(options), threads}); }
   // From now on calls are UNAVAILABLE; those under way are stopped.
   void RefuseNewWork();
 
@@ -30,13 +31,12 @@ class DataService final : public vit::v1::DataService::CallbackService {
   grpc::ServerWriteReactor<vit::v1::InspectDataResponse>* InspectData(
       grpc::CallbackServerContext* context, const vit::v1::InspectDataRequest* request) override;
 
-  // UNAVAILABLE before Serve and while draining.
-  absl::Status Refusal() const;
-
   CallTracker* const calls_;
-  DataSetOptions options_;  // both set before serving_
-  int threads_ = 1;
-  std::atomic<bool> serving_ = false;
+  struct Backend {
+    DataSetOptions options;
+    int threads = 1;
+  };
+  ServiceGate<Backend> gate_;
   std::stop_source draining_;
   TaskPool pool_{"data", /*threads=*/1, /*max_queued=*/16};  // last: its jobs use all of the above
 };

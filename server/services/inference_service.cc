@@ -1,5 +1,6 @@
 #include "server/services/inference_service.h"
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <utility>
@@ -36,15 +37,11 @@ grpc::ServerUnaryReactor* InferenceService::Answer(
     void (InferenceEngine::*method)(Request, absl::Time, std::function<bool()>,
                                     std::function<void(absl::StatusOr<Response>)>)) {
   auto* reactor = new CallReactor;
-  InferenceEngine* engine = engine_;
-  if (engine == nullptr || draining_) {
-    reactor->Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE,
-                                 engine == nullptr
-                                     ? "vitd is starting; try again in a moment"
-                                     : "vitd is shutting down; ask another or try again later"));
+  if (const absl::Status refused = gate_.Check(/*new_work=*/true); !refused.ok()) {
+    reactor->Finish(ToGrpcStatus(refused));
     return reactor;
   }
-  (engine->*method)(
+  (gate_.backend()->*method)(
       request, Deadline(*context), [cancelled = reactor->cancelled()] { return cancelled->load(); },
       [reactor, response, in_flight = calls_->Enter()](absl::StatusOr<Response> answer) {
         const grpc::Status status = ToGrpcStatus(answer.status());

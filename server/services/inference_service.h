@@ -2,11 +2,11 @@
 #ifndef VIT_SERVER_SERVICES_INFERENCE_SERVICE_H_
 #define VIT_SERVER_SERVICES_INFERENCE_SERVICE_H_
 
-#include <atomic>
 #include <functional>
 
 #include "core/infer/inference_engine.h"
 #include "server/services/call_tracker.h"
+#include "server/services/service_gate.h"
 #include "vit/v1/inference.grpc.pb.h"
 
 namespace vit {
@@ -19,8 +19,8 @@ class InferenceService final : public vit::v1::InferenceService::CallbackService
   explicit InferenceService(CallTracker* calls) : calls_(calls) {}
 
   // Begins to answer from `engine`, which must outlive the service. Called once.
-  void Serve(InferenceEngine* engine) { engine_ = engine; }
-  void RefuseNewWork() { draining_ = true; }
+  void Serve(InferenceEngine* engine) { gate_.Serve(engine); }
+  void RefuseNewWork() { gate_.Drain(); }
 
  private:
   grpc::ServerUnaryReactor* Classify(grpc::CallbackServerContext* context,
@@ -41,8 +41,7 @@ class InferenceService final : public vit::v1::InferenceService::CallbackService
                                       std::function<void(absl::StatusOr<Response>)>));
 
   CallTracker* const calls_;
-  std::atomic<bool> draining_ = false;
-  std::atomic<InferenceEngine*> engine_ = nullptr;  // null until Serve
+  ServiceGate<InferenceEngine*> gate_;
 };
 
 }  // namespace vit

@@ -30,21 +30,9 @@ vit::v1::ModelVersion AboutCheckpoint(const vit::v1::StatusResponse& status, int
 
 }  // namespace
 
-void ModelService::Serve(Backend backend) {
-  backend_ = std::move(backend);
-  serving_ = true;
-}
-
-absl::Status ModelService::Refusal(bool changes) const {
-  if (!serving_) return absl::UnavailableError("vitd is starting; try again in a moment");
-  if (draining_ && changes)
-    return absl::UnavailableError("vitd is shutting down; it changes nothing any more");
-  return absl::OkStatus();
-}
-
 grpc::ServerUnaryReactor* ModelService::Answer(Context* context, bool changes,
                                                std::function<absl::Status()> call) {
-  const absl::Status refused = Refusal(changes);
+  const absl::Status refused = gate_.Check(changes);
   if (refused.ok()) return AnswerOnPool(pool_, calls_, context, std::move(call));
   Reactor* reactor = context->DefaultReactor();
   reactor->Finish(ToGrpcStatus(refused));
@@ -53,20 +41,19 @@ grpc::ServerUnaryReactor* ModelService::Answer(Context* context, bool changes,
 
 absl::Status ModelService::List(const vit::v1::ListModelsRequest& request,
                                 vit::v1::ListModelsResponse* response) {
-  VIT_ASSIGN_OR_RETURN(const std::vector<ModelRepository::StoredModel> models,
-                       backend_.models->List(request.model()));
-  const std::map<std::string, int64_t> loaded = backend_.engine->Loaded();
-  const auto is_loaded = [&](const std::string& key, int64_t version) {
-    const auto found = loaded.find(key);
+  VIT_ASSIGN_OR_RETURN(std::vector<vit::v1::ModelVersion> models,
+                       backend().models->List(request.model()));
+  const std::map<std::string, int64_t> loaded = backend().engine->Loaded();
+  const auto is_loaded = [&](const ModelRef& ref, int64_t version) {
+    const auto found = loaded.find(ref.ToString());
     return found != loaded.end() && found->second == version;
   };
-  for (const ModelRepository::StoredModel& stored : models) {
-    vit::v1::ModelVersion* about = response->add_models();
-    *about = stored.about;
-    if (request.model().empty()) about->clear_labels();
-    about->set_loaded(
-        is_loaded(about->name(), about->version()) ||
-        is_loaded(absl::StrCat(about->name(), "@", about->version()), about->version()));
+  for (vit::v1::ModelVersion& about : models) {
+    const int64_t version = about.version();
+    about.set_loaded(is_loaded(ModelRef::Model(about.name()), version) ||
+                     is_loaded(ModelRef::Model(about.name(), version), version));
+    if (request.model().empty()) about.clear_labels();
+    *response->add_models() = std::move(about);
   }
   return absl::OkStatus();
 }
@@ -74,36 +61,37 @@ absl::Status ModelService::List(const vit::v1::ListModelsRequest& request,
 absl::Status ModelService::Publish(const vit::v1::PublishRunRequest& request,
                                    vit::v1::PublishRunResponse* response) {
   VIT_ASSIGN_OR_RETURN(const vit::v1::StatusResponse status,
-                       backend_.runs->GetStatus(request.run()));
-  absl::StatusOr<CheckpointLease> lease = backend_.runs->FindServable(status.run().id());
-  if (absl::IsUnavailable(lease.status())) {
+                       backend().runs->GetStatus(request.run()));
+  const absl::StatusOr<ServableModel> model =
+      backend().runs->Find(ModelRef::Run(status.run().id()));
+  if (absl::IsUnavailable(model.status())) {
     return absl::FailedPreconditionError(
         absl::StrCat("run ", status.run().id(), " has no checkpoint yet; publish it later"));
   }
-  if (!lease.ok()) return lease.status();
-  vit::v1::ModelVersion about = AboutCheckpoint(status, lease->step);
+  if (!model.ok()) return model.status();
   VIT_ASSIGN_OR_RETURN(*response->mutable_model(),
-                       backend_.models->AddCheckpoint(request.name(), lease->directory, lease->run,
-                                                      lease->step, std::move(about)));
+                       backend().models->AddCheckpoint(request.name(), *model,
+                                                       AboutCheckpoint(status, model->step)));
   return absl::OkStatus();
 }
 
 absl::StatusOr<vit::v1::ModelVersion> ModelService::About(const ServableModel& model) const {
-  if (model.in_repository) {
-    VIT_ASSIGN_OR_RETURN(ModelRepository::StoredModel stored, backend_.models->Find(model.name));
-    return std::move(stored.about);
+  if (!model.ref.is_run()) {
+    VIT_ASSIGN_OR_RETURN(std::vector<vit::v1::ModelVersion> versions,
+                         backend().models->List(model.ref.ToString()));
+    return std::move(versions.front());
   }
-  VIT_ASSIGN_OR_RETURN(const vit::v1::StatusResponse status, backend_.runs->GetStatus(model.run));
+  VIT_ASSIGN_OR_RETURN(const vit::v1::StatusResponse status, backend().runs->GetStatus(model.run));
   vit::v1::ModelVersion about = AboutCheckpoint(status, model.step);
   about.set_name(model.name);
-  about.set_origin(absl::StrCat(model.name, "@", model.step));
+  about.set_origin(model.ref.ToString());
   return about;
 }
 
 absl::Status ModelService::Export(const vit::v1::ExportModelRequest& request,
                                   const std::filesystem::path& directory,
                                   vit::v1::ModelIdentity* identity) {
-  VIT_ASSIGN_OR_RETURN(const ServableModel model, backend_.source->FindModel(request.model()));
+  VIT_ASSIGN_OR_RETURN(const ServableModel model, FindModel(request.model()));
   VIT_ASSIGN_OR_RETURN(const vit::v1::ModelVersion about, About(model));
   identity->set_model(model.name);
   identity->set_run(model.run);
@@ -114,24 +102,28 @@ absl::Status ModelService::Export(const vit::v1::ExportModelRequest& request,
 
 absl::Status ModelService::Remove(const vit::v1::RemoveModelRequest& request,
                                   vit::v1::RemoveModelResponse* response) {
-  VIT_ASSIGN_OR_RETURN(const std::vector<ModelRepository::StoredModel> models,
-                       backend_.models->List(request.model()));
-  VIT_ASSIGN_OR_RETURN(const int versions, backend_.models->Remove(request.model()));
-  response->set_versions(versions);
-  for (const ModelRepository::StoredModel& stored : models) {
-    backend_.engine->Unload(absl::StrCat(stored.about.name(), "@", stored.about.version()));
+  VIT_ASSIGN_OR_RETURN(const std::vector<vit::v1::ModelVersion> removed,
+                       backend().models->Remove(request.model()));
+  response->set_versions(static_cast<int>(removed.size()));
+  for (const vit::v1::ModelVersion& about : removed) {
+    backend().engine->Unload(ModelRef::Model(about.name(), about.version()).ToString());
     // The next request for the name alone reads what is the newest then.
-    backend_.engine->Unload(stored.about.name());
+    backend().engine->Unload(about.name());
   }
   return absl::OkStatus();
 }
 
+absl::StatusOr<ServableModel> ModelService::FindModel(const std::string& text) const {
+  VIT_ASSIGN_OR_RETURN(const ModelRef ref, ModelRef::Parse(text));
+  return backend().source->Find(ref);
+}
+
 absl::Status ModelService::Unload(const vit::v1::UnloadModelRequest& request) {
-  VIT_ASSIGN_OR_RETURN(const ServableModel model, backend_.source->FindModel(request.model()));
-  if (!backend_.engine->Loaded().contains(model.name)) {
+  VIT_ASSIGN_OR_RETURN(const ServableModel model, FindModel(request.model()));
+  if (!backend().engine->Loaded().contains(model.name)) {
     return absl::FailedPreconditionError(absl::StrCat(model.name, " is not in memory"));
   }
-  backend_.engine->Unload(model.name);
+  backend().engine->Unload(model.name);
   return absl::OkStatus();
 }
 
@@ -152,17 +144,17 @@ grpc::ServerUnaryReactor* ModelService::ImportModel(Context* context,
                                                     vit::v1::ImportModelResponse* response) {
   return Answer(context, /*changes=*/true, [=, this]() -> absl::Status {
     VIT_ASSIGN_OR_RETURN(const std::filesystem::path path,
-                         ResolveNamedUnderRoots(request->path(), backend_.data_roots));
-    VIT_ASSIGN_OR_RETURN(*response, backend_.models->Import(*request, path, backend_.data_roots));
+                         ResolveNamedUnderRoots(request->path(), backend().data_roots));
+    VIT_ASSIGN_OR_RETURN(*response, backend().models->Import(*request, path, backend().data_roots));
     return absl::OkStatus();
   });
 }
 
 grpc::ServerWriteReactor<vit::v1::ExportModelResponse>* ModelService::ExportModel(
     Context* /*context*/, const vit::v1::ExportModelRequest* request) {
-  if (const absl::Status refused = Refusal(/*changes=*/true); !refused.ok())
+  if (const absl::Status refused = gate_.Check(/*new_work=*/true); !refused.ok())
     return new ExportStream(refused);
-  auto* stream = new ExportStream(backend_.export_dir / absl::StrCat(++exports_), calls_);
+  auto* stream = new ExportStream(backend().export_dir / absl::StrCat(++exports_), calls_);
   stream->Start(pool_, [this, request = *request](const std::filesystem::path& directory,
                                                   vit::v1::ModelIdentity* identity) {
     return Export(request, directory, identity);
@@ -180,7 +172,7 @@ grpc::ServerUnaryReactor* ModelService::LoadModel(Context* context,
                                                   const vit::v1::LoadModelRequest* request,
                                                   vit::v1::LoadModelResponse* /*response*/) {
   return Answer(context, /*changes=*/true,
-                [=, this] { return backend_.engine->Preload(request->model()); });
+                [=, this] { return backend().engine->Preload(request->model()); });
 }
 
 grpc::ServerUnaryReactor* ModelService::UnloadModel(Context* context,

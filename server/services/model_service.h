@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/task_pool.h"
@@ -14,6 +15,7 @@
 #include "core/models/model_repository.h"
 #include "core/runs/run_manager.h"
 #include "server/services/call_tracker.h"
+#include "server/services/service_gate.h"
 #include "vit/v1/repository.grpc.pb.h"
 
 namespace vit {
@@ -35,9 +37,9 @@ class ModelService final : public vit::v1::ModelService::CallbackService {
   ModelService(TaskPool* pool, CallTracker* calls) : pool_(pool), calls_(calls) {}
 
   // Begins to answer from `backend`, whose parts must outlive the service. Called once.
-  void Serve(Backend backend);
+  void Serve(Backend backend) { gate_.Serve(std::move(backend)); }
   // From now on calls that change something are UNAVAILABLE.
-  void RefuseNewWork() { draining_ = true; }
+  void RefuseNewWork() { gate_.Drain(); }
 
  private:
   using Context = grpc::CallbackServerContext;
@@ -58,14 +60,15 @@ class ModelService final : public vit::v1::ModelService::CallbackService {
   Reactor* UnloadModel(Context* context, const vit::v1::UnloadModelRequest* request,
                        vit::v1::UnloadModelResponse* response) override;
 
-  // UNAVAILABLE before Serve and, where it `changes` something, while draining.
-  absl::Status Refusal(bool changes) const;
+  const Backend& backend() const { return gate_.backend(); }
   // Answers with what `call` returns, on the pool.
   Reactor* Answer(Context* context, bool changes, std::function<absl::Status()> call);
   absl::Status List(const vit::v1::ListModelsRequest& request,
                     vit::v1::ListModelsResponse* response);
   absl::Status Publish(const vit::v1::PublishRunRequest& request,
                        vit::v1::PublishRunResponse* response);
+  // The model that `text` refers to.
+  absl::StatusOr<ServableModel> FindModel(const std::string& text) const;
   // What is known of `model`, in the repository or a run's.
   absl::StatusOr<vit::v1::ModelVersion> About(const ServableModel& model) const;
   absl::Status Export(const vit::v1::ExportModelRequest& request,
@@ -76,9 +79,7 @@ class ModelService final : public vit::v1::ModelService::CallbackService {
 
   TaskPool* const pool_;
   CallTracker* const calls_;
-  Backend backend_;  // set before serving_
-  std::atomic<bool> serving_ = false;
-  std::atomic<bool> draining_ = false;
+  ServiceGate<Backend> gate_;
   std::atomic<int64_t> exports_ = 0;  // so far
 };
 

@@ -2,7 +2,6 @@
 #ifndef VIT_SERVER_SERVICES_TRAINING_SERVICE_H_
 #define VIT_SERVER_SERVICES_TRAINING_SERVICE_H_
 
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,7 +9,9 @@
 #include "core/base/clock.h"
 #include "core/base/task_pool.h"
 #include "core/runs/run_manager.h"
+#include "core/train/resolve_spec.h"
 #include "server/services/call_tracker.h"
+#include "server/services/service_gate.h"
 #include "server/services/watch_hub.h"
 #include "vit/v1/training.grpc.pb.h"
 
@@ -24,8 +25,9 @@ class TrainingService final : public vit::v1::TrainingService::CallbackService {
   TrainingService(TaskPool* pool, CallTracker* calls, Clock* clock)
       : pool_(pool), calls_(calls), clock_(clock) {}
 
-  // Begins to answer from `runs`, which must outlive the service. Called once.
-  void Serve(RunManager* runs);
+  // Begins to answer from `runs`, which must outlive the service, and previews under
+  // `environment`. Called once.
+  void Serve(RunManager* runs, const TrainingEnvironment& environment);
   // From now on StartTraining and ResumeRun are UNAVAILABLE, and so ends a Watch whose run is
   // interrupted.
   void RefuseNewWork();
@@ -59,19 +61,22 @@ class TrainingService final : public vit::v1::TrainingService::CallbackService {
   Reactor* ListPresets(Context* context, const vit::v1::ListPresetsRequest* request,
                        vit::v1::ListPresetsResponse* response) override;
 
+  struct Backend {
+    RunManager* runs = nullptr;
+    TrainingEnvironment environment;
+    std::shared_ptr<WatchHub> watches;
+  };
+  using Call = std::function<absl::Status(const Backend&)>;
+
   // Answers with what `call` returns, which runs on the pool unless the client has gone by then.
-  Reactor* AnswerOnPool(Context* context, std::function<absl::Status(RunManager*)> call);
+  Reactor* AnswerOnPool(Context* context, bool new_work, Call call);
   // Answers with what `call` returns, at once.
-  Reactor* Answer(Context* context, const std::function<absl::Status(RunManager*)>& call);
-  // UNAVAILABLE once new work is refused.
-  absl::Status CheckTakesWork() const;
+  Reactor* Answer(Context* context, const Call& call);
 
   TaskPool* const pool_;
   CallTracker* const calls_;
   Clock* const clock_;
-  std::atomic<bool> draining_ = false;
-  std::unique_ptr<WatchHub> watches_;        // set before runs_
-  std::atomic<RunManager*> runs_ = nullptr;  // null until Serve
+  ServiceGate<Backend> gate_;
 };
 
 }  // namespace vit

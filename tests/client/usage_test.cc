@@ -61,7 +61,8 @@ TEST(UsageTest, MistakesAreExplainedOnStderr) {
       {{"nonsense", "--help"},
        "vitctl: unknown command 'nonsense'; commands: start-run, preview-data, status, watch, "
        "runs, "
-       "stop, resume, rm, history, evaluation, presets, classify, embed, explain, models, publish, "
+       "stop, resume, rm, history, evaluation, presets, fields, classify, embed, explain, models, "
+       "publish, "
        "import, export, load, unload, pack-data, inspect-data, health, completion; see vitctl "
        "--help\n"},
       {{"statsu", "-h"},

@@ -17,6 +17,7 @@
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
 #include "core/tensor_file/safetensors.h"
+#include "core/train/checkpoint/checkpoint_info.h"
 #include "core/train/trainer.h"
 #include "core/weights/load_weights.h"
 #include "core/weights/model_directory.h"

@@ -10,6 +10,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/spec/presets.h"
+#include "core/train/plan_run.h"
 #include "core/train/resolve_spec.h"
 #include "proto/spec_text.h"
 #include "tests/golden/golden.h"
@@ -91,7 +93,7 @@ void AddRefused(const Descriptor* type, const std::string& path,
     for (const std::string& value : ValuesOf(field)) {
       TrainingSpec spec = Base(base);
       ASSERT_TRUE(SetField(absl::StrCat(name, "=", value), &spec).ok()) << name << "=" << value;
-      if (!ResolveSpec("", spec, environment).ok()) absl::StrAppend(text, " ", value);
+      if (!PlanRun("", spec, environment).ok()) absl::StrAppend(text, " ", value);
     }
     absl::StrAppend(text, "\n");
   }
@@ -146,7 +148,7 @@ TEST(SpecGoldenTest, EffectiveSpecs) {
   std::set<std::string> first;  // the first one is given whole, of the others what differs from it
   const auto add = [&](const std::string& title, const std::string& preset,
                        const TrainingSpec& spec) {
-    const auto resolved = ResolveSpec(preset, spec, environment);
+    const auto resolved = PlanRun(preset, spec, environment);
     ASSERT_TRUE(resolved.ok()) << title << ": " << resolved.status();
     std::vector<std::string> lines;
     Flatten(resolved->spec, "", &lines);

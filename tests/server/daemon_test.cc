@@ -434,7 +434,8 @@ TEST_F(DaemonTest, PicturesThatCannotBeTakenEachHaveTheirCode) {
   expect_error({}, "", grpc::StatusCode::INVALID_ARGUMENT, "images is empty");
   const std::string png = Encode(SmoothImage(20, 20), ".png");
   expect_error({png}, "run:none", grpc::StatusCode::NOT_FOUND, "'none'");
-  expect_error({png}, "model:x", grpc::StatusCode::INVALID_ARGUMENT, "model:x");
+  expect_error({png}, "model:x", grpc::StatusCode::NOT_FOUND, "no model 'x'");
+  expect_error({png}, "a/b", grpc::StatusCode::INVALID_ARGUMENT, "model name 'a/b'");
 }
 
 TEST_F(DaemonTest, RequestLargerThanTheLimitIsRefusedAndOneBelowItIsRead) {

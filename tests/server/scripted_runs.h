@@ -88,10 +88,6 @@ class ScriptedRuns : public RunManager {
     }
     return response;
   }
-  absl::StatusOr<vit::v1::PreviewDataResponse> Preview(
-      const vit::v1::PreviewDataRequest&) override {
-    return absl::InvalidArgumentError("no preview");
-  }
   absl::StatusOr<vit::v1::GetEvaluationResponse> GetEvaluation(
       const vit::v1::GetEvaluationRequest&) override {
     return absl::NotFoundError("no evaluation");
@@ -108,9 +104,10 @@ class ScriptedRuns : public RunManager {
       changed_.NotifyAll();
     });
   }
-  absl::StatusOr<CheckpointLease> FindServable(const std::string& run) override {
-    if (run == "none") return absl::NotFoundError("no run 'none'");
-    return CheckpointLease{.run = "r1", .step = 7, .directory = "/x", .lease = nullptr};
+  absl::StatusOr<ServableModel> Find(const ModelRef& ref) override {
+    if (ref.name == "none") return absl::NotFoundError("no run 'none'");
+    return ServableModel{
+        .ref = ModelRef::Run("r1", 7), .name = "run:r1", .run = "r1", .step = 7, .directory = "/x"};
   }
   void Shutdown(absl::Time) override {}
 

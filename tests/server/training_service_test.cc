@@ -10,7 +10,8 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "server/model_catalog.h"
+#include "core/models/model_repository.h"
+#include "core/models/servable_model.h"
 #include "server/net/grpc_server.h"
 #include "tests/core/data/testing.h"
 #include "tests/server/scripted_runs.h"
@@ -68,13 +69,13 @@ TEST_F(TrainingServiceTest, AnswersUnavailableUntilItServes) {
   auto context = NewContext();
   auto stream = stub_->Watch(context.get(), {});
   EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   EXPECT_TRUE(stub_->Status(NewContext().get(), {}, &response).ok());
   EXPECT_EQ(response.run().id(), "r1");
 }
 
 TEST_F(TrainingServiceTest, ErrorsKeepTheirCodeAndMessage) {
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   vit::v1::StatusRequest request;
   request.set_run("r9");
   vit::v1::StatusResponse status;
@@ -93,7 +94,7 @@ TEST_F(TrainingServiceTest, ErrorsKeepTheirCodeAndMessage) {
 }
 
 TEST_F(TrainingServiceTest, ClientThatGivesUpDuringAStartIsKnownToHaveGone) {
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   const auto context = NewContext();
   std::promise<bool> gone;
   runs_.on_start = [&](const RunManager::Cancelled& cancelled) {
@@ -110,7 +111,7 @@ TEST_F(TrainingServiceTest, ClientThatGivesUpDuringAStartIsKnownToHaveGone) {
 }
 
 TEST_F(TrainingServiceTest, DrainingRefusesNewRunsButStillAnswers) {
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   service_.RefuseNewWork();
   vit::v1::StartTrainingResponse start;
   const grpc::Status refused = stub_->StartTraining(NewContext().get(), {}, &start);
@@ -136,7 +137,7 @@ TEST_F(TrainingServiceTest, PresetsAreListedAndAMisspeltOneNamesTheNearest) {
 }
 
 TEST_F(TrainingServiceTest, WatchTellsOfEachPointOnceAndEndsWithTheRun) {
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   runs_.AddPoint(SPLIT_TRAIN, 20);
   auto context = NewContext();
   auto stream = stub_->Watch(context.get(), {});
@@ -166,7 +167,7 @@ TEST_F(TrainingServiceTest, WatchTellsOfEachPointOnceAndEndsWithTheRun) {
 }
 
 TEST_F(TrainingServiceTest, ChangesWithinATenthOfASecondAreToldTogether) {
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   auto context = NewContext();
   auto stream = stub_->Watch(context.get(), {});
   vit::v1::WatchResponse message;
@@ -185,7 +186,7 @@ TEST_F(TrainingServiceTest, ChangesWithinATenthOfASecondAreToldTogether) {
 }
 
 TEST_F(TrainingServiceTest, HistoryThatARunWentBackOverIsToldAgain) {
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   runs_.AddPoint(SPLIT_TRAIN, 20);
   runs_.AddPoint(SPLIT_TRAIN, 40);
   auto context = NewContext();
@@ -208,7 +209,7 @@ TEST_F(TrainingServiceTest, HistoryThatARunWentBackOverIsToldAgain) {
 }
 
 TEST_F(TrainingServiceTest, ClientThatCancelsIsForgotten) {
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   auto context = NewContext();
   auto stream = stub_->Watch(context.get(), {});
   vit::v1::WatchResponse message;
@@ -220,7 +221,7 @@ TEST_F(TrainingServiceTest, ClientThatCancelsIsForgotten) {
 }
 
 TEST_F(TrainingServiceTest, ManyWatchersAreServedByOneThread) {
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   constexpr int kWatchers = 50;
   std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
   std::vector<std::unique_ptr<grpc::ClientReader<vit::v1::WatchResponse>>> streams;
@@ -241,7 +242,7 @@ TEST_F(TrainingServiceTest, ManyWatchersAreServedByOneThread) {
 }
 
 TEST_F(TrainingServiceTest, WatchEndsUnavailableWhenTheDaemonGoes) {
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   const auto expect_end = [](grpc::ClientReader<vit::v1::WatchResponse>* stream) {
     vit::v1::WatchResponse message;
     while (stream->Read(&message)) {
@@ -270,7 +271,7 @@ TEST_F(TrainingServiceTest, WatchEndsUnavailableWhenTheDaemonGoes) {
 }
 
 TEST_F(TrainingServiceTest, WatchOfARunThatIsDoneEndsWellAlsoWhenTheDaemonGoes) {
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   service_.RefuseNewWork();
   runs_.Finish(vit::v1::RUN_STATE_SUCCEEDED);
   service_.EndWatches();
@@ -283,7 +284,7 @@ TEST_F(TrainingServiceTest, WatchOfARunThatIsDoneEndsWellAlsoWhenTheDaemonGoes) 
 }
 
 TEST_F(TrainingServiceTest, WatchOfARunInterruptedEarlierEndsWell) {
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   runs_.Finish(vit::v1::RUN_STATE_INTERRUPTED);
   auto context = NewContext();
   auto stream = stub_->Watch(context.get(), {});
@@ -293,7 +294,7 @@ TEST_F(TrainingServiceTest, WatchOfARunInterruptedEarlierEndsWell) {
 }
 
 TEST_F(TrainingServiceTest, WatchOfNoRunIsNotFound) {
-  service_.Serve(&runs_);
+  service_.Serve(&runs_, TrainingEnvironment());
   vit::v1::WatchRequest request;
   request.set_run("r9");
   auto context = NewContext();
@@ -308,19 +309,16 @@ TEST(ModelCatalogTest, NamesMeanRunsAndModels) {
   const auto models = ModelRepository::Open(folder.path() / "models", Clock::Real(), &damaged);
   ASSERT_TRUE(models.ok()) << models.status();
   ModelCatalog catalog(&runs, models->get());
-  for (const char* model : {"", "latest", "run:r1"}) {
-    const auto found = catalog.FindModel(model);
-    ASSERT_TRUE(found.ok()) << model << found.status();
+  for (const char* text : {"", "latest", "run:r1"}) {
+    const auto found = catalog.Find(*ModelRef::Parse(text));
+    ASSERT_TRUE(found.ok()) << text << found.status();
     EXPECT_EQ(found->name, "run:r1");
     EXPECT_EQ(found->step, 7);
-    EXPECT_EQ(found->version, 7);
+    EXPECT_EQ(found->version(), 7);
   }
-  for (const char* model : {"run:none", "pets", "pets@2"}) {
-    EXPECT_EQ(catalog.FindModel(model).status().code(), absl::StatusCode::kNotFound) << model;
-  }
-  for (const char* model : {"run:", "model:x", "a/b", "pets@0"}) {
-    EXPECT_EQ(catalog.FindModel(model).status().code(), absl::StatusCode::kInvalidArgument)
-        << model;
+  for (const char* text : {"run:none", "pets", "pets@2", "model:pets"}) {
+    EXPECT_EQ(catalog.Find(*ModelRef::Parse(text)).status().code(), absl::StatusCode::kNotFound)
+        << text;
   }
 }
 

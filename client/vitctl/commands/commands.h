@@ -2,7 +2,7 @@
 // command leaves what it does in `session.action`.
 //
 // An option's or positional's type name says what completion offers for it: RUN, MODEL, INIT,
-// PRESET, SOURCE, STATE, FILE, PATH, FIELD=VALUE and so on (completer.cc).
+// PRESET, SOURCE, STATE, FILE, PATH, FIELD, FIELD=VALUE and so on (completer.cc).
 #ifndef VIT_CLIENT_VITCTL_COMMANDS_COMMANDS_H_
 #define VIT_CLIENT_VITCTL_COMMANDS_COMMANDS_H_
 
@@ -25,6 +25,7 @@ void AddRm(CLI::App& app, Session& session);
 void AddHistory(CLI::App& app, Session& session);
 void AddEvaluation(CLI::App& app, Session& session);
 void AddPresets(CLI::App& app, Session& session);
+void AddFields(CLI::App& app, Session& session);
 void AddClassify(CLI::App& app, Session& session);
 void AddEmbed(CLI::App& app, Session& session);
 void AddExplain(CLI::App& app, Session& session);

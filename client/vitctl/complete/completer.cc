@@ -7,8 +7,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/vitctl/view/field_text.h"
 #include "client/vitctl/view/run_text.h"
 #include "google/protobuf/descriptor.h"
+#include "proto/schema.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -142,7 +144,9 @@ void Completer::AddValues(const std::string& type_name, const std::string& word)
   } else if (type_name == "PRESET") {
     AddPresets();
   } else if (type_name == "FIELD=VALUE") {
-    AddFields(word);
+    AddFields(word, "=");
+  } else if (type_name == "FIELD") {
+    AddFields(word, "");
   } else if (type_name == "SOURCE") {
     candidates_ = {{"shapes:", "generated pictures of 10 shapes"},
                    {"shapes:hard", "any rotation, any colours"},
@@ -208,37 +212,34 @@ void Completer::AddPresets() {
   }
 }
 
-void Completer::AddFields(const std::string& word) {
+void Completer::AddFields(const std::string& word, const std::string& end) {
   // Down the path as far as it is complete; then the fields there, or the values of the one that is
   // named.
   const std::string path = word.substr(0, word.find('='));
-  const std::vector<std::string> parts = absl::StrSplit(path, '.');
-  const google::protobuf::Descriptor* type = vit::v1::TrainingSpec::descriptor();
-  std::string prefix;
-  for (size_t i = 0; i + 1 < parts.size(); ++i) {
-    const auto* field = type->FindFieldByName(parts[i]);
-    if (field == nullptr || field->message_type() == nullptr || field->is_repeated()) return;
-    type = field->message_type();
-    absl::StrAppend(&prefix, parts[i], ".");
+  SpecField group;
+  if (absl::StrContains(path, '.')) {
+    const absl::StatusOr<SpecField> found = FindSpecField(path.substr(0, path.rfind('.')));
+    if (!found.ok() || found->descriptor->is_repeated()) return;
+    group = *found;
   }
   if (absl::StrContains(word, '=')) {
-    const auto* field = type->FindFieldByName(parts.back());
-    if (field == nullptr) return;
-    if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_BOOL) {
+    const absl::StatusOr<SpecField> field = FindSpecField(path);
+    if (!field.ok()) return;
+    if (field->descriptor->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_BOOL) {
       candidates_ = {{path + "=true", ""}, {path + "=false", ""}};
-    } else if (field->enum_type() != nullptr) {
-      for (int i = 1; i < field->enum_type()->value_count(); ++i) {
-        candidates_.push_back(
-            {absl::StrCat(path, "=", ShortEnumName(field->enum_type()->value(i))), ""});
-      }
+    }
+    const auto* values = field->descriptor->enum_type();
+    for (int i = 1; values != nullptr && i < values->value_count(); ++i) {
+      candidates_.push_back(
+          {absl::StrCat(path, "=", ShortEnumName(values->value(i))), CommentOf(values->value(i))});
     }
     return;
   }
   no_space_ = true;
-  for (int i = 0; i < type->field_count(); ++i) {
-    const auto* field = type->field(i);
-    const bool has_fields = field->message_type() != nullptr && !field->is_repeated();
-    candidates_.push_back({absl::StrCat(prefix, field->name(), has_fields ? "." : "="), ""});
+  for (const SpecField& field : FieldsIn(group)) {
+    const bool has_fields =
+        field.descriptor->message_type() != nullptr && !field.descriptor->is_repeated();
+    candidates_.push_back({absl::StrCat(field.path, has_fields ? "." : end), SummaryText(field)});
   }
 }
 

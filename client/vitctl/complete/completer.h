@@ -39,7 +39,8 @@ class Completer {
   void AddRuns(const std::string& prefix);
   void AddModels(const std::string& prefix);
   void AddPresets();
-  void AddFields(const std::string& word);
+  // `end` follows the name of a field that holds a value.
+  void AddFields(const std::string& word, const std::string& end);
 
   const CLI::App& app_;
   Session& session_;

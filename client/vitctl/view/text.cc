@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 
 namespace vit {
 
@@ -107,6 +108,21 @@ absl::StatusOr<absl::Duration> ParseTimeout(absl::string_view text) {
     return absl::InvalidArgumentError(absl::StrCat("'", text, "' is not above 0"));
   }
   return duration;
+}
+
+std::string Wrap(absl::string_view text, int width, absl::string_view indent) {
+  std::string lines;
+  std::string line;
+  for (const absl::string_view word : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
+    if (!line.empty() &&
+        indent.size() + line.size() + 1 + word.size() > static_cast<size_t>(width)) {
+      absl::StrAppend(&lines, indent, line, "\n");
+      line.clear();
+    }
+    absl::StrAppend(&line, line.empty() ? "" : " ", word);
+  }
+  if (!line.empty()) absl::StrAppend(&lines, indent, line, "\n");
+  return lines;
 }
 
 }  // namespace vit

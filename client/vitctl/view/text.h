@@ -27,6 +27,9 @@ std::string FormatClock(absl::Time time);      // 03:12:09, local
 // "30s", "1m30s", "500ms", or a bare number of seconds; above 0.
 absl::StatusOr<absl::Duration> ParseTimeout(absl::string_view text);
 
+// `text` in lines of at most `width` columns, each after `indent`, broken between words.
+std::string Wrap(absl::string_view text, int width, absl::string_view indent);
+
 }  // namespace vit
 
 #endif  // VIT_CLIENT_VITCTL_VIEW_TEXT_H_

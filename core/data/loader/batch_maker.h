@@ -14,8 +14,9 @@
 #include <vector>
 
 #include "core/base/mutex.h"
-#include "core/data/loader/loader.h"
+#include "core/data/loader/batch.h"
 #include "core/data/loader/sample_order.h"
+#include "core/data/loader/sample_reader.h"
 
 namespace vit {
 

@@ -1,3 +1,5 @@
+#include "core/data/loader/sample_reader.h"
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -13,7 +15,6 @@
 #include "core/base/status.h"
 #include "core/data/data_config.h"
 #include "core/data/image/transform.h"
-#include "core/data/loader/loader.h"
 
 namespace vit {
 namespace {
@@ -268,7 +269,7 @@ bool SampleReader::Impl::ReadOn(DataSplit split, const std::stop_token& stop) {
 }
 
 absl::Status SampleReader::Impl::CheckBadFraction(DataSplit split, const std::stop_token& stop) {
-  if (split == DataSplit::kValidation && ListingVersion(config_) == 1) return absl::OkStatus();
+  if (split == DataSplit::kValidation && config_.listing_version() == 1) return absl::OkStatus();
   const int64_t size = data_->size(split);
   const double most = config_.max_bad_fraction() * static_cast<double>(size);
   if (static_cast<double>(bad_images(split)) <= most) return absl::OkStatus();

@@ -13,7 +13,6 @@
 #include "core/base/mapped_file.h"
 #include "core/base/status.h"
 #include "core/base/utf8.h"
-#include "core/data/data_config.h"
 #include "core/data/sources/class_names.h"
 #include "core/data/sources/pack_format.h"
 #include "core/data/sources/sources.h"
@@ -218,9 +217,8 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenPackedData(const std::string&
                                                               const vit::v1::DataConfig& config,
                                                               const DataSetOptions& options) {
   VIT_ASSIGN_OR_RETURN(const fs::path file, ResolveUnderRoots(path, options.data_roots));
-  auto packed = std::make_shared<PackedData>(
-      options, config.has_apply_orientation() ? config.apply_orientation() : true,
-      ListingVersion(config));
+  auto packed =
+      std::make_shared<PackedData>(options, config.apply_orientation(), config.listing_version());
   VIT_RETURN_IF_ERROR(packed->Open(file));
   return packed;
 }

@@ -92,14 +92,12 @@ struct Parts {
 };
 
 Parts HoldOut(const DataSet& data, const vit::v1::DataConfig& config) {
-  const double fraction =
-      config.has_validation_fraction() ? config.validation_fraction() : kDefaultValidationFraction;
   Parts parts;
   std::vector<Members> classes = ByClass(data, WholeSplit(data, DataSplit::kTrain));
   for (size_t label = 0; label < classes.size(); ++label) {
     Members& members = classes[label];
     const int64_t n = static_cast<int64_t>(members.size());
-    const int64_t wanted = std::llround(static_cast<double>(n) * fraction);
+    const int64_t wanted = std::llround(static_cast<double>(n) * config.validation_fraction());
     // Of two pictures or more, each split gets at least one.
     const int64_t held_out = n <= 1 ? 0 : std::clamp<int64_t>(wanted, 1, n - 1);
     DrawToFront(held_out, CounterRandom(config.split_seed(), RandomPurpose::kSplit, label, 0),

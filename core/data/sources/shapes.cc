@@ -250,9 +250,8 @@ class Shapes : public DataSet {
 
 std::shared_ptr<const DataSet> OpenShapes(bool hard, const vit::v1::ShapesConfig& config,
                                           int image_size) {
-  return std::make_shared<Shapes>(
-      hard, config.seed(), config.has_train_size() ? config.train_size() : kDefaultShapesTrainSize,
-      config.has_val_size() ? config.val_size() : kDefaultShapesValSize, image_size);
+  return std::make_shared<Shapes>(hard, config.seed(), config.train_size(), config.val_size(),
+                                  image_size);
 }
 
 }  // namespace vit

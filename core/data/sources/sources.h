@@ -23,11 +23,6 @@ struct DataSource {
 // schemes there are.
 absl::StatusOr<DataSource> ParseDataSource(absl::string_view source);
 
-// Defaults that opening a source needs before the rest of a DataConfig is filled in.
-inline constexpr double kDefaultValidationFraction = 0.1;
-inline constexpr int kDefaultShapesTrainSize = 20000;
-inline constexpr int kDefaultShapesValSize = 1000;
-
 std::shared_ptr<const DataSet> OpenShapes(bool hard, const vit::v1::ShapesConfig& config,
                                           int image_size);
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageFolder(const std::string& path,

@@ -16,37 +16,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "core/train/checkpoint/train_state.h"
 #include "core/train/optim/optimizer.h"
 #include "core/weights/model_directory.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
-
-// What a checkpoint knows besides tensors.
-struct TrainState {
-  int64_t step = 0;
-  // The step's validation results, where it was evaluated.
-  std::optional<double> accuracy, loss;
-  // The best step so far and its results.
-  std::optional<int64_t> best_step;
-  double best_accuracy = 0, best_loss = 0;
-  // What evaluation.best says of it; older checkpoints know accuracy and loss only.
-  std::optional<double> best_value;
-  // Early stopping: the value that counts as the last improvement, and the evaluations since.
-  std::optional<double> improved_value;
-  int evaluations_since_improved = 0;
-  // Whether this step is due to be evaluated but was not yet.
-  bool evaluation_due = false;
-  // Sums since the last point of the history.
-  double loss_sum = 0;
-  int64_t correct = 0, samples = 0;
-  // What exact continuation depends on.
-  std::string data_fingerprint, device_model, torch_version;
-  int arithmetic = 0;  // kArithmetic of training_step.h
-  int compute_threads = 0;
-  absl::Time time;
-};
 
 struct Checkpoint {
   TrainState state;
@@ -62,9 +37,6 @@ absl::Status WriteCheckpoint(const std::filesystem::path& run_directory,
                              const Checkpoint& checkpoint,
                              const std::function<absl::Status()>& before_rename);
 
-// The steps that have a folder of their name, ascending, whatever is in it.
-std::vector<int64_t> CheckpointSteps(const std::filesystem::path& run_directory);
-
 // DATA_LOSS, naming the file, where one is missing or its checksum does not hold.
 absl::Status VerifyCheckpoint(const std::filesystem::path& directory);
 
@@ -74,7 +46,6 @@ absl::Status SetAsideCheckpoint(const std::filesystem::path& directory);
 // Removes what was being written or removed when the program was killed.
 absl::Status RemoveUnfinishedCheckpoints(const std::filesystem::path& run_directory);
 
-absl::StatusOr<TrainState> ReadTrainState(const std::filesystem::path& directory);
 // The effective spec under which it was written.
 absl::StatusOr<vit::v1::TrainingSpec> ReadCheckpointSpec(const std::filesystem::path& directory);
 

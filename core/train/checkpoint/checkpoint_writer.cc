@@ -4,6 +4,7 @@
 
 #include "core/base/compute/compute_budget.h"
 #include "core/base/status.h"
+#include "core/train/checkpoint/checkpoint_info.h"
 
 namespace vit {
 

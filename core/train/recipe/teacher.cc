@@ -8,32 +8,23 @@
 #include "core/base/status.h"
 #include "core/data/data_config.h"
 #include "core/model/autocast.h"
-#include "core/tensor_file/safetensors.h"
-#include "core/train/recipe/distillation_config.h"
-#include "core/weights/load_weights.h"
-#include "core/weights/model_directory.h"
+#include "core/weights/load_model.h"
 
 namespace vit {
 
-absl::StatusOr<std::unique_ptr<Teacher>> Teacher::Load(const vit::v1::TrainingSpec& spec,
-                                                       const TrainingEnvironment& environment,
-                                                       const std::filesystem::path& run_directory,
+absl::StatusOr<std::unique_ptr<Teacher>> Teacher::Load(const std::filesystem::path& directory,
+                                                       const vit::v1::TrainingSpec& spec,
                                                        c10::Device device) {
-  if (!spec.has_distillation()) return nullptr;
-  VIT_ASSIGN_OR_RETURN(const std::filesystem::path directory,
-                       TeacherDirectory(spec, environment, run_directory));
-  VIT_ASSIGN_OR_RETURN(const ModelDescription description, ReadModelDescription(directory));
-  VIT_ASSIGN_OR_RETURN(const TensorFile weights, ReadSafetensors(directory / "model.safetensors"));
+  absl::StatusOr<LoadedModel> loaded = LoadModel(directory, device);
+  if (!loaded.ok()) {
+    return Annotate(loaded.status(),
+                    absl::StrCat("distillation.teacher ", spec.distillation().teacher()));
+  }
+  const ModelDescription& description = loaded->description;
   const vit::v1::DataConfig& own = description.preprocessing;
   std::unique_ptr<Teacher> teacher(
-      new Teacher(description.model, EvalImageSize(own, description.model.image_size()),
+      new Teacher(std::move(loaded->model), EvalImageSize(own, description.model.image_size()),
                   description.precision == vit::v1::PRECISION_BFLOAT16));
-  VIT_RETURN_IF_ERROR(
-      Annotate(LoadWeights(weights.tensors, *teacher->model_),
-               absl::StrCat("distillation.teacher ", spec.distillation().teacher())));
-  teacher->model_->to(device);
-  teacher->model_->eval();
-  for (at::Tensor& parameter : teacher->model_->parameters()) parameter.set_requires_grad(false);
   // (x * student_std + student_mean - own_mean) / own_std
   std::vector<float> scale, shift;
   for (int c = 0; c < 3; ++c) {

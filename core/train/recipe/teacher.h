@@ -6,10 +6,10 @@
 
 #include <filesystem>
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "core/model/vision_transformer.h"
-#include "core/train/resolve_spec.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
@@ -17,19 +17,18 @@ namespace vit {
 // A model in evaluation mode that answers for the student's pictures. Not thread-safe.
 class Teacher {
  public:
-  // The teacher of `spec` (effective), as `run_directory` keeps it if it does; null where there is
-  // none. INVALID_ARGUMENT and DATA_LOSS for weights that do not fit.
-  static absl::StatusOr<std::unique_ptr<Teacher>> Load(const vit::v1::TrainingSpec& spec,
-                                                       const TrainingEnvironment& environment,
-                                                       const std::filesystem::path& run_directory,
+  // The model in `directory`, for a student of `spec` (effective). INVALID_ARGUMENT and DATA_LOSS
+  // for weights that do not fit.
+  static absl::StatusOr<std::unique_ptr<Teacher>> Load(const std::filesystem::path& directory,
+                                                       const vit::v1::TrainingSpec& spec,
                                                        c10::Device device);
 
   // `images`: [B, 3, S, S], normalised for the student. Logits: [B, K], float32, without gradient.
   at::Tensor Logits(const at::Tensor& images);
 
  private:
-  Teacher(const vit::v1::ModelConfig& config, int64_t image_size, bool bfloat16)
-      : model_(config), image_size_(image_size), bfloat16_(bfloat16) {}
+  Teacher(VisionTransformer model, int64_t image_size, bool bfloat16)
+      : model_(std::move(model)), image_size_(image_size), bfloat16_(bfloat16) {}
 
   VisionTransformer model_;
   const int64_t image_size_;

@@ -8,8 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "core/base/status.h"
-#include "core/model/model_config.h"
-#include "proto/spec_text.h"
+#include "core/spec/presets.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
@@ -83,10 +82,9 @@ absl::Status SetTimmArchitecture(const std::string& architecture, v1::ModelConfi
   const bool siglip = absl::StrContains(name, "_siglip_");
   if (siglip && !absl::StrContains(name, "_gap_")) return OtherFormula(name, "attention pooling");
   bool known = name == "vitd" || absl::StartsWith(name, "test_vit");
-  for (const auto& [preset, text] : ModelPresetTexts()) {
-    v1::TrainingSpec spec;
-    if (preset != name || !ParseMessageText(text, &spec).ok()) continue;
-    *model = spec.model();
+  for (const v1::Preset& preset : ModelPresets()) {
+    if (preset.name() != name) continue;
+    *model = preset.spec().model();
     known = true;
   }
   const bool timms = absl::StartsWith(name, "vit_") || absl::StartsWith(name, "deit_") ||

@@ -7,6 +7,9 @@
 #include <functional>
 #include <string>
 
+#include "core/data/dataset.h"
+#include "tests/core/data/testing.h"
+
 namespace vit {
 namespace {
 
@@ -54,10 +57,10 @@ TEST(ValidateDataConfigTest, NamesTheFieldThatIsWrong) {
            {"train { scale_max: 1.1 }", "data.train.scale_max is 1.1"},
            {"train { scale_max: 0.05 }",
             "data.train.scale_min is 0.08; expected at most "
-            "train.scale_max, 0.05"},
+            "data.train.scale_max, 0.05"},
            {"train { ratio_min: 0 }", "data.train.ratio_min is 0"},
            {"train { ratio_min: 2 }",
-            "data.train.ratio_min is 2; expected at most train.ratio_max"},
+            "data.train.ratio_min is 2; expected at most data.train.ratio_max"},
            {"train { horizontal_flip: 1.5 }", "data.train.horizontal_flip is 1.5"},
            {"train { vertical_flip: 2 }", "data.train.vertical_flip is 2; expected 0 to 1"},
            {"train { auto_augment: 'rand-m9-x3' }",
@@ -79,11 +82,11 @@ TEST(ValidateDataConfigTest, NamesTheFieldThatIsWrong) {
            {"train { blur_sigma_min: 0 }", "data.train.blur_sigma_min is 0; expected 0.01 to 100"},
            {"train { blur_sigma_max: inf }", "data.train.blur_sigma_max is inf"},
            {"train { blur_sigma_min: 3 }",
-            "data.train.blur_sigma_min is 3; expected at most blur_sigma_max, 2"},
+            "data.train.blur_sigma_min is 3; expected at most data.train.blur_sigma_max, 2"},
            {"train { solarize: nan }", "data.train.solarize"},
            {"train { solarize_threshold: 257 }", "data.train.solarize_threshold is 257"},
            {"interpolation: INTERPOLATION_RANDOM",
-            "data.interpolation is INTERPOLATION_RANDOM, which is for training only"},
+            "data.interpolation is random, which is for training only"},
            {"eval { crop_pct: 0 }", "data.eval.crop_pct is 0"},
            {"eval { crop_pct: 1e-17 }", "data.eval.crop_pct is 1e-17; expected 0.01 to 1"},
            {"eval { crop_pct: 1.2 }", "data.eval.crop_pct is 1.2"},
@@ -127,22 +130,22 @@ TEST(ValidateDataConfigTest, TakesAugmentationThatGoesTogether) {
   }
 }
 
-TEST(FillDataConfigDefaultsTest, TrainingInterpolatesAsTheDataUnlessToldOtherwise) {
+TEST(DataDefaultsTest, TrainingInterpolatesAsTheDataUnlessToldOtherwise) {
   vit::v1::DataConfig config = Parse("source: 'shapes:' interpolation: INTERPOLATION_BILINEAR");
   vit::v1::DataConfig other = config;
   other.mutable_train()->set_interpolation(vit::v1::INTERPOLATION_RANDOM);
-  FillDataConfigDefaults(*Shapes(32), 32, 1, &config);
-  FillDataConfigDefaults(*Shapes(32), 32, 1, &other);
+  FillDefaultsFor(*Shapes(32), 32, &config);
+  FillDefaultsFor(*Shapes(32), 32, &other);
   EXPECT_EQ(config.train().interpolation(), vit::v1::INTERPOLATION_BILINEAR);
   EXPECT_EQ(other.train().interpolation(), vit::v1::INTERPOLATION_RANDOM);
   EXPECT_EQ(config.train().auto_augment(), "none");
 }
 
-TEST(FillDataConfigDefaultsTest, SetsEveryField) {
+TEST(DataDefaultsTest, SetsEveryField) {
   vit::v1::DataConfig config = Parse("source: 'shapes:'");
-  FillDataConfigDefaults(*Shapes(32), /*image_size=*/32, /*default_loader_threads=*/3, &config);
+  FillDefaultsFor(*Shapes(32), 32, &config);
   EXPECT_TRUE(ValidateDataConfig(config).ok());
-  EXPECT_EQ(config.loader_threads(), 3);
+  EXPECT_EQ(config.loader_threads(), 1);
   EXPECT_THAT(config.mean(), ElementsAre(0.5, 0.5, 0.5));
   EXPECT_THAT(config.std(), ElementsAre(0.5, 0.5, 0.5));
   EXPECT_EQ(config.shapes().train_size(), 20000);
@@ -168,21 +171,20 @@ TEST(FillDataConfigDefaultsTest, SetsEveryField) {
 
 TEST(ListingVersionTest, IsTheNewestForANewSpecAndTheFirstForAnOldOne) {
   vit::v1::DataConfig fresh = Parse("source: 'shapes:'"), stored = fresh;
-  EXPECT_EQ(ListingVersion(fresh), 2);
-  FillDataConfigDefaults(*Shapes(32), 32, 1, &fresh);
+  FillDefaultsFor(*Shapes(32), 32, &fresh);
   EXPECT_EQ(fresh.listing_version(), 2);
   MarkStoredListing(&fresh);
-  EXPECT_EQ(ListingVersion(fresh), 2);
+  EXPECT_EQ(fresh.listing_version(), 2);
   MarkStoredListing(&stored);
-  FillDataConfigDefaults(*Shapes(32), 32, 1, &stored);
-  EXPECT_EQ(ListingVersion(stored), 1);
+  FillDefaultsFor(*Shapes(32), 32, &stored);
+  EXPECT_EQ(stored.listing_version(), 1);
 }
 
-TEST(FillDataConfigDefaultsTest, KeepsWhatIsSetEvenToZero) {
+TEST(DataDefaultsTest, KeepsWhatIsSetEvenToZero) {
   vit::v1::DataConfig config = Parse(R"(
       source: "shapes:" train { padding: 0 horizontal_flip: 0 } max_bad_fraction: 0
       eval { crop_pct: 0.5 } apply_orientation: false mean: [0, 0, 0])");
-  FillDataConfigDefaults(*Shapes(32), 32, 1, &config);
+  FillDefaultsFor(*Shapes(32), 32, &config);
   EXPECT_EQ(config.train().padding(), 0);
   EXPECT_EQ(config.train().horizontal_flip(), 0);
   EXPECT_EQ(config.max_bad_fraction(), 0);
@@ -191,18 +193,18 @@ TEST(FillDataConfigDefaultsTest, KeepsWhatIsSetEvenToZero) {
   EXPECT_THAT(config.mean(), ElementsAre(0, 0, 0));
 }
 
-TEST(FillDataConfigDefaultsTest, FoldsHoldOutTheirOwnSplit) {
+TEST(DataDefaultsTest, FoldsHoldOutTheirOwnSplit) {
   vit::v1::DataConfig config = Parse("source: 'shapes:' folds: 3");
-  FillDataConfigDefaults(*Shapes(32), 32, 1, &config);
+  FillDefaultsFor(*Shapes(32), 32, &config);
   EXPECT_EQ(config.validation_split(), vit::v1::VALIDATION_SPLIT_HELD_OUT);
   EXPECT_TRUE(ValidateDataConfig(config).ok());
 }
 
-TEST(FillDataConfigDefaultsTest, CropPctHangsOnTheSourcesOwnSize) {
+TEST(DataDefaultsTest, CropPctHangsOnTheSourcesOwnSize) {
   vit::v1::DataConfig same = Parse("source: 'shapes:'");
   vit::v1::DataConfig other = same;
-  FillDataConfigDefaults(*Shapes(32), 32, 1, &same);
-  FillDataConfigDefaults(*Shapes(32), 64, 1, &other);
+  FillDefaultsFor(*Shapes(32), 32, &same);
+  FillDefaultsFor(*Shapes(32), 64, &other);
   EXPECT_EQ(same.eval().crop_pct(), 1);
   EXPECT_EQ(other.eval().crop_pct(), 0.875);
 }

@@ -56,7 +56,7 @@ class LoaderTest : public ::testing::Test {
   // Opens the data set that `config_` names.
   void OpenData() {
     data_ = Open(config_, folder_);
-    FillDataConfigDefaults(*data_, kSide, 1, &config_);
+    FillDefaultsFor(*data_, kSide, &config_);
   }
   void OpenFolder() {
     config_.set_source("folder:" + folder_.root());
@@ -474,7 +474,7 @@ TEST(LoaderFailureTest, AMachineThatRunsOutEndsTheLoadingAndBlamesNoPicture) {
   std::atomic<int> reported = 0;
   const auto first_batch = [&](const absl::Status& why, bool training) {
     const auto data = std::make_shared<FailingData>(why);
-    FillDataConfigDefaults(*data, kSide, 1, &config);
+    FillDefaultsFor(*data, kSide, &config);
     SampleReader reader(data, config, kSide, [&](const BadImage&) { ++reported; });
     if (training) return TrainLoader(&reader, {.batch_size = 4}).Next({});
     return EvalLoader(&reader, {.batch_size = 4}).Next({});
@@ -557,7 +557,7 @@ class GatedLoaderTest : public LoaderTest {
   void UseGate(int64_t size) {
     gate_ = std::make_shared<GatedData>(size);
     data_ = gate_;
-    FillDataConfigDefaults(*data_, kSide, 1, &config_);
+    FillDefaultsFor(*data_, kSide, &config_);
   }
   std::shared_ptr<GatedData> gate_;
 };

@@ -110,7 +110,7 @@ TEST_F(PackDataTest, ARunSeesTheSamePicturesAsFromTheFolder) {
     const DataSetPtr data = *Open(packed ? Packed() : Pets(), /*whole=*/false);
     EXPECT_EQ(data->size(DataSplit::kValidation), 2);
     vit::v1::DataConfig config;
-    FillDataConfigDefaults(*data, 16, 1, &config);
+    FillDefaultsFor(*data, 16, &config);
     SampleReader reader(data, config, 16, nullptr);
     TrainLoader loader(&reader, {.seed = 4, .batch_size = 6, .threads = 2});
     for (int i = 0; i < 7; ++i) batches[packed].push_back(*loader.Next({}));

@@ -9,6 +9,7 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "core/spec/defaults.h"
 
 namespace vit {
 namespace fs = std::filesystem;
@@ -43,6 +44,13 @@ vit::v1::EvalTransform Crop(double crop_pct) {
   vit::v1::EvalTransform transform;
   transform.set_crop_pct(crop_pct);
   return transform;
+}
+
+void FillDefaultsFor(const DataSet& data, int image_size, vit::v1::DataConfig* config) {
+  FillDataDefaults({.class_count = static_cast<int>(data.class_names().size()),
+                    .native_image_size = data.native_size(),
+                    .loader_threads = 1},
+                   image_size, config);
 }
 
 std::string Encode(const Image& image, const std::string& extension,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
+#include "core/data/dataset.h"
 #include "core/data/image/image.h"
 #include "vit/v1/data.pb.h"
 
@@ -34,6 +35,9 @@ Image SmoothImage(int width, int height, int seed = 0);
 
 // Evaluation's transform with this crop_pct.
 vit::v1::EvalTransform Crop(double crop_pct);
+
+// Fills in the defaults of a config for `data` and a model of `image_size`; one loader thread.
+void FillDefaultsFor(const DataSet& data, int image_size, vit::v1::DataConfig* config);
 
 // Encodes with OpenCV: ".jpg", ".png", ".webp" or ".bmp".
 std::string Encode(const Image& image, const std::string& extension,

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "core/model/model_config.h"
+#include "core/spec/defaults.h"
 #include "core/tensor_file/tensor_file.h"
 
 namespace vit {
@@ -19,7 +20,7 @@ TEST(AttentionRolloutTest, EqualsTheReference) {
   vit::v1::ModelConfig config;
   config.set_image_size(32);
   config.set_patch_size(4);
-  FillModelConfigDefaults(10, &config);
+  FillModelDefaults(10, &config);
   const at::Tensor actual = PatchRelevance(
       AttentionRollout({file->tensors.at("attention.0"), file->tensors.at("attention.1")}), config);
   ASSERT_EQ(actual.sizes(), expected.sizes());
@@ -31,7 +32,7 @@ TEST(AttentionRolloutTest, WithoutAClassTokenThePatchesRowsAreAveraged) {
   config.set_global_pool(vit::v1::GLOBAL_POOL_AVG);
   config.set_class_token(false);
   config.set_reg_tokens(1);
-  FillModelConfigDefaults(10, &config);
+  FillModelDefaults(10, &config);
   // One register in front of two patches.
   const at::Tensor attention =
       at::tensor({0.f, 9.f, 9.f, 1.f, 2.f, 4.f, 1.f, 6.f, 8.f}).view({1, 3, 3});

@@ -4,12 +4,12 @@
 #include <torch/torch.h>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "core/base/checksums.h"
 #include "core/data/image/transform.h"
 #include "core/model/model_config.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
+#include "core/spec/defaults.h"
 #include "core/tensor_file/safetensors.h"
 #include "core/weights/model_directory.h"
 
@@ -26,7 +26,7 @@ ModelDescription Describe() {
   model.set_embed_dim(16);
   model.set_depth(2);
   model.set_num_heads(2);
-  FillModelConfigDefaults(static_cast<int>(kLabels.size()), &model);
+  FillModelDefaults(static_cast<int>(kLabels.size()), &model);
   for (int i = 0; i < 3; ++i) {
     description.preprocessing.add_mean(0.5);
     description.preprocessing.add_std(0.25);
@@ -84,15 +84,14 @@ void TestCheckpoints::Serve(const std::string& run, int64_t step) {
   serving_[run] = step;
 }
 
-absl::StatusOr<ServableModel> TestCheckpoints::FindModel(const std::string& model) {
-  absl::string_view run = model;
-  if (!absl::ConsumePrefix(&run, "run:"))
-    return absl::InvalidArgumentError(absl::StrCat("model '", model, "'"));
+absl::StatusOr<ServableModel> TestCheckpoints::Find(const ModelRef& ref) {
   MutexLock lock(&mu_);
-  const auto found = serving_.find(std::string(run));
-  if (found == serving_.end()) return absl::NotFoundError(absl::StrCat("no run ", run));
-  return ServableModel{.name = model,
-                       .version = found->second,
+  const auto found = serving_.find(ref.name);
+  if (!ref.is_run() || found == serving_.end()) {
+    return absl::NotFoundError(absl::StrCat("no run ", ref.name));
+  }
+  return ServableModel{.ref = ModelRef::Run(found->first, found->second),
+                       .name = ref.ToString(),
                        .run = found->first,
                        .step = found->second,
                        .directory = Directory(found->first, found->second),

@@ -24,7 +24,10 @@ std::vector<float> ExpectedProbabilities(uint64_t seed, const Image& image);
 // Checkpoints of runs, each step a model whose seed is the step. Thread-safe.
 class TestCheckpoints : public ModelSource {
  public:
-  absl::StatusOr<ServableModel> FindModel(const std::string& model) override;
+  absl::StatusOr<ServableModel> Find(const ModelRef& ref) override;
+  absl::StatusOr<ServableModel> FindModel(const std::string& text) {
+    return Find(*ModelRef::Parse(text));
+  }
 
   // From now on `run` serves `step`.
   void Serve(const std::string& run, int64_t step);

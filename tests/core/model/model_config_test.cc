@@ -7,6 +7,8 @@
 #include <string>
 
 #include "core/model/vision_transformer.h"
+#include "core/spec/defaults.h"
+#include "core/spec/presets.h"
 #include "proto/spec_text.h"
 #include "vit/v1/training.pb.h"
 
@@ -16,12 +18,11 @@ namespace {
 using ::testing::HasSubstr;
 
 vit::v1::ModelConfig Preset(const std::string& name, int num_classes) {
-  for (const auto& [preset, text] : ModelPresetTexts()) {
-    if (preset != name) continue;
-    vit::v1::TrainingSpec spec;
-    EXPECT_TRUE(ParseMessageText(text, &spec).ok());
-    FillModelConfigDefaults(num_classes, spec.mutable_model());
-    return spec.model();
+  for (const vit::v1::Preset& preset : ModelPresets()) {
+    if (preset.name() != name) continue;
+    vit::v1::ModelConfig model = preset.spec().model();
+    FillModelDefaults(num_classes, &model);
+    return model;
   }
   ADD_FAILURE() << "no preset " << name;
   return {};
@@ -99,13 +100,14 @@ const std::map<std::string, int64_t> kParameterCounts = {
 };
 
 TEST(ModelConfigTest, PresetsHaveTheirPublishedParameterCounts) {
-  for (const auto& [name, text] : ModelPresetTexts()) {
+  for (const vit::v1::Preset& preset : ModelPresets()) {
+    const std::string& name = preset.name();
     ASSERT_TRUE(kParameterCounts.contains(name)) << name;
     const vit::v1::ModelConfig config = Preset(name, 1000);
     EXPECT_TRUE(ValidateModelConfig(config).ok()) << name << ": " << ValidateModelConfig(config);
     EXPECT_EQ(ParameterCount(config), kParameterCounts.at(name)) << name;
   }
-  EXPECT_EQ(ModelPresetTexts().size(), kParameterCounts.size());
+  EXPECT_EQ(ModelPresets().size(), kParameterCounts.size());
 }
 
 TEST(ModelConfigTest, CountedParametersAreTheAllocatedOnes) {
@@ -129,7 +131,7 @@ TEST(ModelConfigTest, CountedParametersAreTheAllocatedOnes) {
     config.set_embed_dim(24);
     config.set_depth(3);
     config.set_num_heads(2);
-    FillModelConfigDefaults(7, &config);
+    FillModelDefaults(7, &config);
     ASSERT_TRUE(ValidateModelConfig(config).ok());
     VisionTransformer model(config);
     int64_t count = 0;
@@ -145,7 +147,7 @@ TEST(ModelConfigTest, CountedParametersAreTheAllocatedOnes) {
 TEST(ModelConfigTest, TokenAndMeanNeedsItsTokenAndNormalisedTokens) {
   vit::v1::ModelConfig config;
   config.set_global_pool(vit::v1::GLOBAL_POOL_TOKEN_AND_AVG);
-  FillModelConfigDefaults(3, &config);
+  FillModelDefaults(3, &config);
   EXPECT_TRUE(ValidateModelConfig(config).ok()) << ValidateModelConfig(config);
   config.set_fc_norm(true);
   EXPECT_THAT(std::string(ValidateModelConfig(config).message()),
@@ -158,7 +160,7 @@ TEST(ModelConfigTest, TokenAndMeanNeedsItsTokenAndNormalisedTokens) {
 
 TEST(ModelConfigTest, AnEncoderHasNoHead) {
   vit::v1::ModelConfig config;
-  FillModelConfigDefaults(3, &config);
+  FillModelDefaults(3, &config);
   config.set_num_classes(0);
   EXPECT_TRUE(ValidateModelConfig(config).ok()) << ValidateModelConfig(config);
   int64_t count = 0;
@@ -180,7 +182,7 @@ TEST(ModelConfigTest, WhatCannotWorkNamesTheFieldAndTheWayOut) {
                      "model.image_size is 225, not a multiple of model.patch_size 16"},
            BadConfig{"model.patch_size=0", "model.patch_size is 0"},
            BadConfig{"model.depth=-1", "model.depth is -1; expected 1 to"},
-           BadConfig{"model.drop_path_rate=1", "model.drop_path_rate is 1; expected a probability"},
+           BadConfig{"model.drop_path_rate=1", "model.drop_path_rate is 1; expected at least 0, below 1"},
            BadConfig{"model.proj_drop_rate=nan", "model.proj_drop_rate is nan"},
            BadConfig{"model.mlp_ratio=0", "model.mlp_ratio is 0"},
            BadConfig{"model.in_channels=1", "model.in_channels is 1"},

@@ -12,6 +12,7 @@
 
 #include "core/model/autocast.h"
 #include "core/model/model_config.h"
+#include "core/spec/defaults.h"
 #include "core/tensor_file/safetensors.h"
 #include "core/weights/load_weights.h"
 #include "proto/spec_text.h"
@@ -45,7 +46,7 @@ vit::v1::ModelConfig CaseConfig(const std::string& name) {
   vit::v1::ModelConfig overrides;
   EXPECT_TRUE(ParseMessageText(kCases.at(name), &overrides).ok());
   config.MergeFrom(overrides);
-  FillModelConfigDefaults(10, &config);
+  FillModelDefaults(10, &config);
   EXPECT_TRUE(ValidateModelConfig(config).ok());
   return config;
 }
@@ -190,7 +191,7 @@ TEST(VisionTransformerTest, BuildingAndInitialisingLeaveTheGeneratorOfATrainingR
   config.set_embed_dim(16);
   config.set_num_heads(2);
   config.set_drop_rate(0.5);
-  FillModelConfigDefaults(3, &config);
+  FillModelDefaults(3, &config);
   VisionTransformer model(config);
   model->Initialize(1);
   model->eval();

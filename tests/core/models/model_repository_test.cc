@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "core/base/file.h"
 #include "core/tensor_file/safetensors.h"
@@ -53,8 +54,19 @@ class ModelRepositoryTest : public ::testing::Test {
     const auto models = repository_->List(reference);
     EXPECT_TRUE(models.ok()) << models.status();
     for (const auto& model : *models)
-      names.push_back(model.about.name() + "@" + std::to_string(model.about.version()));
+      names.push_back(model.name() + "@" + std::to_string(model.version()));
     return names;
+  }
+
+  absl::StatusOr<ServableModel> Find(const std::string& text) {
+    const absl::StatusOr<ModelRef> ref = ModelRef::Parse(text);
+    EXPECT_TRUE(ref.ok()) << ref.status();
+    return repository_->Find(*ref);
+  }
+  vit::v1::ModelVersion About(const std::string& text) {
+    const auto models = repository_->List(text);
+    EXPECT_TRUE(models.ok()) << models.status();
+    return models->front();
   }
 
   fs::path root_;
@@ -68,33 +80,50 @@ TEST_F(ModelRepositoryTest, VersionsCountUpAndComeBackAfterARestart) {
   ASSERT_TRUE(Import("other", kParity / "google_npz/model.npz").ok());
   EXPECT_THAT(Names(), ElementsAre("other@1", "pets@2", "pets@1"));
   EXPECT_THAT(Names("pets"), ElementsAre("pets@2", "pets@1"));
-  EXPECT_EQ(repository_->Find("pets")->about.version(), 2);
-  EXPECT_EQ(repository_->Find("pets@1")->about.source(), "timm");
-  const std::string before = repository_->Find("pets")->about.SerializeAsString();
+  EXPECT_EQ(About("pets").version(), 2);
+  EXPECT_EQ(About("pets@1").source(), "timm");
+  const std::string before = About("pets").SerializeAsString();
   Reopen();
   EXPECT_THAT(damaged_, IsEmpty());
   EXPECT_THAT(Names(), ElementsAre("other@1", "pets@2", "pets@1"));
-  EXPECT_EQ(repository_->Find("pets")->about.SerializeAsString(), before);
-  EXPECT_EQ(repository_->Find("pets")->about.parameter_count(), 29482);
-  EXPECT_EQ(repository_->Find("pets")->about.labels_size(), 10);
+  EXPECT_EQ(About("pets").SerializeAsString(), before);
+  EXPECT_EQ(About("pets").parameter_count(), 29482);
+  EXPECT_EQ(About("pets").labels_size(), 10);
 }
 
 TEST_F(ModelRepositoryTest, ANumberIsNeverUsedAgain) {
   ASSERT_TRUE(Import("pets", kParity / "timm_cls/model.safetensors").ok());
   ASSERT_TRUE(Import("pets", kParity / "timm_cls/model.safetensors").ok());
-  EXPECT_EQ(*repository_->Remove("pets@2"), 1);
+  EXPECT_EQ(repository_->Remove("pets@2")->size(), 1);
   EXPECT_EQ(Import("pets", kParity / "timm_cls/model.safetensors")->model().version(), 3);
-  EXPECT_EQ(*repository_->Remove("pets"), 2);
+  EXPECT_EQ(repository_->Remove("pets")->size(), 2);
   EXPECT_THAT(Names(), IsEmpty());
   Reopen();
   EXPECT_EQ(Import("pets", kParity / "timm_cls/model.safetensors")->model().version(), 4);
 }
 
+TEST_F(ModelRepositoryTest, FilesInUseOutliveTheRemovalButNotTheNextStart) {
+  ASSERT_TRUE(Import("pets", kParity / "timm_cls/model.safetensors").ok());
+  ASSERT_TRUE(Import("pets", kParity / "timm_cls/model.safetensors").ok());
+  std::optional<ServableModel> used = *Find("pets@1");
+  const std::optional<ServableModel> kept = *Find("pets@2");
+  ASSERT_TRUE(repository_->Remove("pets").ok());
+  EXPECT_THAT(Names(), IsEmpty());
+  EXPECT_TRUE(fs::exists(used->directory / "model.safetensors"));
+  const fs::path directory = used->directory;
+  used.reset();
+  EXPECT_FALSE(fs::exists(directory));
+  EXPECT_TRUE(fs::exists(kept->directory / "model.safetensors"));
+  Reopen();  // as after a crash, with the files still there
+  EXPECT_THAT(Names(), IsEmpty());
+  EXPECT_FALSE(fs::exists(kept->directory));
+}
+
 TEST_F(ModelRepositoryTest, ImportingAgainWhatWasImportedGivesTheSameBytes) {
   ASSERT_TRUE(Import("a", kParity / "transformers").ok());
-  const fs::path first = repository_->Find("a")->directory;
+  const fs::path first = Find("a")->directory;
   ASSERT_TRUE(Import("b", first).ok());
-  const fs::path second = repository_->Find("b")->directory;
+  const fs::path second = Find("b")->directory;
   for (const char* file : {"model.safetensors", "labels.txt", "config.json"}) {
     EXPECT_EQ(*ReadFile(first / file, 1 << 20), *ReadFile(second / file, 1 << 20)) << file;
   }
@@ -102,13 +131,14 @@ TEST_F(ModelRepositoryTest, ImportingAgainWhatWasImportedGivesTheSameBytes) {
 
 TEST_F(ModelRepositoryTest, WhatIsNotThereIsNamed) {
   ASSERT_TRUE(Import("pets", kParity / "timm_cls/model.safetensors").ok());
-  const absl::Status name = repository_->Find("pet").status();
+  const absl::Status name = Find("pet").status();
   EXPECT_EQ(name.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(name.message()), HasSubstr("did you mean 'pets'?"));
-  EXPECT_THAT(std::string(repository_->Find("pets@7").status().message()),
+  EXPECT_THAT(std::string(Find("pets@7").status().message()),
               HasSubstr("model pets has no version 7; its newest is 1"));
-  for (const char* bad : {"", "../x", "a/b", ".hidden", "pets@", "pets@0", "pets@x", "latest"}) {
-    EXPECT_EQ(repository_->Find(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
+  for (const char* bad :
+       {"../x", "a/b", ".hidden", "pets@", "pets@0", "pets@x", "latest", "run:a"}) {
+    EXPECT_EQ(repository_->List(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }
   EXPECT_EQ(repository_->Remove("").status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Import("../evil", kParity / "timm_cls/model.safetensors").status().code(),
@@ -132,21 +162,22 @@ TEST_F(ModelRepositoryTest, DamagedAndUnfinishedFoldersHideNoOthers) {
 TEST_F(ModelRepositoryTest, ACheckpointIsLinkedWithItsRunAndItsDamageIsFound) {
   TestCheckpoints checkpoints;
   checkpoints.Serve("r1", 7);
-  const fs::path directory = checkpoints.Directory("r1", 7);
+  const auto checkpoint = checkpoints.FindModel("run:r1");
+  const fs::path& directory = checkpoint->directory;
   vit::v1::ModelVersion about;
   about.set_accuracy(0.5);
-  const auto added = repository_->AddCheckpoint("pets", directory, "r1", 7, about);
+  const auto added = repository_->AddCheckpoint("pets", *checkpoint, about);
   ASSERT_TRUE(added.ok()) << added.status();
   EXPECT_EQ(added->origin(), "run:r1@7");
-  EXPECT_TRUE(fs::equivalent(repository_->Find("pets")->directory / "model.safetensors",
+  EXPECT_TRUE(fs::equivalent(Find("pets")->directory / "model.safetensors",
                              directory / "model.safetensors"));
   Reopen();
-  EXPECT_EQ(repository_->Find("pets")->run, "r1");
-  EXPECT_EQ(repository_->Find("pets")->step, 7);
-  EXPECT_EQ(repository_->Find("pets")->about.accuracy(), 0.5);
+  EXPECT_EQ(Find("pets")->run, "r1");
+  EXPECT_EQ(Find("pets")->step, 7);
+  EXPECT_EQ(About("pets").accuracy(), 0.5);
 
   std::ofstream(directory / "labels.txt", std::ios::app) << "one more\n";
-  EXPECT_EQ(repository_->AddCheckpoint("pets", directory, "r1", 7, about).status().code(),
+  EXPECT_EQ(repository_->AddCheckpoint("pets", *checkpoint, about).status().code(),
             absl::StatusCode::kDataLoss);
   EXPECT_THAT(Names(), ElementsAre("pets@1"));
 }
@@ -174,7 +205,7 @@ TEST_F(ModelRepositoryTest, ImportsTellWhatWasAssumedAndRefuseWhatContradicts) {
       std::string(
           repository_->Import(request, kParity / "torchvision/model.pth").status().message()),
       HasSubstr("1 labels for the head's 10 classes"));
-  EXPECT_EQ(repository_->Find("pets")->about.version(), 1);
+  EXPECT_EQ(About("pets").version(), 1);
 }
 
 TEST_F(ModelRepositoryTest, WhatWasTakenOfAFileIsRecorded) {
@@ -200,10 +231,10 @@ TEST_F(ModelRepositoryTest, WhatWasTakenOfAFileIsRecorded) {
   ASSERT_TRUE(repository_->Import(request, root_ / "both.safetensors").ok());
   Reopen();
   for (const char* version : {"pets@2", "pets@3"}) {
-    EXPECT_EQ(repository_->Find(version)->about.prefix(), "module.");
-    EXPECT_EQ(repository_->Find(version)->about.weights(), vit::v1::WEIGHTS_CHOICE_RAW);
+    EXPECT_EQ(About(version).prefix(), "module.");
+    EXPECT_EQ(About(version).weights(), vit::v1::WEIGHTS_CHOICE_RAW);
   }
-  EXPECT_EQ(repository_->Find("pets@1")->about.prefix(), "ema.");
+  EXPECT_EQ(About("pets@1").prefix(), "ema.");
 }
 
 TEST_F(ModelRepositoryTest, AnEncoderWithoutAHeadComesBackAfterARestart) {
@@ -217,8 +248,8 @@ TEST_F(ModelRepositoryTest, AnEncoderWithoutAHeadComesBackAfterARestart) {
   ASSERT_TRUE(Import("encoder", root_ / "encoder.safetensors").ok());
   Reopen();
   EXPECT_THAT(damaged_, IsEmpty());
-  EXPECT_EQ(repository_->Find("encoder")->about.model().num_classes(), 0);
-  EXPECT_EQ(repository_->Find("encoder")->about.labels_size(), 0);
+  EXPECT_EQ(About("encoder").model().num_classes(), 0);
+  EXPECT_EQ(About("encoder").labels_size(), 0);
 }
 
 TEST_F(ModelRepositoryTest, HuggingFacesConfigIsUnderstood) {

@@ -111,7 +111,7 @@ TEST_F(RunManagerTest, BadRequestsStartNothing) {
   request.mutable_spec()->set_init("run:nobody");
   const absl::Status status = manager->Start(request).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(status.message(), AllOf(HasSubstr("init 'run:nobody'"), HasSubstr("no run")));
+  EXPECT_THAT(status.message(), AllOf(HasSubstr("init run:nobody"), HasSubstr("no run")));
   EXPECT_EQ(manager->List({})->runs_size(), 0);
 }
 
@@ -414,7 +414,7 @@ TEST_F(RunManagerTest, InitFromARunIsPinnedToItsCheckpointAndKeptWhereTheOtherRu
   ASSERT_TRUE(manager->Stop(again->run().id()).ok());
 
   ASSERT_TRUE(manager->Delete(a).ok());
-  EXPECT_EQ(ReadFile(KeptInitialWeights(RunFolder(waiting->run().id())), 100).value_or(""),
+  EXPECT_EQ(ReadFile(RunFolder(waiting->run().id()) / "init.safetensors", 100).value_or(""),
             "weights of step 10");
   // Stopped before it began, it can still be resumed.
   const std::string id = waiting->run().id();

@@ -21,19 +21,19 @@ TEST_F(RunManagerTest, LeasedCheckpointStaysOnDiskUntilItIsReleased) {
   auto manager = Open();
   const std::string id = StartRun(manager.get());
   const auto session = trainer_.Await();
-  EXPECT_EQ(manager->FindServable("").status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(manager->FindServable(id).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(manager->Find(ModelRef()).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(manager->Find(ModelRef::Run(id)).status().code(), absl::StatusCode::kUnavailable);
   session->WriteCheckpoint(10, /*best=*/true);
-  absl::StatusOr<CheckpointLease> lease = manager->FindServable("latest");
+  absl::StatusOr<ServableModel> lease = manager->Find(ModelRef());
   ASSERT_TRUE(lease.ok()) << lease.status();
   EXPECT_EQ(lease->run, id);
   EXPECT_EQ(lease->step, 10);
   EXPECT_TRUE(fs::exists(lease->directory / "info.textproto"));
 
   session->WriteCheckpoint(20);  // the best stays the one that is served
-  EXPECT_EQ(manager->FindServable(id)->step, 10);
+  EXPECT_EQ(manager->Find(ModelRef::Run(id))->step, 10);
   session->WriteCheckpoint(30, /*best=*/true);
-  EXPECT_EQ(manager->FindServable(id)->step, 30);
+  EXPECT_EQ(manager->Find(ModelRef::Run(id))->step, 30);
   const auto& is_served = session->options().is_served;
   EXPECT_TRUE(is_served(10)) << "leased";
   EXPECT_FALSE(is_served(20));
@@ -43,7 +43,7 @@ TEST_F(RunManagerTest, LeasedCheckpointStaysOnDiskUntilItIsReleased) {
   AwaitState(manager.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
   const fs::path directory = lease->directory;
   ASSERT_TRUE(manager->Delete(id).ok());
-  EXPECT_EQ(manager->FindServable(id).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(manager->Find(ModelRef::Run(id)).status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(fs::exists(directory));
   lease->lease.reset();
   EXPECT_FALSE(fs::exists(RunFolder(id)));
@@ -59,9 +59,9 @@ TEST_F(RunManagerTest, LatestServesTheMostRecentlyStartedRunThatHasACheckpoint) 
   clock_.Advance(absl::Seconds(1));
   const std::string b = StartRun(manager.get());
   session = trainer_.Await();
-  EXPECT_EQ(manager->FindServable("")->run, a);
+  EXPECT_EQ(manager->Find(ModelRef())->run, a);
   session->WriteCheckpoint(1);
-  EXPECT_EQ(manager->FindServable("")->run, b);
+  EXPECT_EQ(manager->Find(ModelRef())->run, b);
 }
 
 TEST_F(RunManagerTest, LatestIsTheLastStartedRunThoughTheClockWentBack) {
@@ -78,7 +78,7 @@ TEST_F(RunManagerTest, LatestIsTheLastStartedRunThoughTheClockWentBack) {
   clock_.Advance(-absl::Hours(24 * 30));
   const std::string after = run_to_its_end();
   EXPECT_EQ(StatusOf(manager.get(), "").id(), after);
-  EXPECT_EQ(manager->FindServable("latest")->run, after);
+  EXPECT_EQ(manager->Find(ModelRef())->run, after);
   // The count is stored.
   manager = nullptr;
   manager = Open();

@@ -10,6 +10,7 @@
 #include "core/base/mutex.h"
 #include "core/runs/run_manager.h"
 #include "core/runs/run_record.h"
+#include "core/train/checkpoint/checkpoint_info.h"
 #include "proto/spec_text.h"
 #include "tests/core/runs/testing.h"
 
@@ -272,7 +273,7 @@ TEST_F(RunRestartTest, CheckpointsFollowTheirFolders) {
   EXPECT_EQ(status->checkpoints(0).step(), 20);
   EXPECT_EQ(status->checkpoints(1).step(), 30);
   EXPECT_FALSE(status->run().has_best_checkpoint());
-  EXPECT_EQ(process->manager->FindServable(id)->step, 30);
+  EXPECT_EQ(process->manager->Find(ModelRef::Run(id))->step, 30);
 }
 
 TEST_F(RunRestartTest, DeletionThatWasCutOffIsFinished) {
@@ -282,7 +283,7 @@ TEST_F(RunRestartTest, DeletionThatWasCutOffIsFinished) {
   session->WriteCheckpoint(10);
   session->Finish(TrainOutcome::kFinished);
   AwaitState(process->manager.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
-  const auto lease = process->manager->FindServable(id);
+  const auto lease = process->manager->Find(ModelRef::Run(id));
   ASSERT_TRUE(lease.ok());
   ASSERT_TRUE(process->manager->Delete(id).ok());
   ASSERT_TRUE(fs::exists(RunFolder(id))) << "its checkpoint is being served";
@@ -311,7 +312,7 @@ TEST_F(RunRestartTest, RunsWithCheckpointsComeBackWithoutTheirDatabase) {
   EXPECT_EQ(run.state(), vit::v1::RUN_STATE_STOPPED);
   EXPECT_EQ(run.data_source(), "shapes:");
   EXPECT_EQ(run.step(), 10);
-  EXPECT_EQ(process->manager->FindServable("")->run, id);
+  EXPECT_EQ(process->manager->Find(ModelRef())->run, id);
   vit::v1::ResumeRunRequest request;
   request.set_run(id);
   ASSERT_TRUE(process->manager->Resume(request).ok());

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "core/train/checkpoint/checkpoint_info.h"
 #include "tests/core/runs/run_manager_fixture.h"
 
 namespace vit {
@@ -52,7 +53,7 @@ TEST_F(RunManagerTest, RunThatCannotBeDeletedIsStillThereAfterARestart) {
   manager.reset();
   manager = Open();
   EXPECT_EQ(StatusOf(manager.get(), id).state(), vit::v1::RUN_STATE_SUCCEEDED);
-  EXPECT_TRUE(manager->FindServable(id).ok());
+  EXPECT_TRUE(manager->Find(ModelRef::Run(id)).ok());
 }
 
 TEST_F(RunManagerTest, UnwritableRunFolderIsACleanError) {

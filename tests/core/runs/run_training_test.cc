@@ -6,6 +6,7 @@
 
 #include "core/base/file.h"
 #include "core/runs/run_manager.h"
+#include "core/train/checkpoint/checkpoint_info.h"
 #include "proto/spec_text.h"
 #include "tests/core/runs/testing.h"
 
@@ -131,7 +132,7 @@ TEST(RunTrainingTest, RunTrainsToItsEndAndLeavesAServableCheckpoint) {
   EXPECT_EQ(run.class_count(), 10);
   EXPECT_EQ(run.last_checkpoint().step(), 13);
   EXPECT_EQ(run.last_validation().step(), 13);
-  const auto lease = manager->FindServable("");
+  const auto lease = manager->Find(ModelRef());
   ASSERT_TRUE(lease.ok()) << lease.status();
   EXPECT_TRUE(fs::exists(lease->directory / "model.safetensors"));
   EXPECT_EQ(lease->step, run.best_checkpoint().step());

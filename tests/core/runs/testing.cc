@@ -11,8 +11,9 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/runs/run_record.h"
+#include "core/train/checkpoint/checkpoint_info.h"
 #include "core/train/initial_weights.h"
-#include "core/train/weight_reference.h"
+#include "core/train/pin_model.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -66,16 +67,6 @@ void AwaitLocked(CondVar* changed, Mutex* mu, const std::string& what,
   }
 }
 
-// "run:ID" to "run:ID@STEP", as ResolveSpec does.
-absl::Status PinInit(const TrainingEnvironment& environment, vit::v1::TrainingSpec* spec) {
-  if (spec->init().find('@') != std::string::npos) return absl::OkStatus();
-  const std::string run = spec->init().substr(sizeof("run:") - 1);
-  VIT_ASSIGN_OR_RETURN(const std::string directory, environment.find_checkpoint(run));
-  VIT_ASSIGN_OR_RETURN(const int64_t step, CheckpointStep(directory));
-  spec->set_init(absl::StrCat("run:", run, "@", step));
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 StateFolder::StateFolder() {
@@ -116,11 +107,16 @@ CheckpointInfo Checkpoint(int64_t step, bool best) {
 }
 
 void ScriptedTrainer::Install(RunManager::Options* options) {
-  options->resolve = [this](
-                         const std::string& preset, const vit::v1::TrainingSpec& spec,
-                         const TrainingEnvironment& environment) -> absl::StatusOr<ResolvedSpec> {
+  options->plan = [this](const std::string& preset, const vit::v1::TrainingSpec& spec,
+                         const TrainingEnvironment& environment,
+                         const ExistingRun& run) -> absl::StatusOr<ResolvedSpec> {
     VIT_ASSIGN_OR_RETURN(ResolvedSpec resolved, Resolve(preset, spec));
-    if (resolved.spec.has_init()) VIT_RETURN_IF_ERROR(PinInit(environment, &resolved.spec));
+    if (!resolved.spec.has_init() || run.has_checkpoint || KeepsInitialWeights(run.directory)) {
+      return resolved;
+    }
+    VIT_ASSIGN_OR_RETURN(resolved.models.init,
+                         PinModel("init", resolved.spec.init(), environment.models));
+    resolved.spec.set_init(resolved.models.init->ref.ToPrefixedString());
     return resolved;
   };
   options->train = [this](const TrainerOptions& trainer, std::stop_token stop) {

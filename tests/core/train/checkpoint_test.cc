@@ -8,6 +8,7 @@
 
 #include "core/base/file.h"
 #include "core/tensor_file/safetensors.h"
+#include "core/train/checkpoint/checkpoint_info.h"
 #include "core/train/trainer.h"
 
 namespace vit {

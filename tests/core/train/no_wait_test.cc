@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/model/model_config.h"
+#include "core/spec/defaults.h"
 #include "core/train/recipe/recipe_config.h"
 #include "core/train/training_step.h"
 #include "proto/spec_text.h"
@@ -130,7 +131,7 @@ vit::v1::TrainingSpec Spec(const std::vector<std::string>& assignments) {
     set(field);
   }
   for (const std::string& assignment : assignments) set(assignment);
-  FillModelConfigDefaults(10, spec.mutable_model());
+  FillModelDefaults(10, spec.mutable_model());
   return spec;
 }
 

@@ -6,7 +6,9 @@
 
 #include <cmath>
 
+#include "core/spec/merge_spec.h"
 #include "core/train/memory_estimate.h"
+#include "core/train/plan_run.h"
 #include "core/train/resolve_spec.h"
 #include "proto/spec_text.h"
 
@@ -25,7 +27,7 @@ absl::StatusOr<ResolvedSpec> Resolve(const std::vector<std::string>& assignments
     const absl::Status status = SetField(assignment, &spec);
     EXPECT_TRUE(status.ok()) << status;
   }
-  return ResolveSpec(preset, spec, TrainingEnvironment());
+  return PlanRun(preset, spec, TrainingEnvironment());
 }
 
 TEST(OptimizerConfigTest, EveryTypeHasItsDefaultsAndResolvesToItself) {
@@ -49,7 +51,7 @@ TEST(OptimizerConfigTest, EveryTypeHasItsDefaultsAndResolvesToItself) {
     config.set_type(resolved->spec.optimizer().type());
     EXPECT_TRUE(MessageDifferencer::Equals(resolved->spec.optimizer(), config))
         << resolved->spec.optimizer().DebugString();
-    const auto again = ResolveSpec("", resolved->spec, TrainingEnvironment());
+    const auto again = PlanRun("", resolved->spec, TrainingEnvironment());
     ASSERT_TRUE(again.ok()) << again.status();
     EXPECT_TRUE(MessageDifferencer::Equals(resolved->spec, again->spec));
   }
@@ -75,7 +77,7 @@ TEST(OptimizerConfigTest, EveryScheduleHasItsDefaultsAndResolvesToItself) {
     config.set_type(resolved->spec.schedule().type());
     EXPECT_TRUE(MessageDifferencer::Equals(resolved->spec.schedule(), config))
         << resolved->spec.schedule().DebugString();
-    const auto again = ResolveSpec("", resolved->spec, TrainingEnvironment());
+    const auto again = PlanRun("", resolved->spec, TrainingEnvironment());
     ASSERT_TRUE(again.ok()) << again.status();
     EXPECT_TRUE(MessageDifferencer::Equals(resolved->spec, again->spec));
   }
@@ -100,33 +102,35 @@ TEST(OptimizerConfigTest, ABaseLearningRateIsScaledToTheBatchSize) {
       1e-3);
   const auto resolved = Resolve({"batch_size=512", "optimizer.base_learning_rate=5e-4"});
   TrainingSpec spec = resolved->spec;
-  ASSERT_TRUE(ResolveSpec("", spec, TrainingEnvironment()).ok());
+  ASSERT_TRUE(PlanRun("", spec, TrainingEnvironment()).ok());
   spec.set_batch_size(256);
-  const absl::Status refused = ResolveSpec("", spec, TrainingEnvironment()).status();
+  const absl::Status refused = PlanRun("", spec, TrainingEnvironment()).status();
   EXPECT_THAT(std::string(refused.message()),
               HasSubstr("optimizer.learning_rate is 0.001, but optimizer.base_learning_rate 0.0005 "
-                        "at 256 pictures means 0.0005 at 256"));
+                        "at 256 images means 0.0005 at 256"));
 }
 
 TEST(OptimizerConfigTest, WhatReplacesAPresetsChoiceTakesItsFieldsAway) {
-  vit::v1::OptimizerConfig base, over;
+  TrainingSpec base, over;
   ASSERT_TRUE(
       ParseMessageText("beta2: 0.95 eps: 1e-6 base_learning_rate: 5e-4 base_batch_size: 512 "
                        "learning_rate: 1e-3 weight_decay: 0.3",
-                       &base)
+                       base.mutable_optimizer())
           .ok());
-  over.set_learning_rate(0.1);
-  over.set_type(vit::v1::OPTIMIZER_TYPE_SGD);
-  vit::v1::OptimizerConfig merged = base;
-  ClearReplacedOptimizer(over, &merged);
-  EXPECT_EQ(merged.ShortDebugString(), "weight_decay: 0.3");
+  over.mutable_optimizer()->set_learning_rate(0.1);
+  over.mutable_optimizer()->set_type(vit::v1::OPTIMIZER_TYPE_SGD);
+  TrainingSpec merged = base;
+  MergeSpec(over, &merged);
+  EXPECT_EQ(merged.optimizer().ShortDebugString(),
+            "type: OPTIMIZER_TYPE_SGD learning_rate: 0.1 weight_decay: 0.3");
   // Of another type that has the field, and of another batch size.
   over.Clear();
-  over.set_type(vit::v1::OPTIMIZER_TYPE_LION);
+  over.mutable_optimizer()->set_type(vit::v1::OPTIMIZER_TYPE_LION);
   merged = base;
-  ClearReplacedOptimizer(over, &merged);
-  EXPECT_EQ(merged.ShortDebugString(),
-            "weight_decay: 0.3 beta2: 0.95 base_learning_rate: 0.0005 base_batch_size: 512");
+  MergeSpec(over, &merged);
+  EXPECT_EQ(merged.optimizer().ShortDebugString(),
+            "type: OPTIMIZER_TYPE_LION weight_decay: 0.3 beta2: 0.95 base_learning_rate: 0.0005 "
+            "base_batch_size: 512");
 }
 
 TEST(OptimizerConfigTest, AnotherScheduleTakesThePresetsFieldsAway) {
@@ -154,7 +158,7 @@ TEST(OptimizerConfigTest, WhatCannotWorkIsNamedWithTheWayOut) {
            BadSpec{{"optimizer.base_learning_rate=1e-3", "optimizer.base_batch_size=0"},
                    "optimizer.base_batch_size is 0"},
            BadSpec{{"optimizer.base_learning_rate=1e-3", "optimizer.learning_rate=1e-3"},
-                   "at 256 pictures means 0.00025 at 64; leave one of the two out"},
+                   "at 256 images means 0.00025 at 64; leave one of the two out"},
            BadSpec{{"optimizer.layer_decay=0"}, "optimizer.layer_decay is 0"},
            BadSpec{{"optimizer.layer_decay=1.5"}, "optimizer.layer_decay is 1.5"},
            BadSpec{{"optimizer.encoder_learning_rate_multiplier=-1"},

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
+#include "core/spec/defaults.h"
 #include "core/tensor_file/safetensors.h"
 #include "core/train/optim/optimizer.h"
 #include "core/train/optim/optimizer_config.h"
@@ -29,7 +30,7 @@ vit::v1::ModelConfig SmallModel(const std::string& text = "") {
       ParseMessageText("image_size: 32 patch_size: 4 embed_dim: 24 depth: 3 num_heads: 2 " + text,
                        &model)
           .ok());
-  FillModelConfigDefaults(10, &model);
+  FillModelDefaults(10, &model);
   return model;
 }
 

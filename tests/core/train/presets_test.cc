@@ -1,3 +1,5 @@
+#include "core/spec/presets.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +13,8 @@
 #include "core/base/file.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
+#include "core/spec/defaults.h"
+#include "core/train/plan_run.h"
 #include "core/train/resolve_spec.h"
 #include "core/train/trainer.h"
 #include "proto/spec_text.h"
@@ -36,7 +40,7 @@ class PresetsTest : public ::testing::Test {
   // Weights of this shape: a header, and a hole where the numbers would be.
   std::string MakeWeights(const Preset& preset) {
     vit::v1::ModelConfig config = preset.spec().model();
-    FillModelConfigDefaults(1000, &config);
+    FillModelDefaults(1000, &config);
     const VisionTransformer model(config);
     nlohmann::ordered_json header;
     int64_t bytes = 0;
@@ -67,7 +71,7 @@ class PresetsTest : public ::testing::Test {
     for (const std::string& assignment : assignments) {
       EXPECT_TRUE(SetField(assignment, &spec).ok()) << assignment;
     }
-    return ResolveSpec(preset.name(), spec, environment_);
+    return PlanRun(preset.name(), spec, environment_);
   }
 
   fs::path root_;
@@ -112,7 +116,7 @@ TEST_F(PresetsTest, OneThatStartsFromWeightsSaysWhichAndFromWhere) {
 }
 
 TEST_F(PresetsTest, OneForCertainDataSaysWhich) {
-  const absl::Status refused = ResolveSpec("deit_small_imagenet", {}, environment_).status();
+  const absl::Status refused = PlanRun("deit_small_imagenet", {}, environment_).status();
   EXPECT_THAT(std::string(refused.message()), HasSubstr("is for ImageNet-1k"));
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/data/image/image.h"
 #include "core/data/loader/loader.h"
+#include "core/train/plan_run.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -20,7 +21,7 @@ class PreviewTest : public ::testing::Test {
   }
   // The sheet of update `step`: 6 pictures in rows of 4.
   Image Sheet(int64_t step) {
-    resolved_ = *ResolveSpec("shapes_demo", spec_, {});
+    resolved_ = *PlanRun("shapes_demo", spec_, {});
     const auto png = PreviewTraining(resolved_, step, 6, 4);
     EXPECT_TRUE(png.ok()) << png.status();
     auto image = DecodeImage(*png, {});

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "core/base/file.h"
+#include "core/train/plan_run.h"
 #include "core/train/resolve_spec.h"
 #include "proto/spec_text.h"
 
@@ -51,7 +52,7 @@ class RecipeConfigTest : public ::testing::Test {
       const absl::Status set = SetField(assignment, &spec);
       EXPECT_TRUE(set.ok()) << set;
     }
-    return ResolveSpec("shapes_demo", spec, environment_);
+    return PlanRun("shapes_demo", spec, environment_);
   }
 
   fs::path root_;
@@ -68,7 +69,7 @@ TEST_F(RecipeConfigTest, WeightsByFrequencyAreTheInverseOnesOfTheTrainingSplit) 
   EXPECT_DOUBLE_EQ(weights[1], 2.0 / 7);
   EXPECT_DOUBLE_EQ(weights[2], 1.0 / 7);
   // What is stored says the same again.
-  const auto again = ResolveSpec("", resolved->spec, environment_);
+  const auto again = PlanRun("", resolved->spec, environment_);
   EXPECT_TRUE(again.ok()) << again.status();
 }
 

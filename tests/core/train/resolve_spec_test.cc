@@ -9,8 +9,10 @@
 #include <fstream>
 
 #include "core/model/vision_transformer.h"
+#include "core/spec/presets.h"
 #include "core/tensor_file/safetensors.h"
 #include "core/train/memory_estimate.h"
+#include "core/train/plan_run.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -37,7 +39,7 @@ class ResolveSpecTest : public ::testing::Test {
     for (const std::string& assignment : assignments) {
       EXPECT_TRUE(SetField(assignment, &spec).ok()) << assignment;
     }
-    return ResolveSpec(preset, spec, environment_);
+    return PlanRun(preset, spec, environment_);
   }
   fs::path root_;
   TrainingEnvironment environment_;
@@ -52,7 +54,7 @@ TEST_F(ResolveSpecTest, AnEffectiveSpecHasEveryFieldAndResolvesToItself) {
   EXPECT_EQ(resolved->spec.optimizer().type(), vit::v1::OPTIMIZER_TYPE_ADAMW);
   EXPECT_EQ(resolved->steps_per_epoch, 20000 / 128);
   EXPECT_EQ(resolved->total_steps, 3 * (20000 / 128));
-  const auto again = ResolveSpec("", resolved->spec, environment_);
+  const auto again = PlanRun("", resolved->spec, environment_);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(resolved->spec, again->spec));
 }
@@ -101,7 +103,7 @@ TEST_F(ResolveSpecTest, AnEnumerationWithoutAMeaningIsRefused) {
   TrainingSpec spec;
   spec.mutable_data()->set_source("shapes:");
   spec.mutable_optimizer()->set_type(vit::v1::OPTIMIZER_TYPE_UNSPECIFIED);
-  const absl::Status refused = ResolveSpec("shapes_demo", spec, environment_).status();
+  const absl::Status refused = PlanRun("shapes_demo", spec, environment_).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(refused.message()), HasSubstr("optimizer.type is unspecified"));
 }
@@ -243,7 +245,7 @@ TEST_F(ResolveSpecTest, WhatIsTakenOfInitsFileIsPartOfTheSpec) {
   ASSERT_TRUE(averaged.ok()) << averaged.status();
   EXPECT_EQ(averaged->spec.init_prefix(), "net_ema.");
   EXPECT_EQ(averaged->spec.init_weights(), vit::v1::WEIGHTS_CHOICE_AVERAGED);
-  const auto again = ResolveSpec("", averaged->spec, environment_);
+  const auto again = PlanRun("", averaged->spec, environment_);
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(again->spec.init_prefix(), "net_ema.");
   const auto raw = resolve({"init_weights=raw"});

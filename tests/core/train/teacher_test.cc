@@ -11,11 +11,14 @@
 #include "core/base/checksums.h"
 #include "core/base/file.h"
 #include "core/model/model_config.h"
+#include "core/spec/defaults.h"
 #include "core/tensor_file/safetensors.h"
-#include "core/train/recipe/distillation_config.h"
+#include "core/train/plan_run.h"
+#include "core/train/recipe/resolve_teacher.h"
 #include "core/train/resolve_spec.h"
 #include "core/weights/model_directory.h"
 #include "proto/spec_text.h"
+#include "tests/core/models/fake_models.h"
 
 namespace vit {
 namespace {
@@ -29,10 +32,8 @@ class TeacherTest : public ::testing::Test {
     directory_ = fs::path(::testing::TempDir()) /
                  ::testing::UnitTest::GetInstance()->current_test_info()->name();
     fs::remove_all(directory_);
-    environment_.find_model = [this](const std::string& reference) -> absl::StatusOr<InitialModel> {
-      if (reference != "big" && reference != "big@1") return absl::NotFoundError("no such model");
-      return InitialModel{.reference = "big@1", .directory = directory_ / "big"};
-    };
+    models_.Add("big", directory_ / "big");
+    environment_.models = &models_;
     spec_.mutable_data()->set_source("shapes:");
     spec_.mutable_distillation()->set_teacher("model:big");
   }
@@ -48,7 +49,7 @@ class TeacherTest : public ::testing::Test {
     model->set_embed_dim(16);
     model->set_depth(1);
     model->set_num_heads(2);
-    FillModelConfigDefaults(static_cast<int>(description_.labels.size()), model);
+    FillModelDefaults(static_cast<int>(description_.labels.size()), model);
     for (const double mean : {0.4, 0.5, 0.6}) description_.preprocessing.add_mean(mean);
     for (const double std : {0.2, 0.3, 0.25}) description_.preprocessing.add_std(std);
     description_.preprocessing.mutable_eval()->set_crop_pct(1);
@@ -72,7 +73,7 @@ class TeacherTest : public ::testing::Test {
     return (*DataSet::Open(data, {}))->class_names();
   }
 
-  absl::StatusOr<ResolvedSpec> Resolve() { return ResolveSpec("shapes_demo", spec_, environment_); }
+  absl::StatusOr<ResolvedSpec> Resolve() { return PlanRun("shapes_demo", spec_, environment_); }
   std::string Refusal() {
     const absl::Status status = Resolve().status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
@@ -80,6 +81,7 @@ class TeacherTest : public ::testing::Test {
   }
 
   fs::path directory_;
+  FakeModels models_;
   TrainingEnvironment environment_;
   ModelDescription description_;
   VisionTransformer model_{nullptr};
@@ -103,7 +105,7 @@ TEST_F(TeacherTest, SeesPicturesAsItNeedsThem) {
   WriteTeacher(ShapeNames());
   const auto resolved = Resolve();
   ASSERT_TRUE(resolved.ok()) << resolved.status();
-  auto teacher = Teacher::Load(resolved->spec, environment_, directory_ / "run", at::kCPU);
+  auto teacher = Teacher::Load(resolved->models.teacher->directory, resolved->spec, at::kCPU);
   ASSERT_TRUE(teacher.ok()) << teacher.status();
   torch::manual_seed(5);
   const at::Tensor pictures = at::rand({2, 3, 24, 24});  // 0..1
@@ -130,12 +132,11 @@ TEST_F(TeacherTest, ARunKeepsItsTeacher) {
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   const fs::path run = directory_ / "run";
   ASSERT_TRUE(CreateDirectories(run).ok());
-  ASSERT_TRUE(KeepTeacher(resolved->spec, environment_, run).ok());
+  ASSERT_TRUE(KeepModels(*resolved, run).ok());
   fs::remove_all(directory_ / "big");
-  environment_.find_model = [](const std::string&) { return absl::NotFoundError("deleted"); };
-  EXPECT_TRUE(Teacher::Load(resolved->spec, environment_, run, at::kCPU).ok());
-  environment_.run_directory = run;
-  const auto again = ResolveSpec("", resolved->spec, environment_);
+  models_.Clear();
+  EXPECT_TRUE(Teacher::Load(KeptTeacher(run), resolved->spec, at::kCPU).ok());
+  const auto again = PlanRun("", resolved->spec, environment_, {.directory = run});
   EXPECT_TRUE(again.ok()) << again.status();
 }
 
@@ -144,9 +145,9 @@ TEST_F(TeacherTest, WhatCannotWorkIsNamedWithTheWayOut) {
   std::swap(labels[2], labels[3]);
   WriteTeacher(labels);
   EXPECT_THAT(Refusal(),
-              HasSubstr("its class 2 is '" + labels[2] + "', and the data's '" + labels[3] + "'"));
+              HasSubstr("its class 2 is '" + labels[2] + "', the data's is '" + labels[3] + "'"));
   WriteTeacher({"cat", "dog"});
-  EXPECT_THAT(Refusal(), HasSubstr("tells 2 classes apart, and the data has 10"));
+  EXPECT_THAT(Refusal(), HasSubstr("has 2 classes, the data has 10"));
   WriteTeacher(ShapeNames());
   const vit::v1::TrainingSpec good = spec_;
   struct Case {
@@ -155,12 +156,13 @@ TEST_F(TeacherTest, WhatCannotWorkIsNamedWithTheWayOut) {
   };
   for (const Case& bad : std::vector<Case>{
            {{"distillation.teacher=/weights.pth"}, "expected model:NAME or run:ID"},
-           {{"distillation.teacher=", "distillation.weight=0.5"}, "without distillation.teacher"},
+           {{"distillation.teacher=", "distillation.weight=0.5"},
+            "no effect without distillation.teacher"},
            {{"distillation.weight=2"}, "distillation.weight is 2"},
-           {{"distillation.temperature=2"}, "belongs to distillation.type soft"},
+           {{"distillation.temperature=2"}, "applies to distillation.type soft"},
            {{"distillation.type=soft", "distillation.temperature=0"},
             "distillation.temperature is 0"},
-           {{"loss.hardest_fraction=0.5"}, "loss.hardest_fraction picks the pictures"},
+           {{"loss.hardest_fraction=0.5"}, "loss.hardest_fraction picks the images"},
        }) {
     spec_ = good;
     for (const std::string& assignment : bad.assignments) {

@@ -17,8 +17,11 @@
 #include "core/model/vision_transformer.h"
 #include "core/tensor_file/safetensors.h"
 #include "core/train/checkpoint/checkpoint.h"
+#include "core/train/checkpoint/checkpoint_info.h"
 #include "core/train/initial_weights.h"
+#include "core/train/plan_run.h"
 #include "proto/spec_text.h"
+#include "tests/core/models/fake_models.h"
 
 namespace vit {
 namespace {
@@ -100,8 +103,8 @@ class TrainerTest : public ::testing::Test {
   TrainerOptions Options(const std::string& run, TrainObserver* observer) {
     TrainerOptions options;
     options.environment.data_roots = {directory_.string()};
-    options.environment.find_model = find_model_;
-    auto resolved = ResolveSpec("", spec_, options.environment);
+    options.environment.models = &models_;
+    auto resolved = PlanRun("", spec_, options.environment);
     EXPECT_TRUE(resolved.ok()) << resolved.status();
     options.resolved = *std::move(resolved);
     options.directory = directory_ / run;
@@ -143,7 +146,7 @@ class TrainerTest : public ::testing::Test {
 
   fs::path directory_;
   vit::v1::TrainingSpec spec_;
-  std::function<absl::StatusOr<InitialModel>(const std::string&)> find_model_;
+  FakeModels models_;
 };
 
 TEST_F(TrainerTest, FinishesWithHistoryAndCheckpoints) {
@@ -282,10 +285,7 @@ TEST_F(TrainerTest, AStudentOfATeacherIsResumedToo) {
   spec_.mutable_model()->set_distillation_token(true);
   spec_.mutable_distillation()->set_teacher("model:big");
   spec_.mutable_distillation()->set_type(vit::v1::DISTILLATION_TYPE_SOFT);
-  find_model_ = [this](const std::string&) -> absl::StatusOr<InitialModel> {
-    return InitialModel{.reference = "big@1",
-                        .directory = CheckpointPath(directory_ / "teacher", 12)};
-  };
+  models_.Add("big", CheckpointPath(directory_ / "teacher", 12));
   ASSERT_TRUE(RunTrain("whole", &whole).ok());
   std::stop_source stop;
   told.on_step = [&](int64_t step) {
@@ -562,7 +562,7 @@ TEST_F(TrainerTest, InitStartsFromWeightsInAFileOrKeptFromAnotherRun) {
   TrainerOptions from_kept = Options("kept", &told);
   from_kept.resolved.total_steps = 1;
   from_kept.resolved.spec.set_init("run:deleted@12");
-  fs::copy_file(file, KeptInitialWeights(from_kept.directory));
+  fs::copy_file(file, from_kept.directory / "init.safetensors");
   ASSERT_TRUE(RunTrain(from_kept).ok());
   EXPECT_EQ(Contents("file", 1, "model.safetensors"), Contents("kept", 1, "model.safetensors"));
 
@@ -582,7 +582,7 @@ TEST_F(TrainerTest, AHeadOfTheSameClassesIsPutIntoTheirOrderAndOneOfOthersStarts
     TrainerOptions options = Options(run, &told);
     options.resolved.total_steps = 1;
     options.resolved.spec.set_init("run:source@12");
-    fs::copy_file(file, KeptInitialWeights(options.directory));
+    fs::copy_file(file, options.directory / "init.safetensors");
     EXPECT_TRUE(
         WriteFile(options.directory / "init.labels.txt", absl::StrJoin(labels, "\n") + "\n").ok());
     EXPECT_TRUE(RunTrain(options).ok());

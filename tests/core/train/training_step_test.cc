@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "core/model/model_config.h"
+#include "core/spec/defaults.h"
 #include "core/tensor_file/safetensors.h"
 #include "core/weights/load_weights.h"
 
@@ -25,7 +26,7 @@ vit::v1::TrainingSpec TrajectorySpec() {
   model->set_embed_dim(32);
   model->set_depth(2);
   model->set_num_heads(4);
-  FillModelConfigDefaults(10, model);
+  FillModelDefaults(10, model);
   auto* optimizer = spec.mutable_optimizer();
   optimizer->set_type(vit::v1::OPTIMIZER_TYPE_ADAMW);
   optimizer->set_learning_rate(1e-3);

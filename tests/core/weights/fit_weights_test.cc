@@ -7,8 +7,10 @@
 #include <filesystem>
 
 #include "absl/strings/str_split.h"
+#include "core/model/model_config.h"
 #include "core/model/position_embedding.h"
 #include "core/model/vision_transformer.h"
+#include "core/spec/defaults.h"
 #include "core/tensor_file/safetensors.h"
 #include "core/weights/load_weights.h"
 
@@ -30,7 +32,7 @@ vit::v1::ModelConfig Config(int image_size, int patch_size) {
 }
 
 VisionTransformer Model(vit::v1::ModelConfig config, uint64_t seed, int classes = 3) {
-  FillModelConfigDefaults(classes, &config);
+  FillModelDefaults(classes, &config);
   EXPECT_TRUE(ValidateModelConfig(config).ok()) << ValidateModelConfig(config);
   VisionTransformer model(config);
   model->Initialize(seed);
@@ -155,7 +157,7 @@ TEST(FitWeightsTest, PositionsThatFormNoGridAreRefused) {
   weights["pos_embed"] = at::ones({1, 14, 16});
   std::vector<std::string> notes;
   vit::v1::ModelConfig config = Config(24, 4);
-  FillModelConfigDefaults(3, &config);
+  FillModelDefaults(3, &config);
   EXPECT_THAT(std::string(FitWeights(config, &weights, &notes).message()),
               HasSubstr("pos_embed [1, 14, 16] holds no square grid"));
 }

@@ -12,6 +12,7 @@
 #include "core/base/file.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
+#include "core/spec/defaults.h"
 #include "core/tensor_file/tensor_file.h"
 #include "core/weights/export/expressible.h"
 #include "core/weights/import_model.h"
@@ -170,7 +171,7 @@ ImportedModel RandomModel(const std::string& config) {
   vit::v1::ModelConfig& m = model.description.model;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
       "image_size: 32 patch_size: 8 embed_dim: 32 depth: 2 num_heads: 4 " + config, &m));
-  FillModelConfigDefaults(3, &m);
+  FillModelDefaults(3, &m);
   EXPECT_TRUE(ValidateModelConfig(m).ok()) << ValidateModelConfig(m);
   VisionTransformer module(m);
   module->Initialize(3);
@@ -283,7 +284,7 @@ TEST_F(ForeignModelTest, WhatAProgramHasNotIsNamed) {
   for (const auto& c : cases) {
     vit::v1::ModelConfig config;
     ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(c.model, &config));
-    FillModelConfigDefaults(10, &config);
+    FillModelDefaults(10, &config);
     for (const Program program : kAll) {
       const absl::Status status = CheckExpressible(config, program);
       if (std::find(c.known.begin(), c.known.end(), program) != c.known.end()) {

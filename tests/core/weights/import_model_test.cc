@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/model/model_config.h"
+#include "core/spec/defaults.h"
 #include "core/tensor_file/safetensors.h"
 #include "core/weights/layouts/foreign_parts.h"
 #include "core/weights/load_weights.h"
@@ -319,7 +320,7 @@ TEST(LoadWeightsRefusalTest, BlocksWithoutAPartAreNoStart) {
   config.set_embed_dim(32);
   config.set_depth(2);
   config.set_num_heads(4);
-  FillModelConfigDefaults(10, &config);
+  FillModelDefaults(10, &config);
   const VisionTransformer model(config);
   Tensors tensors;
   for (const auto& [name, tensor] : StateDict(*model)) tensors[name] = at::zeros_like(tensor);

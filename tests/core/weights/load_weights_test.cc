@@ -5,6 +5,7 @@
 
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
+#include "core/spec/defaults.h"
 
 namespace vit {
 namespace {
@@ -20,7 +21,7 @@ class LoadWeightsTest : public ::testing::Test {
     config.set_embed_dim(8);
     config.set_depth(1);
     config.set_num_heads(2);
-    FillModelConfigDefaults(classes, &config);
+    FillModelDefaults(classes, &config);
     VisionTransformer model(config);
     model->Initialize(seed);
     return model;

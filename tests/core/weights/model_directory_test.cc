@@ -8,6 +8,7 @@
 
 #include "core/base/file.h"
 #include "core/model/model_config.h"
+#include "core/spec/defaults.h"
 
 namespace vit {
 namespace {
@@ -25,7 +26,7 @@ class ModelDirectoryTest : public ::testing::Test {
     description_.model.set_embed_dim(96);
     description_.model.set_num_heads(3);
     description_.model.set_global_pool(vit::v1::GLOBAL_POOL_AVG);
-    FillModelConfigDefaults(2, &description_.model);
+    FillModelDefaults(2, &description_.model);
     for (int i = 0; i < 3; ++i) {
       description_.preprocessing.add_mean(0.4 + i);
       description_.preprocessing.add_std(0.2);

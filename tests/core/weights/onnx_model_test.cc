@@ -17,6 +17,7 @@
 #include "core/base/file.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
+#include "core/spec/defaults.h"
 
 namespace vit {
 namespace {
@@ -50,7 +51,7 @@ class OnnxModelTest : public ::testing::Test {
     if (!model.has_embed_dim()) model.set_embed_dim(8);
     if (!model.has_depth()) model.set_depth(2);
     if (!model.has_num_heads()) model.set_num_heads(2);
-    FillModelConfigDefaults(3, &model);
+    FillModelDefaults(3, &model);
     return description;
   }
 

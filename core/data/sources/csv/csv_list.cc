@@ -14,7 +14,6 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/base/utf8.h"
-#include "core/data/data_config.h"
 #include "core/data/sources/class_names.h"
 #include "core/data/sources/csv/csv_columns.h"
 #include "core/data/sources/csv/csv_reader.h"
@@ -244,9 +243,8 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenCsvList(const std::string& pa
                                                            const vit::v1::DataConfig& config,
                                                            const DataSetOptions& options) {
   VIT_ASSIGN_OR_RETURN(const fs::path table, ResolveUnderRoots(path, options.data_roots));
-  auto list = std::make_shared<CsvList>(
-      options, config.has_apply_orientation() ? config.apply_orientation() : true,
-      ListingVersion(config));
+  auto list =
+      std::make_shared<CsvList>(options, config.apply_orientation(), config.listing_version());
   VIT_RETURN_IF_ERROR(list->ListAll(table));
   return list;
 }

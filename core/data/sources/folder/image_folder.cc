@@ -9,7 +9,6 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/base/utf8.h"
-#include "core/data/data_config.h"
 #include "core/data/sources/class_names.h"
 #include "core/data/sources/file_list.h"
 #include "core/data/sources/folder/folder_listing.h"
@@ -136,10 +135,9 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageFolder(const std::string
                                                                const vit::v1::DataConfig& config,
                                                                const DataSetOptions& options) {
   VIT_ASSIGN_OR_RETURN(const fs::path root, ResolveUnderRoots(path, options.data_roots));
-  auto folder = std::make_shared<ImageFolder>(
-      options, config.has_apply_orientation() ? config.apply_orientation() : true);
-  VIT_RETURN_IF_ERROR(ListingVersion(config) == 1 ? folder->ListAllV1(root)
-                                                  : folder->ListAll(root));
+  auto folder = std::make_shared<ImageFolder>(options, config.apply_orientation());
+  VIT_RETURN_IF_ERROR(config.listing_version() == 1 ? folder->ListAllV1(root)
+                                                    : folder->ListAll(root));
   return folder;
 }
 

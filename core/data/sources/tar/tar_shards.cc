@@ -11,7 +11,6 @@
 #include "core/base/status.h"
 #include "core/base/task_pool.h"
 #include "core/base/utf8.h"
-#include "core/data/data_config.h"
 #include "core/data/sources/class_names.h"
 #include "core/data/sources/sources.h"
 #include "core/data/sources/tar/find_shards.h"
@@ -182,9 +181,8 @@ void TarShards::SetFingerprint() {
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenTarShards(const std::string& path,
                                                              const vit::v1::DataConfig& config,
                                                              const DataSetOptions& options) {
-  auto shards = std::make_shared<TarShards>(
-      options, config.has_apply_orientation() ? config.apply_orientation() : true,
-      ListingVersion(config));
+  auto shards =
+      std::make_shared<TarShards>(options, config.apply_orientation(), config.listing_version());
   VIT_RETURN_IF_ERROR(shards->Index(path));
   return shards;
 }

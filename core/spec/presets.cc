@@ -1,30 +1,23 @@
+#include "core/spec/presets.h"
+
 #include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "core/model/model_config.h"
-#include "core/train/memory_estimate.h"
-#include "core/train/optim/optimizer_config.h"
-#include "core/train/resolve_spec.h"
+#include "core/spec/defaults.h"
 #include "proto/spec_text.h"
 
 namespace vit {
 
-// Generated from core/train/presets.
+// Generated from core/spec/presets: the files' names and texts.
+const std::vector<std::pair<std::string, std::string>>& ModelPresetTexts();
 const std::vector<std::pair<std::string, std::string>>& RecipePresetTexts();
 
 namespace {
-
-constexpr int kUsualBatchSize = 32;
-
-vit::v1::ModelConfig EffectiveModel(const vit::v1::Preset& preset) {
-  vit::v1::ModelConfig model = preset.spec().model();
-  FillModelConfigDefaults(1000, &model);
-  return model;
-}
 
 // A preset begins with comments: the first describes it, "# init: ..." and "# data: ..." say what
 // it needs.
@@ -46,16 +39,13 @@ vit::v1::Preset MakePreset(const std::string& name, const std::string& text) {
   preset.set_name(name);
   ReadComments(text, &preset);
   (void)ParseMessageText(text, preset.mutable_spec());  // a test parses every preset
-  // The peak that its base_learning_rate means, for people to see; it makes way for another batch
-  // size (see ClearReplacedOptimizer).
+  // The peak that its base_learning_rate means, for people to see; another batch size replaces it
+  // (MergeSpec).
   if (preset.spec().optimizer().has_base_learning_rate() && preset.spec().has_batch_size()) {
     vit::v1::OptimizerConfig filled = preset.spec().optimizer();
     FillOptimizerDefaults(preset.spec().batch_size(), &filled);
     preset.mutable_spec()->mutable_optimizer()->set_learning_rate(filled.learning_rate());
   }
-  const vit::v1::ModelConfig model = EffectiveModel(preset);
-  preset.set_parameter_count(ParameterCount(model));
-  preset.set_forward_flops(ForwardFlops(model));
   return preset;
 }
 
@@ -63,8 +53,7 @@ vit::v1::Preset MakePreset(const std::string& name, const std::string& text) {
 
 const std::vector<vit::v1::Preset>& AllPresets() {
   static const auto* const presets = [] {
-    auto* all = new std::vector<vit::v1::Preset>;
-    for (const auto& [name, text] : ModelPresetTexts()) all->push_back(MakePreset(name, text));
+    auto* all = new std::vector<vit::v1::Preset>(ModelPresets());
     for (const auto& [name, text] : RecipePresetTexts()) all->push_back(MakePreset(name, text));
     std::sort(all->begin(), all->end(),
               [](const auto& a, const auto& b) { return a.name() < b.name(); });
@@ -73,19 +62,26 @@ const std::vector<vit::v1::Preset>& AllPresets() {
   return *presets;
 }
 
-int64_t PresetTrainingMemory(const vit::v1::Preset& preset, int batch_size) {
-  vit::v1::TrainingSpec spec = preset.spec();
-  *spec.mutable_model() = EffectiveModel(preset);
-  if (batch_size > 0) spec.set_batch_size(batch_size);
-  if (!spec.has_batch_size()) spec.set_batch_size(kUsualBatchSize);
-  if (!spec.has_accumulation_steps()) spec.set_accumulation_steps(1);
-  if (!spec.data().has_prefetch_batches()) spec.mutable_data()->set_prefetch_batches(4);
-  FillOptimizerDefaults(spec.batch_size(), spec.mutable_optimizer());
-  // A preset whose patterns do not fit its model is found by a test.
-  const TrainedPart all{.parameters = preset.parameter_count(), .blocks = spec.model().depth()};
-  return EstimateTrainingMemory(spec, FindTrainedPart(spec).value_or(all), /*decoded_bytes=*/0,
-                                Device::Kind::kCpu)
-      .host_bytes;
+const std::vector<vit::v1::Preset>& ModelPresets() {
+  static const auto* const presets = [] {
+    auto* models = new std::vector<vit::v1::Preset>;
+    for (const auto& [name, text] : ModelPresetTexts()) models->push_back(MakePreset(name, text));
+    return models;
+  }();
+  return *presets;
+}
+
+absl::StatusOr<const vit::v1::Preset*> FindPreset(const std::string& name) {
+  std::vector<std::string> names;
+  for (const vit::v1::Preset& preset : AllPresets()) {
+    if (preset.name() == name) return &preset;
+    names.push_back(preset.name());
+  }
+  const std::string nearest = NearestName(name, names);
+  return absl::NotFoundError(absl::StrCat("no preset '", name, "'",
+                                          nearest.empty()
+                                              ? "; vitctl presets lists them"
+                                              : absl::StrCat("; did you mean '", nearest, "'?")));
 }
 
 }  // namespace vit

@@ -1,6 +1,6 @@
 // What a person wrote over what is there already.
-#ifndef VIT_CORE_TRAIN_MERGE_SPEC_H_
-#define VIT_CORE_TRAIN_MERGE_SPEC_H_
+#ifndef VIT_CORE_SPEC_MERGE_SPEC_H_
+#define VIT_CORE_SPEC_MERGE_SPEC_H_
 
 #include "absl/status/statusor.h"
 #include "vit/v1/training.pb.h"
@@ -19,4 +19,4 @@ absl::StatusOr<vit::v1::TrainingSpec> ChangeSpec(const vit::v1::TrainingSpec& ef
 
 }  // namespace vit
 
-#endif  // VIT_CORE_TRAIN_MERGE_SPEC_H_
+#endif  // VIT_CORE_SPEC_MERGE_SPEC_H_

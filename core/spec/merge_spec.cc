@@ -1,4 +1,4 @@
-#include "core/train/merge_spec.h"
+#include "core/spec/merge_spec.h"
 
 #include <google/protobuf/util/message_differencer.h>
 
@@ -10,8 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "core/train/optim/optimizer_config.h"
-#include "core/train/optim/schedule_config.h"
+#include "core/spec/rules.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -66,13 +65,23 @@ void FindRefused(const Message& changes, const Message& effective, const std::st
   }
 }
 
+// learning_rate follows from base_learning_rate, and replaces it where it is set itself.
+void ClearReplacedRate(const vit::v1::OptimizerConfig& over, vit::v1::OptimizerConfig* base) {
+  if (base->has_base_learning_rate() || over.has_base_learning_rate()) base->clear_learning_rate();
+  if (over.has_base_learning_rate() || !over.has_learning_rate()) return;
+  base->clear_base_learning_rate();
+  base->clear_base_batch_size();
+  base->clear_learning_rate_scaling();
+}
+
 }  // namespace
 
 void MergeSpec(const TrainingSpec& spec, TrainingSpec* base) {
-  if (spec.has_max_steps()) base->clear_epochs();
-  if (spec.has_epochs()) base->clear_max_steps();
-  if (base->has_optimizer()) ClearReplacedOptimizer(spec.optimizer(), base->mutable_optimizer());
-  if (base->has_schedule()) ClearReplacedSchedule(spec.schedule(), base->mutable_schedule());
+  ClearReplaced(spec, base);
+  if (base->has_optimizer()) ClearReplacedRate(spec.optimizer(), base->mutable_optimizer());
+  if (spec.schedule().type() == vit::v1::SCHEDULE_TYPE_CONSTANT && base->has_schedule()) {
+    base->mutable_schedule()->clear_min_learning_rate();
+  }
   MergeByPresence(spec, base);
 }
 
