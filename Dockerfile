@@ -1,14 +1,14 @@
-# vitd and vitctl on Debian 12. The last stage holds no compiler and runs as an ordinary user.
+# vitd and vitctl on Debian 12. The last stage has no compiler and runs as an ordinary user.
 #   docker build -t vitd .
-#   docker run -p 127.0.0.1:50051:50051 -v vitd-state:/var/lib/vitd -v /srv/pictures:/data:ro vitd
+#   docker run -p 127.0.0.1:50051:50051 -v vitd-state:/var/lib/vitd -v /srv/images:/data:ro vitd
 # With LibTorch's CUDA build (5 GB more), for a host with an NVIDIA driver and the NVIDIA Container Toolkit:
 #   docker build --build-arg CUDA=1 -t vitd:cuda .
 #   docker run --gpus all ... vitd:cuda --device cuda
 
 FROM debian:bookworm-slim AS build
-# A folder or page of wheels where pip looks first, for building without PyPI.
+# A folder or page of wheels that pip searches first, to build without PyPI.
 ARG PIP_FIND_LINKS
-# Anything but empty: the CUDA build.
+# If not empty, LibTorch's CUDA build is used.
 ARG CUDA=
 WORKDIR /src
 COPY scripts/bootstrap scripts/bootstrap
@@ -36,12 +36,12 @@ RUN apt-get update \
     && install -d -o vitd -g vitd -m 0750 /var/lib/vitd \
     && install -d /data
 COPY --from=build /opt/vitd /usr/local
-# Fails here where a library is missing.
+# Fails here if a library is missing.
 RUN vitd --version && vitctl --version
 USER 10001:10001
 WORKDIR /var/lib/vitd
 VOLUME /var/lib/vitd
-# As environment, so that flags given to `docker run` win.
+# Set as environment variables, so that flags given to `docker run` override them.
 # The last two are for NVIDIA's container runtime.
 ENV VITD_STATE_DIR=/var/lib/vitd \
     VITD_DATA_ROOT=/data \

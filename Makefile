@@ -1,9 +1,9 @@
-# For people; CMake does the work. `make` alone lists the targets.
+# Short commands for people; CMake does the work. `make` alone lists the targets.
 #
 # JOBS=N        compile and test jobs (default: one per core, at most one per 2 GiB of memory)
 # LINT=all      `make lint` runs clang-tidy on every file, not only on changed ones
 # FUZZ_SECONDS=N  how long `make fuzz` runs each fuzzer (default: 300)
-# BENCH=GLOB    `make bench` runs only the programs of that name, less its _bench
+# BENCH=GLOB    `make bench` runs only the programs whose names without _bench match
 
 JOBS ?= $(shell awk -v n="$$(nproc)" '/MemTotal/ {m = int($$2 / 2097152); print m < 1 ? 1 : m < n ? m : n}' /proc/meminfo)
 LINT ?= changed
@@ -18,7 +18,7 @@ CTEST := ctest --output-on-failure -j $(JOBS)
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-bootstrap: ## Install the dependencies (asks for root only where some are missing)
+bootstrap: ## Install the dependencies (asks for root only if some are missing)
 	@scripts/bootstrap $(BOOTSTRAP_FLAGS)
 
 build: bootstrap build/release/build.ninja ## Build vitd and vitctl into build/release/bin
@@ -28,7 +28,7 @@ all test-asan: BOOTSTRAP_FLAGS := --tests
 all: bootstrap build/release/build.ninja ## Build the tests and benchmarks too
 	@cmake --build build/release -j $(JOBS)
 
-demo: build ## Train on generated pictures, classify one, look at the metrics
+demo: build ## Train on generated images, classify one, look at the metrics
 	@scripts/demo build/release/bin
 
 test: all ## Build and run every test
@@ -43,14 +43,14 @@ test-asan: bootstrap build/asan/build.ninja ## Every test under AddressSanitizer
 	@cmake --build build/asan -j $(JOBS)
 	@cd build/asan && $(CTEST)
 
-# The rooms with threads of their own; LibTorch is not built with ThreadSanitizer, so the others tell nothing.
+# The rooms that start threads. LibTorch is not built with ThreadSanitizer, so testing the others would show nothing.
 TSAN_ROOMS := base data runs server
 test-tsan: bootstrap build/tsan/build.ninja ## Tests of base, data, runs and server under ThreadSanitizer
 	@cmake --build build/tsan -j $(JOBS) -t $(TSAN_ROOMS:%=%_tests)
 	@cd build/tsan && $(CTEST) -L '^($(subst $() ,|,$(TSAN_ROOMS)))$$'
 
 FUZZERS := safetensors npz pytorch index
-fuzz: bootstrap build/fuzz/build.ninja ## Fuzz the readers of weights (needs `scripts/bootstrap --dev`)
+fuzz: bootstrap build/fuzz/build.ninja ## Fuzz the readers of weight files (needs `scripts/bootstrap --dev`)
 	@cmake --build build/fuzz -j $(JOBS) -t fuzz_tests
 	@set -e; for name in $(FUZZERS); do \
 	  echo "== $$name"; mkdir -p build/fuzz/corpus/$$name; \
@@ -66,21 +66,21 @@ lint: build/release/build.ninja ## clang-format, clang-tidy, buf, shellcheck (ne
 	@cmake --build build/release -j $(JOBS) -t vit_proto vit_onnx
 	@scripts/lint $(LINT)
 
-bundle: bootstrap ## Pack vitd and vitctl with their libraries, for any Linux of glibc 2.36 or newer (LIBTORCH=FOLDER)
+bundle: bootstrap ## Pack vitd and vitctl with their libraries, for any Linux with glibc 2.36 or newer (LIBTORCH=FOLDER)
 	@scripts/bundle --jobs $(JOBS)
 
 image: ## Build the container image (IMAGE=name)
 	docker build -t $(IMAGE) .
 
-clean: ## Remove what was built; .venv stays
+clean: ## Remove everything built; .venv stays
 	rm -rf build
 
-# What CMake finds in LibTorch is kept in its cache, so that another LibTorch needs a fresh one.
+# CMake caches what it finds in LibTorch, so another LibTorch needs a fresh cache.
 build/%/build.ninja: CMakePresets.json build/libtorch
 	@cmake --preset $* --fresh
 	@touch $@
 
-# Which LibTorch is used; rewritten only when that changes.
+# Records which LibTorch is used; rewritten only when that changes.
 build/libtorch: bootstrap
 	@mkdir -p $(@D)
 	@{ echo "LIBTORCH=$$LIBTORCH"; ls -d .venv/lib/python3*/site-packages/torch-*.dist-info 2>/dev/null; } >$@.new; \

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Trains CIFAR-10 by several recipes, a few seeds each, on a running vitd, and prints what came of it.
+"""Trains CIFAR-10 by several recipes, a few seeds each, on a running vitd, and prints the results.
 
     python3 bench/compare_recipes.py EXPERIMENT --data folder:/data/cifar10 [--epochs N] [--svg FILE] [-- VITCTL_OPTIONS]
 
 EXPERIMENT is a name of EXPERIMENTS below. Prints a table of test accuracies, final and by class, and draws the curves of
-the test accuracy. A run that is there already (by its name) is not started again, so that an interrupted comparison goes
-on where it was. VITCTL_OPTIONS: --server, for example. The source's validation split is CIFAR-10's test set.
+the test accuracy. A run that already exists (by name) is not started again, so that an interrupted comparison
+continues where it was. VITCTL_OPTIONS: --server, for example. The source's validation split is CIFAR-10's test set.
 """
 
 import argparse
@@ -47,7 +47,7 @@ EXPERIMENTS = {
         "seeds": [1],
         "variants": {"plain": [], "strong": STRONG},
     },
-    # 5,000 pictures instead of 50,000, for as many updates.
+    # 5,000 images instead of 50,000, for as many updates.
     "strong_few": {
         "preset": "cifar10_small",
         "set": ["model.patch_size=8", "model.embed_dim=64", "model.depth=3", "model.num_heads=4", "data.per_class_limit=500"],
@@ -155,7 +155,7 @@ def draw(results, path):
         parts.append(f'<text x="{x:.1f}" y="{y + 16:.1f}" text-anchor="middle">{epoch}</text>')
     x, y = at(last / 2, low)
     parts.append(f'<text x="{x:.1f}" y="{y + 34:.1f}" text-anchor="middle">epochs</text>')
-    # Names beside the ends of their curves, moved apart where these meet.
+    # Names beside the ends of their curves, moved apart if these meet.
     ends = sorted((at(*curve[-1])[1], variant) for variant, curve in curves.items())
     places, lowest = {}, 0
     for y, variant in ends:

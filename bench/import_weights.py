@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""How long vit_base_patch16_224 takes from a file of weights to its first answer, and how much memory, for each format.
+"""Measures how long vit_base_patch16_224 takes from a weight file to its first answer, and how much memory, for each format.
 
     python3 -m venv timm && timm/bin/pip install torch timm
     timm/bin/python bench/import_weights.py build/release/bin
 
-For each file a vitd of its own is started; `vitctl import` brings the file into its repository, `vitctl classify` has one
-picture classified by the model. Prints the seconds of both and of the two together, and vitd's peak memory (VmHWM) as a
-multiple of the file's size.
+Starts a separate vitd for each file; `vitctl import` adds the file to its repository, and `vitctl classify` classifies one
+image with the model. Prints the seconds of each and of both together, and vitd's peak memory (VmHWM) as a multiple of the
+file's size.
 """
 
 import json
@@ -74,7 +74,7 @@ def measure(bin_dir, file, folder):
             return time.monotonic() - start
 
         imported = vitctl("import", file, "--name", "base")
-        answered = vitctl("classify", "--model", "base", folder / "picture.png")
+        answered = vitctl("classify", "--model", "base", folder / "image.png")
         status = pathlib.Path(f"/proc/{vitd.pid}/status").read_text()
         peak = 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
     finally:
@@ -91,7 +91,7 @@ def main(bin_dir):
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        Image.fromarray(numpy.random.default_rng(0).integers(0, 256, (300, 400, 3), numpy.uint8)).save(folder / "picture.png")
+        Image.fromarray(numpy.random.default_rng(0).integers(0, 256, (300, 400, 3), numpy.uint8)).save(folder / "image.png")
         save_file(state, folder / "base.safetensors")
         torch.save(state, folder / "base.pth")
         arrays = google_names(state, num_heads=12)

@@ -1,10 +1,10 @@
-// Training pictures per second, as the model takes them: random resized crop, flip, normalised.
+// Training images per second, as the model takes them: random resized crop, flip, normalised.
 //
 //   loader_bench                    on generated photographs of 500 x 375
-//   loader_bench FOLDER             on the pictures of a folder source
+//   loader_bench FOLDER             on the images of a folder source
 //   loader_bench write FOLDER       writes the generated photographs
-//   loader_bench rate FOLDER        one number: pictures of FOLDER per second on one core
-//   loader_bench rate randaugment   one number: 32 x 32 pictures in memory with RandAugment
+//   loader_bench rate FOLDER        one number: images of FOLDER per second on one core
+//   loader_bench rate randaugment   one number: 32 x 32 images in memory with RandAugment
 //
 // torchvision_bench.py runs the last two beside torchvision and timm.
 #include <ATen/ATen.h>
@@ -94,28 +94,28 @@ void WritePhotographs(const fs::path& folder) {
   }
 }
 
-// Pictures per second of `make_batch`, which says how many it made.
+// Images per second of `make_batch`, which returns how many it made.
 double BatchRate(double seconds, const std::function<int64_t()>& make_batch) {
   using Clock = std::chrono::steady_clock;
   const auto start = Clock::now();
-  int64_t pictures = 0;
+  int64_t images = 0;
   double taken = 0;
   do {
-    pictures += make_batch();
+    images += make_batch();
     taken = std::chrono::duration<double>(Clock::now() - start).count();
   } while (taken < seconds);
-  return static_cast<double>(pictures) / taken;
+  return static_cast<double>(images) / taken;
 }
 
-// Of `prepare`, which writes one picture, with batches normalised as the trainer does.
+// Images per second of `prepare`, which writes one image; batches are normalised as in the trainer.
 double Rate(int side, const vit::v1::DataConfig& config, double seconds,
-            const std::function<void(int64_t picture, uint8_t* out)>& prepare) {
+            const std::function<void(int64_t index, uint8_t* out)>& prepare) {
   const Normalizer normalize(config, at::kCPU);
   const size_t bytes = size_t{3} * side * side;
   std::vector<uint8_t> batch(kBatch * bytes);
-  int64_t picture = 0;
+  int64_t index = 0;
   return BatchRate(seconds, [&] {
-    for (int i = 0; i < kBatch; ++i) prepare(picture++, &batch[i * bytes]);
+    for (int i = 0; i < kBatch; ++i) prepare(index++, &batch[i * bytes]);
     normalize(at::from_blob(batch.data(), {kBatch, 3, side, side}, at::kByte));
     return kBatch;
   });
@@ -129,7 +129,7 @@ vit::v1::DataConfig Configure(const std::string& source, const std::string& trai
   return config;
 }
 
-// A folder source, nothing of it kept in memory.
+// A folder source, without a cache in memory.
 class Photographs {
  public:
   explicit Photographs(const fs::path& folder)
@@ -153,34 +153,34 @@ class Photographs {
     });
   }
 
-  // On one core. A new reader looks at each file to its end, for damage, and later at what it
+  // On one core. A new reader checks each file to its end for damage, and later reads only what it
   // needs.
   double FirstEpochRate(double seconds) const {
     std::unique_ptr<SampleReader> reader;
-    return Rate(kSide, config_, seconds, [&](int64_t picture, uint8_t* out) {
-      if (picture % size() == 0) reader = MakeReader();
-      (void)reader->ReadTrain(1, picture / size(), {picture % size()}, out);
+    return Rate(kSide, config_, seconds, [&](int64_t index, uint8_t* out) {
+      if (index % size() == 0) reader = MakeReader();
+      (void)reader->ReadTrain(1, index / size(), {index % size()}, out);
     });
   }
   double LaterEpochsRate(double seconds) const {
     const std::unique_ptr<SampleReader> reader = MakeReader();
     std::vector<uint8_t> out(size_t{3} * kSide * kSide);
     for (int64_t i = 0; i < size(); ++i) (void)reader->ReadTrain(1, 0, {i}, out.data());
-    return Rate(kSide, config_, seconds, [&](int64_t picture, uint8_t* place) {
-      (void)reader->ReadTrain(1, 1 + picture / size(), {picture % size()}, place);
+    return Rate(kSide, config_, seconds, [&](int64_t index, uint8_t* place) {
+      (void)reader->ReadTrain(1, 1 + index / size(), {index % size()}, place);
     });
   }
-  // Each picture decoded whole.
+  // Decodes each image as a whole.
   double WholeRate(double seconds) const {
     const Augmenter augmenter(config_);
-    return Rate(kSide, config_, seconds, [&](int64_t picture, uint8_t* out) {
-      const Image image = Check(data_->Load(DataSplit::kTrain, picture % size()));
-      CounterRandom random(1, RandomPurpose::kAugment, picture / size(), picture % size());
+    return Rate(kSide, config_, seconds, [&](int64_t index, uint8_t* out) {
+      const Image image = Check(data_->Load(DataSplit::kTrain, index % size()));
+      CounterRandom random(1, RandomPurpose::kAugment, index / size(), index % size());
       TrainTransformImage(image, kSide, config_, augmenter, &random,
                           {out, size_t{3} * kSide * kSide});
     });
   }
-  // By so many threads of the loader.
+  // With this many loader threads.
   double LoaderRate(int threads, double seconds) const {
     const std::unique_ptr<SampleReader> reader = MakeReader();
     TrainLoader loader(reader.get(),
@@ -208,21 +208,21 @@ double RandAugmentRate(double seconds) {
                    kSmall, &config);
   const Augmenter augmenter(config);
   const Image image = Photograph(kSmall, kSmall, 0);
-  return Rate(kSmall, config, seconds, [&](int64_t picture, uint8_t* out) {
-    CounterRandom random(1, RandomPurpose::kAugment, 0, picture);
+  return Rate(kSmall, config, seconds, [&](int64_t index, uint8_t* out) {
+    CounterRandom random(1, RandomPurpose::kAugment, 0, index);
     TrainTransformImage(image, kSmall, config, augmenter, &random,
                         {out, size_t{3} * kSmall * kSmall});
   });
 }
 
 void Report(const Photographs& photographs) {
-  printf("training pictures of 224 x 224 from %lld JPEG files, on one core\n",
+  printf("training images of 224 x 224 from %lld JPEG files, on one core\n",
          static_cast<long long>(photographs.size()));  // NOLINT(google-runtime-int): printf's
   const auto line = [](const std::string& what, double rate, double than) {
     printf("  %-32s %8.1f images/s  %5.2f\n", what.c_str(), rate, rate / than);
   };
   const double whole = photographs.WholeRate(kSeconds);
-  line("decoding whole pictures", whole, whole);
+  line("decoding whole images", whole, whole);
   line("only the crop, first epoch", photographs.FirstEpochRate(kSeconds), whole);
   line("only the crop, later epochs", photographs.LaterEpochsRate(kSeconds), whole);
   printf("by the loader's threads\n");

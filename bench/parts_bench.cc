@@ -10,6 +10,7 @@
 
 #include "core/base/compute/compute_threads.h"
 #include "core/data/augment/augment.h"
+#include "core/data/augment/augment_apply.h"
 #include "core/data/dataset.h"
 #include "core/data/image/jpeg.h"
 #include "core/data/image/transform.h"
@@ -25,8 +26,8 @@ namespace {
 using benchmark::Counter;
 using benchmark::State;
 
-// A picture with the detail of a photograph: blocks of many sizes.
-Image Picture(int width, int height) {
+// An image with the detail of a photograph: blocks of many sizes.
+Image TestImage(int width, int height) {
   Image image{width, height, std::vector<uint8_t>(size_t{3} * width * height)};
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) {
@@ -49,7 +50,7 @@ void PerImage(State& state, double images = 1) {
 
 // As evaluation and Classify decode (0), and as training does for a side of 224.
 void DecodeJpeg500x375(State& state) {
-  const std::string jpeg = Jpeg(Picture(500, 375));
+  const std::string jpeg = Jpeg(TestImage(500, 375));
   const auto min_short_side = static_cast<int>(state.range(0));
   for (auto _ : state) benchmark::DoNotOptimize(DecodeImage(jpeg, {}, min_short_side));
   PerImage(state);
@@ -57,14 +58,14 @@ void DecodeJpeg500x375(State& state) {
 BENCHMARK(DecodeJpeg500x375)->ArgName("min_short_side")->Arg(0)->Arg(224);
 
 void DecodeJpeg32x32(State& state) {
-  const std::string jpeg = Jpeg(Picture(32, 32));
+  const std::string jpeg = Jpeg(TestImage(32, 32));
   for (auto _ : state) benchmark::DoNotOptimize(DecodeImage(jpeg, {}));
   PerImage(state);
 }
 BENCHMARK(DecodeJpeg32x32);
 
 void EvalTransform500x375To224(State& state) {
-  const Image image = Picture(500, 375);
+  const Image image = TestImage(500, 375);
   std::vector<uint8_t> out(3 * 224 * 224);
   vit::v1::EvalTransform transform;
   transform.set_crop_pct(0.875);
@@ -84,7 +85,7 @@ void TrainTransform(State& state, int width, int height, int size, const std::st
   FillDataDefaults({.class_count = static_cast<int>((**data).class_names().size()),
                     .native_image_size = (**data).native_size()},
                    size, &config);
-  const Image image = Picture(width, height);
+  const Image image = TestImage(width, height);
   const Augmenter augmenter(config);
   std::vector<uint8_t> out(size_t{3} * size * size);
   CounterRandom random(1, RandomPurpose::kAugment, 0, 0);
@@ -108,10 +109,10 @@ BENCHMARK_CAPTURE(TrainTransform, Jitter32, 32, 32, 32,
 BENCHMARK_CAPTURE(TrainTransform, RandAugment224, 224, 224, 224,
                   "scale_min: 0.8 auto_augment: 'rand-m9-mstd0.5-inc1'");
 
-// One operation of a policy on a square picture.
+// One operation of a policy on a square image.
 void AugmentOperation(State& state, augment::Operation operation, double argument) {
   const int size = static_cast<int>(state.range(0));
-  const Image image = Picture(size, size);
+  const Image image = TestImage(size, size);
   std::vector<uint8_t> pixels = image.rgb;
   CounterRandom random(1, RandomPurpose::kAugment, 0, 0);
   augment::Scratch scratch;

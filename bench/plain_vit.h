@@ -1,4 +1,4 @@
-// The loop that people write: LibTorch's own modules in the obvious way, to compare with.
+// A plain training loop of LibTorch's own modules, to compare with.
 #ifndef VIT_BENCH_PLAIN_VIT_H_
 #define VIT_BENCH_PLAIN_VIT_H_
 

@@ -1,6 +1,6 @@
-// The daemon's answers while it trains: how long Status takes, and how many pictures 8 clients get
-// classified, beside the same without training. Starts the vitd that lies beside this program, on
-// free ports and a temporary state directory.
+// Measures the daemon's answers while it trains: how long Status takes, and how many images 8
+// clients can classify, compared with the same without training. Starts the vitd beside this
+// program, on free ports and with a temporary state directory.
 //
 //   serving_bench [--device DEVICE] [--quick]
 #include <signal.h>
@@ -27,7 +27,7 @@
 #include "core/data/dataset.h"
 #include "core/data/image/png.h"
 #include "nlohmann/json.hpp"
-#include "proto/spec_text.h"
+#include "proto/set_field.h"
 
 namespace vit::bench {
 namespace {
@@ -39,7 +39,7 @@ namespace fs = std::filesystem;
   std::exit(1);
 }
 
-// A vitd of its own, until this object goes.
+// A separate vitd, as long as this object exists.
 class Daemon {
  public:
   explicit Daemon(const std::string& device)
@@ -93,7 +93,7 @@ struct Latencies {
   }
 };
 
-// `clients` threads make `calls` calls between them, one after another each.
+// `clients` threads make `calls` calls in total, each thread one after another.
 Latencies Measure(const Daemon& daemon, int clients, int calls,
                   const std::function<absl::Status(VitClient&)>& call) {
   std::atomic<int> left{calls};
@@ -153,7 +153,7 @@ std::string StartRun(VitClient& client, int steps) {
   return started->run().id();
 }
 
-// `part`: of the calls that are made at full length.
+// `part`: the fraction to make of the calls of a full run.
 void Run(const std::string& device, double part) {
   Daemon daemon(device);
   const std::unique_ptr<VitClient> client = daemon.Connect();
@@ -164,7 +164,7 @@ void Run(const std::string& device, double part) {
   const auto classify_call = [&](VitClient& c) { return c.Classify(classify).status(); };
   if (const absl::Status first = classify_call(*client); !first.ok()) Die(first.ToString());
 
-  std::printf("cifar10_small's model, pictures of 32 x 32\n");
+  std::printf("cifar10_small's model, images of 32 x 32\n");
   Measure(daemon, 1, static_cast<int>(2000 * part), status_call)
       .Print("Status while it trains (goal 50 ms)");
   Measure(daemon, 1, static_cast<int>(200 * part), classify_call)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Training steps of vitd, end to end, beside timm's on data in memory, eager and compiled, in both precisions, in turns.
+"""Compares vitd's training steps, end to end, with timm's on data in memory, eager and compiled, in both precisions, in turns.
 
     python3 bench/step_speed_bench.py [ROUNDS]       (default 3)
 
-ViTs for 32 x 32 pictures, patch 4, batch 64: width 192 depth 12, and width 384 depth 7. AdamW (fused), clipping at norm 1, two
+ViTs for 32 x 32 images, patch 4, batch 64: width 192 depth 12, and width 384 depth 7. AdamW (fused), clipping at norm 1, two
 threads. timm and torch come from PyPI into build/bench-venv at the first run. Prints medians of images/s, and vitd's ratio to
 the same precision's best and to timm's best of both.
 """
@@ -89,7 +89,7 @@ def compare(width, depth, heads, rounds):
 
 def main():
     if not enter_environment(SOURCE, SOURCE / "build/bench-venv", PACKAGES):
-        sys.exit("step_speed_bench: timm is not here and could not be installed")
+        sys.exit("step_speed_bench: timm is missing and could not be installed")
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     for model in MODELS:
         compare(*model, rounds)

@@ -9,7 +9,7 @@
 #include "core/base/compute/torch_device.h"
 #include "core/train/plan_run.h"
 #include "core/train/training_step.h"
-#include "proto/spec_text.h"
+#include "proto/set_field.h"
 
 namespace vit::bench {
 

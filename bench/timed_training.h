@@ -1,4 +1,4 @@
-// A training on generated images, timed; what the benchmarks of training share.
+// Times training on generated images; shared by the training benchmarks.
 #ifndef VIT_BENCH_TIMED_TRAINING_H_
 #define VIT_BENCH_TIMED_TRAINING_H_
 
@@ -56,20 +56,20 @@ class StepTimer : public TrainObserver {
   absl::Duration wait_;
 };
 
-// `preset` with `assignments` ("field=value") on `shapes:`, to be trained for `steps`; ends the
-// program where they do not fit.
+// Resolves `preset` with `assignments` ("field=value") on `shapes:`, for `steps` of training; ends
+// the program if they do not fit.
 ResolvedSpec Resolve(const std::string& preset, const std::vector<std::string>& assignments,
                      const TrainingEnvironment& environment, int steps);
 
 // Runs `body` on a thread that computes with `threads`.
 void OnComputeThread(int threads, const std::function<void()>& body);
 
-// Images per second of the trainer, from loading to the update, after the timer's first steps.
-// `directory` is made anew.
+// Returns images per second of the trainer, from loading to the update, after the timer's first
+// steps. Recreates `directory`.
 double TrainEndToEnd(const ResolvedSpec& resolved, const TrainingEnvironment& environment,
                      const std::filesystem::path& directory, StepTimer* timer);
 
-// Images per second of `steps` updates on one batch that is on the device already.
+// Returns images per second of `steps` updates on one batch that is already on the device.
 double TrainInMemory(const vit::v1::TrainingSpec& spec, const Device& device, int steps);
 
 }  // namespace vit::bench

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 BATCH, RATE, PADDING = 128, 1e-3, 4
 
 
-class Pictures(Dataset):
+class Images(Dataset):
     def __init__(self, folder, train):
         classes = sorted(path.name for path in folder.iterdir())
         self.items = [(path, i) for i, name in enumerate(classes) for path in sorted((folder / name).iterdir())]
@@ -56,8 +56,8 @@ def main():
     folder, epochs = pathlib.Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 5
     torch.manual_seed(0)
     begin = time.monotonic()
-    train = DataLoader(Pictures(folder / "train", True), BATCH, shuffle=True, drop_last=True, num_workers=1)
-    test = DataLoader(Pictures(folder / "test", False), BATCH, num_workers=1)
+    train = DataLoader(Images(folder / "train", True), BATCH, shuffle=True, drop_last=True, num_workers=1)
+    test = DataLoader(Images(folder / "test", False), BATCH, num_workers=1)
     model = timm.models.VisionTransformer(
         img_size=32, patch_size=4, embed_dim=96, depth=4, num_heads=3, num_classes=10, class_token=False, global_pool="avg"
     )

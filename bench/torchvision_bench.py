@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Training pictures per second, on one core: vitd's loader (loader_bench) beside torchvision and timm, in turns.
+"""Training images per second, on one core: vitd's loader (loader_bench) beside torchvision and timm, in turns.
 
     python3 bench/torchvision_bench.py [FOLDER]       (FOLDER: train/<class>/*.jpg; else generated photographs)
 
 JPEG files to 224 x 224: random resized crop (0.08 to 1, bilinear), flip, normalised; torchvision's pipeline starts with
-Pillow's decoder. 32 x 32 pictures in memory: random resized crop (0.8 to 1), flip, RandAugment rand-m9-mstd0.5-inc1; timm's
+Pillow's decoder. 32 x 32 images in memory: random resized crop (0.8 to 1), flip, RandAugment rand-m9-mstd0.5-inc1; timm's
 pipeline. The packages come from PyPI into build/bench-venv at the first run.
 """
 
@@ -78,7 +78,7 @@ def rand_augment():
     from PIL import Image, ImageOps
     from timm.data.transforms_factory import transforms_imagenet_train
 
-    # Pillow 13 refuses the 0 bits that timm's Posterize asks for now and then.
+    # Pillow 13 refuses the 0 bits that timm's Posterize sometimes asks for.
     posterize = ImageOps.posterize
     ImageOps.posterize = lambda image, bits: posterize(image, max(bits, 1))
     x, y, c = numpy.meshgrid(numpy.arange(32), numpy.arange(32), numpy.arange(3))

@@ -1,6 +1,6 @@
 // Training speed, as ratios in one run: the trainer end to end against its own step on data in
-// memory, that step against the plain LibTorch loop, and how long a checkpoint holds training up.
-// What is compared alternates, so that a machine whose speed drifts slows both sides.
+// memory, that step against the plain LibTorch loop, and how long a checkpoint delays training. The
+// compared parts alternate, so that a machine whose speed drifts slows both sides.
 //
 //   training_bench [ROUNDS] [PRESET] [FIELD=VALUE...]     (default 5 rounds of cifar10_small)
 #include <torch/torch.h>
@@ -107,7 +107,7 @@ void MeasureCheckpoint(const fs::path& scratch) {
   StepTimer timer(1, kSteps);
   TrainEndToEnd(resolved, environment, scratch / "checkpoint", &timer);
   std::printf(
-      "cifar10_base: a checkpoint holds training up for %.1f ms (median of %zu; written beside it "
+      "cifar10_base: a checkpoint delays training by %.1f ms (median of %zu; written beside it "
       "in %.0f ms; goal under 50)\n",
       Median(timer.hold_ups_ms), timer.hold_ups_ms.size(), Median(timer.writes_ms));
 }

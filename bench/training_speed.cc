@@ -1,11 +1,11 @@
-// How fast the trainer trains, from loading to the update; compare_training.py and
-// scripts/check-gpu put others beside it.
+// Measures the trainer's speed, from loading to the update; compare_training.py and
+// scripts/check-gpu compare it with others.
 //
 //   training_speed [--device DEVICE] STEPS PRESET [FIELD=VALUE...]
 //
-// prints, of STEPS updates after 4 that warm up: images per second end to end and of the step on
-// data in memory, the part of the time that it waits for data, the multiplications and additions of
-// a picture's forward pass, and the process' peak memory.
+// prints, for STEPS updates after 4 to warm up: images per second end to end and of the step on
+// data in memory, the part of the time spent waiting for data, the multiplications and additions of
+// an image's forward pass, and the process' peak memory.
 #include <sys/resource.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-# vit_embed_presets(OUT FUNCTION DIRECTORY): writes a source that defines vit::FUNCTION(), the *.textproto files of
-# DIRECTORY as (name, text) pairs sorted by name, and sets OUT to its path.
+# vit_embed_presets(OUT FUNCTION DIRECTORY): writes a source file that defines vit::FUNCTION(), which returns the
+# *.textproto files of DIRECTORY as (name, text) pairs sorted by name. Sets OUT to the path of the source file.
 function(vit_embed_presets out function directory)
   file(GLOB files CONFIGURE_DEPENDS ${directory}/*.textproto)
   list(SORT files)

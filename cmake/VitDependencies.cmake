@@ -1,4 +1,4 @@
-# Every outside library, as one imported target each.
+# Finds every external library, as one imported target each.
 
 find_package(Threads REQUIRED)
 find_package(Protobuf REQUIRED)
@@ -23,16 +23,16 @@ if(VIT_BUILD_BENCH)
   find_package(benchmark CONFIG REQUIRED)
 endif()
 
-# OpenCV's own CMake package asks for every module; these two are all that is used: imgcodecs, which loads 190 libraries,
-# is for tests alone.
+# OpenCV's CMake package requires every module, but vitd uses only these two. imgcodecs, which loads 190 libraries, is only
+# for tests.
 add_library(vit_opencv INTERFACE)
 target_include_directories(vit_opencv SYSTEM INTERFACE /usr/include/opencv4)
 target_link_libraries(vit_opencv INTERFACE opencv_imgproc opencv_core)
 add_library(vit_opencv_codecs INTERFACE)
 target_link_libraries(vit_opencv_codecs INTERFACE opencv_imgcodecs vit_opencv)
 
-# ONNX's messages alone, generated from the schema that its package ships: linking libonnx would bring the registry of
-# all its operators.
+# Only ONNX's messages, generated from the schema in its package: linking libonnx would add the registry of all its
+# operators.
 find_path(ONNX_INCLUDE onnx/onnx.proto REQUIRED)
 set(ONNX_GENERATED ${CMAKE_BINARY_DIR}/gen-onnx)
 add_custom_command(
@@ -44,8 +44,8 @@ add_library(vit_onnx STATIC ${ONNX_GENERATED}/onnx/onnx.pb.cc)
 target_include_directories(vit_onnx SYSTEM PUBLIC ${ONNX_GENERATED})
 target_link_libraries(vit_onnx PUBLIC protobuf::libprotobuf)
 
-# LibTorch: $LIBTORCH, or the wheel that scripts/bootstrap puts into .venv. Not through its CMake package, which asks
-# for CUDA's compiler and Caffe2.
+# LibTorch: $LIBTORCH, or the wheel that scripts/bootstrap puts into .venv. Its CMake package is not used because it
+# requires CUDA's compiler and Caffe2.
 set(LIBTORCH "" CACHE PATH "Root of LibTorch: the folder that holds include/ and lib/")
 if(DEFINED ENV{LIBTORCH})
   set(LIBTORCH "$ENV{LIBTORCH}" CACHE PATH "Root of LibTorch: the folder that holds include/ and lib/" FORCE)
@@ -59,10 +59,10 @@ endif()
 if(NOT EXISTS ${LIBTORCH}/lib/libtorch_cpu.so)
   message(FATAL_ERROR "no LibTorch at '${LIBTORCH}': run scripts/bootstrap, or set LIBTORCH to its folder")
 endif()
-# What follows is found anew, as LIBTORCH may be another one than last time.
+# Forgets what was found last time, as LIBTORCH may have changed.
 unset(TORCH_VERSION CACHE)
 unset(CUDA_INCLUDE CACHE)
-# A wheel says its version in version.py, an archive in build-version.
+# A wheel states its version in version.py, an archive in build-version.
 foreach(name version.py build-version)
   if(EXISTS ${LIBTORCH}/${name} AND NOT TORCH_VERSION)
     file(STRINGS ${LIBTORCH}/${name} TORCH_VERSION REGEX "^(__version__ = ')?[0-9]" LIMIT_COUNT 1)
@@ -70,16 +70,16 @@ foreach(name version.py build-version)
   endif()
 endforeach()
 if(NOT TORCH_VERSION)
-  message(FATAL_ERROR "${LIBTORCH} does not say which LibTorch it is: it has neither version.py nor build-version")
+  message(FATAL_ERROR "${LIBTORCH} does not state its LibTorch version: it has neither version.py nor build-version; set LIBTORCH to another LibTorch")
 endif()
 set(TORCH_VERSION ${TORCH_VERSION} CACHE INTERNAL "")
 add_library(vit_torch INTERFACE)
-# -idirafter: the wheel carries other versions of google/protobuf and fmt, which must never win over Debian's.
+# -idirafter: the wheel contains other versions of google/protobuf and fmt, which must not take precedence over Debian's.
 target_compile_options(vit_torch INTERFACE
   "SHELL:-idirafter ${LIBTORCH}/include" "SHELL:-idirafter ${LIBTORCH}/include/torch/csrc/api/include")
 target_link_libraries(vit_torch INTERFACE ${LIBTORCH}/lib/libtorch_cpu.so ${LIBTORCH}/lib/libc10.so Threads::Threads)
-# at::parallel_for is a template, and runs on one thread where OpenMP is off. LibTorch's own threads, which are those of GNU's
-# OpenMP: clang would bring another library's. ThreadSanitizer does not see how they wait for each other.
+# at::parallel_for is a template that runs on one thread if OpenMP is off. It must use LibTorch's threads, which are those of
+# GNU's OpenMP: clang would link another OpenMP library. ThreadSanitizer does not see how these threads wait for each other.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT VIT_SANITIZE MATCHES "thread")
   target_compile_options(vit_torch INTERFACE -fopenmp)
   if(EXISTS ${LIBTORCH}/lib/libgomp.so.1)

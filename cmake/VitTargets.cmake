@@ -1,6 +1,6 @@
 # vit_library(NAME [TORCH] [EXCEPT files...] [SOURCES generated files...] PUBLIC_HEADERS headers... DEPS targets...
 # PRIVATE_DEPS targets...): one room as a static library vit::NAME, made of every *.cc in its folder and the folders below,
-# but for EXCEPT. PUBLIC_HEADERS are those that other rooms may include; scripts/check-structure holds them to it.
+# except EXCEPT. PUBLIC_HEADERS are those that other rooms may include; scripts/check-structure checks this.
 # TORCH compiles the room with the precompiled LibTorch header: other rooms cannot include a header that needs LibTorch.
 function(vit_library name)
   cmake_parse_arguments(ARG "TORCH" "" "EXCEPT;SOURCES;PUBLIC_HEADERS;DEPS;PRIVATE_DEPS" ${ARGN})
@@ -28,7 +28,7 @@ add_library(vit_torch_pch OBJECT ${CMAKE_BINARY_DIR}/torch_pch.cc)
 target_link_libraries(vit_torch_pch PRIVATE vit_torch)
 target_precompile_headers(vit_torch_pch PRIVATE <torch/torch.h>)
 
-# What the sanitizers' and OpenMP's runtimes read; every test gets it.
+# Environment variables for the runtimes of the sanitizers and OpenMP; every test gets them.
 set(VIT_TEST_ENVIRONMENT
   "OMP_WAIT_POLICY=passive"
   "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1"
@@ -36,9 +36,9 @@ set(VIT_TEST_ENVIRONMENT
   "ASAN_OPTIONS=detect_stack_use_after_return=0:allocator_may_return_null=1"
   "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
 
-# vit_test(NAME SOURCES... [TORCH] DEPS targets... [TIMEOUT seconds] [LABELS labels...]): one test program. It gets its
-# folder's name as a label (base, data, server, e2e, ...), and target <folder>_tests builds all of that folder. Tests
-# labelled e2e start daemons that want every core: each runs alone.
+# vit_test(NAME SOURCES... [TORCH] DEPS targets... [TIMEOUT seconds] [LABELS labels...]): one test program. Its folder's
+# name becomes a label (base, data, server, e2e, ...), and the target <folder>_tests builds all tests of that folder. Tests
+# labelled e2e start daemons that use every core, so each runs alone.
 function(vit_test name)
   cmake_parse_arguments(ARG "TORCH" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})

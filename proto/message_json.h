@@ -1,4 +1,4 @@
-// Messages as JSON in files, under the field names of the protos.
+// Messages as JSON in files, with the field names of the protos.
 #ifndef VIT_PROTO_MESSAGE_JSON_H_
 #define VIT_PROTO_MESSAGE_JSON_H_
 
@@ -13,8 +13,8 @@ namespace vit {
 // `indented`: over several lines.
 std::string MessageToJson(const google::protobuf::Message& message, bool indented);
 
-// Fields that this version does not know are passed over, so that files of other versions load.
-// INVALID_ARGUMENT, with protobuf's reason alone, for anything else.
+// Ignores fields that this version does not know, so that files of other versions load.
+// INVALID_ARGUMENT, with protobuf's reason alone, for any other error.
 absl::Status MessageFromJson(const std::string& text, google::protobuf::Message* message);
 
 }  // namespace vit

@@ -16,7 +16,7 @@ constexpr absl::string_view kRun = "run:", kModel = "model:";
 constexpr size_t kMaxNameLength = 64;
 
 std::string Numbered(absl::string_view name, int64_t number) {
-  return number == 0 ? std::string(name) : absl::StrCat(name, "@", number);
+  return number == ModelRef::kServed ? std::string(name) : absl::StrCat(name, "@", number);
 }
 
 }  // namespace
@@ -32,7 +32,7 @@ absl::Status CheckModelName(absl::string_view name) {
         absl::StrCat("model name '", name, "': expected 1 to ", kMaxNameLength,
                      " letters, digits, '.', '_' and '-', the first a letter or digit"));
   }
-  if (name == "latest" || name == "run" || name == "model") {
+  if (name == "latest" || name == "run") {
     return absl::InvalidArgumentError(
         absl::StrCat("model name '", name, "' has another meaning; choose another name"));
   }
@@ -45,21 +45,28 @@ absl::StatusOr<ModelRef> ModelRef::Parse(absl::string_view text) {
   absl::string_view rest = text;
   ref.kind = absl::ConsumePrefix(&rest, kRun) ? Kind::kRun : Kind::kModel;
   if (ref.kind == Kind::kModel) absl::ConsumePrefix(&rest, kModel);
-  const size_t at = rest.find('@');
-  ref.name = std::string(rest.substr(0, at));
-  if (ref.kind == Kind::kRun && ref.name.empty()) {
+  if (ref.kind == Kind::kRun) {
+    // A run's name may have an @ in it; only a number after the last one is a step.
+    const size_t at = rest.rfind('@');
+    int64_t step;
+    if (at != absl::string_view::npos && absl::SimpleAtoi(rest.substr(at + 1), &step) &&
+        step >= 0) {
+      ref.number = step;
+      rest = rest.substr(0, at);
+    }
+    ref.name = std::string(rest);
+    if (!ref.name.empty()) return ref;
     return absl::InvalidArgumentError(
         absl::StrCat("model '", text, "' names no run; expected run:ID"));
   }
-  if (ref.kind == Kind::kModel) {
-    const absl::Status status = CheckModelName(ref.name);
-    if (!status.ok()) return status;
-  }
+  const size_t at = rest.find('@');
+  ref.name = std::string(rest.substr(0, at));
+  const absl::Status status = CheckModelName(ref.name);
+  if (!status.ok()) return status;
   if (at == absl::string_view::npos) return ref;
   if (!absl::SimpleAtoi(rest.substr(at + 1), &ref.number) || ref.number < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("model '", text, "': '", rest.substr(at + 1),
-                                                   "' is not a ",
-                                                   ref.is_run() ? "step" : "version number"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("model '", text, "': '", rest.substr(at + 1), "' is not a version number"));
   }
   return ref;
 }

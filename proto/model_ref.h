@@ -19,24 +19,27 @@ namespace vit {
 //   NAME@V, model:NAME@V   that version
 struct ModelRef {
   enum class Kind { kLatest, kRun, kModel };
+  // The checkpoint or version that is served now.
+  static constexpr int64_t kServed = -1;
 
   Kind kind = Kind::kLatest;
-  std::string name;    // the run or the model; empty for kLatest
-  int64_t number = 0;  // the step or version; 0 for the one that is served now
+  std::string name;          // the run or the model; empty for kLatest
+  int64_t number = kServed;  // the step or version
 
   // INVALID_ARGUMENT says what is wrong with `text`.
   static absl::StatusOr<ModelRef> Parse(absl::string_view text);
-  static ModelRef Run(std::string id, int64_t step = 0);
-  static ModelRef Model(std::string name, int64_t version = 0);
+  static ModelRef Run(std::string id, int64_t step = kServed);
+  static ModelRef Model(std::string name, int64_t version = kServed);
 
   bool is_run() const { return kind != Kind::kModel; }
   // "latest", "run:ID@STEP", "NAME@V".
   std::string ToString() const;
-  // The same with "model:" in front of a model: where a path may stand too.
+  // The same with "model:" in front of a model, for places that also take a path.
   std::string ToPrefixedString() const;
 };
 
-// Whether `text` begins with run: or model:, as a reference does where a path may stand too.
+// Returns whether `text` begins with run: or model:, as references do in places that also take a
+// path.
 bool IsPrefixedModelRef(absl::string_view text);
 
 // INVALID_ARGUMENT for what cannot be a model's name.

@@ -10,13 +10,13 @@
 
 namespace vit {
 
-// The rule of `field`; an empty one where the schema gives none.
+// The rule of `field`; an empty one if the schema gives none.
 const vit::v1::FieldRule& RuleOf(const google::protobuf::FieldDescriptor* field);
 
 // What a rule allows, in words: "at least 0, below 1"; "" for any number.
 std::string DescribeRange(const vit::v1::FieldRule& rule);
 
-// The comment above a field or a value of a file under proto/vit/v1, in one line; "" where there is
+// The comment above a field or a value of a file under proto/vit/v1, in one line; "" if there is
 // none.
 std::string CommentOf(const google::protobuf::FieldDescriptor* field);
 std::string CommentOf(const google::protobuf::EnumValueDescriptor* value);

@@ -1,10 +1,10 @@
-// device_check: computes the same on a device and on the CPU and compares; scripts/check-gpu runs
+// device_check: compares what a device computes with what the CPU computes. scripts/check-gpu runs
 // it.
 //
 //   device_check --device cuda:0
 //
-// prints a JSON object for each check, {"check", "ok", "value", "limit", "detail"}, and ends with 1
-// where one does not hold.
+// prints a JSON object for each check, {"check", "ok", "value", "limit", "detail"}, and exits with
+// 1 if a check fails.
 #include <torch/torch.h>
 
 #include <CLI/CLI.hpp>
@@ -27,6 +27,7 @@
 #include "core/model/vision_transformer.h"
 #include "core/spec/defaults.h"
 #include "core/train/training_step.h"
+#include "proto/set_field.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -34,7 +35,8 @@ namespace {
 
 constexpr int kClasses = 10;
 
-// Every part that a model can have, beyond 32 x 32 pixels, patches of 4, 64 wide, 2 deep, 4 heads.
+// Changes to a model with 32 x 32 pixels, patches of 4, width 64, depth 2 and 4 heads, which
+// together cover every part that a model can have.
 const std::vector<std::pair<std::string, std::string>> kModels = {
     {"class token", ""},
     {"average pooling", "class_token: false global_pool: GLOBAL_POOL_AVG"},
@@ -70,7 +72,7 @@ class Checks {
  public:
   explicit Checks(c10::Device device) : device_(device) {}
 
-  // `measure` gives a value that is to be at most `limit`. What it throws is a failure.
+  // Checks that `measure` returns at most `limit`. An exception is a failure.
   void AtMost(const std::string& check, double limit, const std::function<double()>& measure) {
     nlohmann::ordered_json line = {{"check", check}, {"ok", false}, {"limit", limit}};
     try {
@@ -118,8 +120,8 @@ at::Tensor Images(const vit::v1::ModelConfig& config, int64_t count) {
       .view({count, 3, side, side});
 }
 
-// The largest relative error of the logits, and of the gradients as a part of the model's largest:
-// some are zero but for rounding.
+// Returns the largest relative error of the logits and the gradients. Errors of gradients are
+// relative to the model's largest gradient, because some gradients are zero except for rounding.
 double ForwardAndBackward(const std::string& text, c10::Device device) {
   const vit::v1::ModelConfig config = Model(text);
   std::vector<at::Tensor> logits;
@@ -184,7 +186,7 @@ Trajectory Train(const vit::v1::TrainingSpec& spec, c10::Device device, int step
   return trajectory;
 }
 
-// The largest relative error of the losses of 20 steps.
+// Returns the largest relative error of the losses of 20 steps.
 double LossesOf20Steps(const std::vector<std::string>& assignments, c10::Device device) {
   const vit::v1::TrainingSpec spec = Recipe(assignments);
   const Trajectory expected = Train(spec, c10::Device(c10::kCPU), 20),
@@ -196,7 +198,7 @@ double LossesOf20Steps(const std::vector<std::string>& assignments, c10::Device 
   return error;
 }
 
-// How many values two trainings with the same seed differ in.
+// Returns the number of weights that differ between two trainings with the same seed.
 double DifferencesOfTwoRuns(const std::vector<std::string>& assignments, c10::Device device) {
   at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
   at::globalContext().setDeterministicFillUninitializedMemory(false);

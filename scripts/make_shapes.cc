@@ -1,5 +1,5 @@
-// make_shapes: writes pictures of the built-in `shapes:` data set as PNG files, one folder for each
-// class, so that there is something to classify, or a folder data set to try.
+// make_shapes: writes images of the built-in `shapes:` data set as PNG files, one folder per class,
+// to classify them or to try a folder data set.
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
@@ -77,21 +77,20 @@ absl::Status MakeShapes(const Arguments& arguments) {
 int main(int argc, char** argv) {
   vit::Arguments arguments;
   CLI::App app(
-      "Writes pictures of the built-in shapes data set as PNG files to DIR/train/<class>/ and "
-      "DIR/val/<class>/: the same "
-      "pictures that a run on `shapes:` sees at that size and seed.");
-  app.add_option("DIR", arguments.out, "Folder to write to; made where it is missing")->required();
+      "Writes images of the built-in shapes data set as PNG files to DIR/train/<class>/ and "
+      "DIR/val/<class>/: the same images that a run on `shapes:` sees at that size and seed.");
+  app.add_option("DIR", arguments.out, "Folder to write to; created if missing")->required();
   app.add_option("--source", arguments.source, "shapes: or shapes:hard")
       ->check(CLI::IsMember({"shapes:", "shapes:hard"}))
       ->capture_default_str();
   app.add_option("--image-size", arguments.image_size, "Height and width, in pixels")
       ->check(CLI::Range(8, 4096))
       ->capture_default_str();
-  app.add_option("--seed", arguments.seed, "Seed of the pictures")->capture_default_str();
-  app.add_option("--train", arguments.train, "Training pictures; 0 writes none")
+  app.add_option("--seed", arguments.seed, "Seed of the images")->capture_default_str();
+  app.add_option("--train", arguments.train, "Training images; 0 writes none")
       ->check(CLI::Range(0, 10'000'000))
       ->capture_default_str();
-  app.add_option("--val", arguments.val, "Validation pictures; 0 writes none")
+  app.add_option("--val", arguments.val, "Validation images; 0 writes none")
       ->check(CLI::Range(0, 10'000'000))
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);

@@ -1,4 +1,4 @@
-"""Python environments with the programs that vitd is compared with, from PyPI. Imported by tests and benchmarks."""
+"""Creates Python environments with the programs that vitd is compared with, from PyPI. Used by tests and benchmarks."""
 
 import os
 import pathlib
@@ -9,9 +9,9 @@ TORCH = "torch==2.13.0"
 
 
 def enter_environment(source, venv, packages):
-    """Starts the running program again in `venv`, which has `packages` and torch, taken from the project's own .venv
-    (`source`/.venv) where that has it. Makes `venv` where it is missing or has other packages. Returns where this process
-    runs in it already; False where it cannot be made (pip has said why)."""
+    """Restarts the running program in `venv`, which has `packages` and torch; torch comes from the project's .venv
+    (`source`/.venv) if it is there. Creates `venv` if it is missing or has other packages. Returns True if this process
+    already runs in `venv`, and False if it cannot be created (pip prints why)."""
     venv = pathlib.Path(venv).absolute()
     if pathlib.Path(sys.prefix) == venv:
         return True
@@ -42,8 +42,9 @@ def _make(source, venv, packages):
 
 
 def import_torchvision():
-    """Its wheel on PyPI belongs to CUDA's torch: beside another one its operators are missing, which only have to have
-    names for its models and transforms to work. The names last as long as the library that is returned beside it."""
+    """Imports torchvision. Its wheel on PyPI needs CUDA's torch; with another one its operators are missing, and its
+    models and transforms need only their names. Returns torchvision and the library that defines these names, which
+    exist as long as it does."""
     import torch
 
     library = torch.library.Library("torchvision", "FRAGMENT")

@@ -12,19 +12,18 @@
 #include "core/base/compute/device.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
-#include "proto/spec_text.h"
+#include "proto/field_names.h"
 #include "server/net/listen_address.h"
 
 namespace vit {
 namespace {
 
 constexpr char kDescription[] =
-    "vitd trains Vision Transformers on this machine's accelerator and serves them while it does.\n"
-    "Every option may also stand in the --config file (without the dashes) or in an environment "
-    "variable\n"
-    "(VITD_STATE_DIR for --state-dir). A flag wins over a variable, a variable over the file.";
+    "vitd trains Vision Transformers on this machine's accelerator and serves them meanwhile.\n"
+    "Every option can also be set in the --config file (without the dashes) or in an environment\n"
+    "variable (VITD_STATE_DIR for --state-dir). A flag overrides a variable, a variable the file.";
 
-// What the options write to before it is checked and converted.
+// The options as given, before they are checked and converted.
 struct RawSettings {
   ServerConfig config;
   std::string config_file;
@@ -50,79 +49,46 @@ std::string EnvironmentName(const CLI::Option& option) {
 
 void AddOptions(CLI::App* app, RawSettings* raw) {
   ServerConfig& config = raw->config;
+  const auto add = [app](const char* group, const char* name, auto& field, const char* type,
+                         const char* help) {
+    return app->add_option(name, field, help)->type_name(type)->group(group);
+  };
+  const auto show_default = [](CLI::Option* option) { return option->capture_default_str(); };
   CLI::AsSizeValue size(/*kb_is_1000=*/true);
-  size.description("");  // its own is a list of units
-  app->add_option("--state-dir", config.state_dir, "Folder of runs, checkpoints and the database")
-      ->type_name("DIR")
-      ->capture_default_str()
-      ->group("Storage");
-  app->add_option("--data-root", config.data_roots,
-                  "Folder that training data and weights may be read from; repeatable")
-      ->type_name("DIR")
-      ->group("Storage");
-  app->add_option("--listen", config.listen,
-                  "Where gRPC listens; port 0 picks a free one, unix:/PATH is a socket")
-      ->type_name("HOST:PORT")
-      ->capture_default_str()
-      ->group("Network");
-  app->add_option("--metrics-listen", config.metrics_listen,
-                  "Where http://HOST:PORT/metrics is served")
-      ->type_name("HOST:PORT")
-      ->capture_default_str()
-      ->group("Network");
-  app->add_option("--max-image-bytes", config.max_image_bytes,
-                  "Largest encoded picture that is accepted (1000, 500kB, 32MiB)")
-      ->transform(size)
-      ->type_name("SIZE")
-      ->capture_default_str()
-      ->group("Limits");
-  app->add_option("--max-image-pixels", config.max_image_pixels,
-                  "Most pixels of a picture, read from its header before it is decoded")
-      ->type_name("COUNT")
-      ->capture_default_str()
-      ->group("Limits");
-  app->add_option("--max-queued-runs", config.max_queued_runs, "Runs that may wait for the device")
-      ->type_name("COUNT")
-      ->capture_default_str()
-      ->group("Limits");
-  app->add_option("--device", config.device, "auto, cpu, cuda or cuda:N")
-      ->type_name("DEVICE")
-      ->capture_default_str()
-      ->group("Compute");
-  app->add_option("--threads", config.threads, "Compute threads; 0 is one for each processor")
-      ->type_name("COUNT")
-      ->capture_default_str()
-      ->group("Compute");
-  app->add_option("--loader-threads", config.loader_threads,
-                  "Threads that load training data, for every run; 0 is as each run's spec says")
-      ->type_name("COUNT")
-      ->capture_default_str()
-      ->group("Compute");
-  app->add_option("--drain-timeout", raw->drain_timeout,
-                  "How long SIGTERM waits for calls in flight and a checkpoint (30s, 2m)")
-      ->type_name("DURATION")
-      ->capture_default_str()
-      ->group("Life cycle");
-  app->add_option("--resume-interrupted", config.resume_interrupted,
-                  "Whether runs that an earlier vitd left unfinished go on at start")
-      ->type_name("BOOL")
-      ->default_str("true")
-      ->group("Life cycle");
-  app->add_option("--log-format", raw->log_format, "text or json, on standard error")
-      ->type_name("FORMAT")
-      ->capture_default_str()
-      ->group("Logging");
-  app->add_option("--log-level", raw->log_level, "debug, info, warning or error")
-      ->type_name("LEVEL")
-      ->capture_default_str()
-      ->group("Logging");
-  app->add_option("--config", raw->config_file, "File of settings (TOML or INI)")
-      ->type_name("FILE")
-      ->group("General");
+  size.description("");  // its default is a list of units
+  show_default(add("Storage", "--state-dir", config.state_dir, "DIR",
+                   "Folder of runs, checkpoints and the database"));
+  add("Storage", "--data-root", config.data_roots, "DIR",
+      "Folder that training data and weights may be read from; repeatable");
+  show_default(add("Network", "--listen", config.listen, "HOST:PORT",
+                   "Where gRPC listens; port 0 picks a free one, unix:/PATH is a socket"));
+  show_default(add("Network", "--metrics-listen", config.metrics_listen, "HOST:PORT",
+                   "Where http://HOST:PORT/metrics is served"));
+  show_default(add("Limits", "--max-image-bytes", config.max_image_bytes, "SIZE",
+                   "Largest encoded image that is accepted (1000, 500kB, 32MiB)")
+                   ->transform(size));
+  show_default(add("Limits", "--max-image-pixels", config.max_image_pixels, "COUNT",
+                   "Most pixels of an image, read from its header before it is decoded"));
+  show_default(add("Limits", "--max-queued-runs", config.max_queued_runs, "COUNT",
+                   "Runs that may wait for the device"));
+  show_default(add("Compute", "--device", config.device, "DEVICE", "auto, cpu, cuda or cuda:N"));
+  show_default(add("Compute", "--threads", config.threads, "COUNT",
+                   "Compute threads; 0 means one per processor"));
+  show_default(add("Compute", "--loader-threads", config.loader_threads, "COUNT",
+                   "Threads that load training data, for every run; 0 uses each run's spec"));
+  show_default(add("Life cycle", "--drain-timeout", raw->drain_timeout, "DURATION",
+                   "How long SIGTERM waits for calls in flight and a checkpoint (30s, 2m)"));
+  add("Life cycle", "--resume-interrupted", config.resume_interrupted, "BOOL",
+      "Whether runs that an earlier vitd left unfinished continue at start")
+      ->default_str("true");
+  show_default(
+      add("Logging", "--log-format", raw->log_format, "FORMAT", "text or json, on standard error"));
+  show_default(
+      add("Logging", "--log-level", raw->log_level, "LEVEL", "debug, info, warning or error"));
+  add("General", "--config", raw->config_file, "FILE", "File of settings (TOML or INI)");
 }
 
-// Gives `option` the value(s) `inputs`, unless it has one already. `origin` is what a message calls
-// the place.
+// Sets `option` to `inputs` unless it already has a value. Messages call the place `origin`.
 absl::Status SetOption(CLI::Option* option, const std::vector<std::string>& inputs,
                        absl::string_view origin) {
   if (option->count() > 0) return absl::OkStatus();
@@ -135,7 +101,7 @@ absl::Status SetOption(CLI::Option* option, const std::vector<std::string>& inpu
   return absl::OkStatus();
 }
 
-// The options that a person may set, thus not --help and --version.
+// Returns the options that a user can set, so not --help and --version.
 std::vector<CLI::Option*> Settings(CLI::App* app) {
   return app->get_options(
       [](const CLI::Option* option) { return option->get_items_expected() > 0; });
@@ -147,7 +113,7 @@ absl::Status ApplyEnvironment(const Environment& environment, CLI::App* app) {
     const char* value = environment(name.c_str());
     if (value == nullptr || *value == '\0') continue;
     std::vector<std::string> inputs = {value};
-    // As PATH does it.
+    // Separated like PATH.
     if (option->check_lname("data-root")) inputs = absl::StrSplit(value, ':', absl::SkipEmpty());
     VIT_RETURN_IF_ERROR(SetOption(option, inputs, name));
   }
@@ -157,7 +123,7 @@ absl::Status ApplyEnvironment(const Environment& environment, CLI::App* app) {
 absl::StatusOr<std::string> ReadConfigFile(const std::string& path) {
   constexpr int64_t kMaxBytes = 1 << 20;
   std::error_code error;
-  // Opening a pipe could wait for ever.
+  // Opening a pipe could wait forever.
   if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--config ", path, ": not a regular file; expected a file of settings"));
@@ -180,9 +146,8 @@ absl::Status ApplyFile(const std::string& path, CLI::App* app) {
   for (CLI::Option* option : Settings(app)) known.push_back(option->get_lnames()[0]);
   for (const CLI::ConfigItem& item : items) {
     if (!item.parents.empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, ": section [", item.parents[0],
-                       "] is unknown; settings stand outside of sections"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          path, ": section [", item.parents[0], "] is unknown; put settings outside of sections"));
     }
     const std::string name = absl::StrReplaceAll(item.name, {{"_", "-"}});
     CLI::Option* option = app->get_option_no_throw("--" + name);
@@ -245,7 +210,7 @@ absl::StatusOr<ServerConfig> Check(RawSettings raw) {
   VIT_RETURN_IF_ERROR(Annotate(ParseListenAddressOrSocket(config.listen).status(), "--listen"));
   VIT_RETURN_IF_ERROR(
       Annotate(ParseListenAddress(config.metrics_listen).status(), "--metrics-listen"));
-  // Its form alone: whether there is such a device is looked up at start.
+  // Checks the form only; whether the device exists is checked at start.
   const absl::Status device = Device::Parse(config.device).status();
   if (absl::IsInvalidArgument(device)) return Annotate(device, "--device");
   VIT_RETURN_IF_ERROR(CheckRange("--threads", config.threads, 0, 4096));
@@ -268,7 +233,7 @@ absl::StatusOr<std::variant<ServerConfig, PrintAndExit>> ParseServerConfig(
   raw.config.state_dir = DefaultStateDir(environment);
   CLI::App app(kDescription, "vitd");
   app.get_formatter()->column_width(46);
-  app.set_help_flag("-h,--help", "Show this and exit")->group("General");
+  app.set_help_flag("-h,--help", "Show this help and exit")->group("General");
   const std::string version =
       absl::StrCat("vitd ", VIT_VERSION, " (LibTorch ", TorchVersion(), ")");
   app.set_version_flag("--version", version, "Show the version and exit")->group("General");

@@ -31,13 +31,13 @@ struct ServerConfig {
   LogLevel log_level = LogLevel::kInfo;
 };
 
-// What was asked for instead of serving (--help, --version): print `text` on standard output and
-// exit with 0.
+// A request other than serving (--help, --version): print `text` on standard output and exit with
+// 0.
 struct PrintAndExit {
   std::string text;
 };
 
-// Looks up an environment variable; null where it is not set.
+// Looks up an environment variable; null if it is not set.
 using Environment = std::function<const char*(const char* name)>;
 
 // Reads the command line, VITD_* variables and the --config file. A setting given in several places

@@ -20,6 +20,7 @@
 #include "core/infer/inference_engine.h"
 #include "core/models/model_repository.h"
 #include "core/runs/run_manager.h"
+#include "core/runs/state_layout.h"
 #include "server/metrics/inference_metrics.h"
 #include "server/metrics/metrics_endpoint.h"
 #include "server/metrics/process_metrics.h"
@@ -38,10 +39,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Of the state directory.
-constexpr char kExports[] = "exports";
-
-// Makes the folder, for its owner alone, and takes its lock.
+// Creates the folder, for its owner alone, and takes its lock.
 absl::StatusOr<FileLock> LockStateDir(const std::string& state_dir) {
   const std::string context = absl::StrCat("state directory ", state_dir);
   std::error_code error;
@@ -49,7 +47,7 @@ absl::StatusOr<FileLock> LockStateDir(const std::string& state_dir) {
     VIT_RETURN_IF_ERROR(Annotate(CreateDirectories(state_dir), context));
     if (chmod(state_dir.c_str(), 0700) != 0) return absl::ErrnoToStatus(errno, context);
   }
-  absl::StatusOr<FileLock> lock = FileLock::Acquire(fs::path(state_dir) / "vitd.lock");
+  absl::StatusOr<FileLock> lock = FileLock::Acquire(StateLayout(state_dir).lock());
   if (absl::IsAlreadyExists(lock.status())) {
     return absl::FailedPreconditionError(absl::StrCat(
         context, ": another vitd uses it; stop that one, or give this one its own --state-dir"));
@@ -101,7 +99,7 @@ class DaemonImpl final : public Daemon {
   bool shut_down_ = false;
   fs::path ports_file_;  // once it is ours to remove
 
-  // In the order of construction: what follows uses what stands before.
+  // In the order of construction: later members use earlier ones.
   std::optional<FileLock> lock_;
   const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   TrainingMetrics training_metrics_{registry_.get()};
@@ -128,16 +126,16 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
   lock_.emplace(std::move(lock));
   ports_file_ = PortsFile(config);
   std::error_code error;
-  fs::remove(ports_file_, error);  // of a daemon that was killed
+  fs::remove(ports_file_, error);  // left by a daemon that was killed
   absl::StatusOr<Device> device = Device::Parse(config.device);
   if (!device.ok()) return Annotate(device.status(), "--device");
   if (IsBuiltWithCuda() && config.device == "auto" && device->kind() == Device::Kind::kCpu) {
-    logger_->Warning("no CUDA device, so the CPU computes",
+    logger_->Warning("no CUDA device; computing on the CPU",
                      {{"reason", CountCudaDevices().status().message()}});
   }
   if (const absl::Status opened = device->Start(); !opened.ok()) {
     if (config.device != "auto") return Annotate(opened, "--device");
-    logger_->Warning("the CUDA device does not work, so the CPU computes",
+    logger_->Warning("the CUDA device does not work; computing on the CPU",
                      {{"reason", opened.message()}});
     device = Device::Cpu();
   }
@@ -151,7 +149,7 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
                         .source = catalog_.get(),
                         .engine = engine_.get(),
                         .data_roots = config.data_roots,
-                        .export_dir = fs::path(config.state_dir) / kExports});
+                        .export_dir = StateLayout(config.state_dir).exports()});
   data_service_.Serve({.data_roots = config.data_roots, .limits = Limits(config)},
                       budget.loader_threads());
   grpc_->SetServing(true);
@@ -176,9 +174,8 @@ absl::Status DaemonImpl::Listen(const ServerConfig& config, const Device& device
                        ParseListenAddress(config.metrics_listen));
   if (!grpc_address.is_loopback()) {
     logger_->Warning(
-        "listening beyond this machine, without authentication: let only those reach the port who "
-        "may "
-        "train and delete",
+        "listening beyond this machine without authentication: "
+        "restrict access to the port to those who may train and delete",
         {{"listen", grpc_address.ToString()}});
   }
   VIT_ASSIGN_OR_RETURN(
@@ -196,9 +193,10 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
   std::error_code error;
   std::vector<std::string> damaged;
   VIT_ASSIGN_OR_RETURN(
-      models_, ModelRepository::Open(fs::path(config.state_dir) / "models", clock_, &damaged));
-  fs::remove_all(fs::path(config.state_dir) / kExports, error);  // of a daemon that was killed
-  for (const std::string& why : damaged) logger_->Warning("a model is left out: " + why);
+      models_, ModelRepository::Open(StateLayout(config.state_dir).models(), clock_, &damaged));
+  // Left by a daemon that was killed.
+  fs::remove_all(StateLayout(config.state_dir).exports(), error);
+  for (const std::string& why : damaged) logger_->Warning("leaving out a model: " + why);
   RunManager::Options run_options;
   run_options.state_dir = config.state_dir;
   run_options.environment = Environment(config, device, budget);
@@ -228,7 +226,7 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
 
 void DaemonImpl::TellDeviceLost(const absl::Status& why) {
   std::call_once(device_lost_, [&] {
-    logger_->Error("the device no longer computes; vitd ends, to be started again",
+    logger_->Error("the device no longer computes; vitd exits and must be started again",
                    {{"reason", why.message()}});
     on_device_lost_();
   });
@@ -237,7 +235,7 @@ void DaemonImpl::TellDeviceLost(const absl::Status& why) {
 void DaemonImpl::Shutdown(absl::Time deadline) {
   shut_down_ = true;
   if (grpc_ == nullptr) return;
-  if (engine_ != nullptr) logger_->Info("shutting down: no new work, finishing what is under way");
+  if (engine_ != nullptr) logger_->Info("shutting down: refusing new work, finishing the rest");
   grpc_->SetServing(false);
   training_service_.RefuseNewWork();
   inference_service_.RefuseNewWork();
@@ -248,8 +246,7 @@ void DaemonImpl::Shutdown(absl::Time deadline) {
   if (!calls_.AwaitIdle(deadline)) {
     logger_->Warning("calls in flight were cut off at the drain timeout");
   }
-  // Left are streams that their clients keep open, such as health watches, and answers on their
-  // way.
+  // Only streams that clients keep open, such as health watches, and answers in transit are left.
   grpc_->Shutdown(
       std::clamp(deadline - clock_->Now(), absl::Milliseconds(50), absl::Milliseconds(500)));
 }
@@ -265,7 +262,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Create(const ServerConfig& confi
 }
 
 std::filesystem::path PortsFile(const ServerConfig& config) {
-  return std::filesystem::path(config.state_dir) / "vitd.ports";
+  return StateLayout(config.state_dir).ports();
 }
 
 }  // namespace vit

@@ -16,27 +16,27 @@
 namespace vit {
 
 // A running daemon. It answers on its ports before Create returns, with every service NOT_SERVING
-// and UNAVAILABLE until the runs are read: so a port that is taken is found before any run is
-// touched. Once ready, `<state_dir>/vitd.ports` says {"grpc": PORT, "metrics": PORT}, with
-// "unix:PATH" for the port of a socket; it is removed when the daemon goes. Thread-safe.
+// and UNAVAILABLE until the runs are read, so that a port that is taken is found before any run is
+// touched. Once ready, `<state_dir>/vitd.ports` holds {"grpc": PORT, "metrics": PORT}, with
+// "unix:PATH" as the port of a socket; it is removed when the daemon ends. Thread-safe.
 class Daemon {
  public:
-  // Makes the state directory (mode 0700) where there is none, and locks it. FAILED_PRECONDITION
-  // for a state directory that another daemon holds, a port that is taken, or a device that is not
-  // there or does not compute. `logger` must outlive the daemon. `on_device_lost`: the device no
-  // longer computes, and the daemon is of no further use but to be shut down; called once at most,
-  // from a thread of the daemon.
+  // Creates the state directory (mode 0700) if there is none, and locks it. FAILED_PRECONDITION for
+  // a state directory that another daemon holds, a port that is taken, or a device that is missing
+  // or does not compute. `logger` must outlive the daemon. Calls `on_device_lost`, at most once and
+  // from a thread of the daemon, when the device no longer computes; the daemon can then only be
+  // shut down.
   static absl::StatusOr<std::unique_ptr<Daemon>> Create(
       const ServerConfig& config, Logger* logger, Clock* clock = Clock::Real(),
       std::function<void()> on_device_lost = [] {});
-  // Shutdown, without waiting, where it has not been called.
+  // Shuts down, without waiting, unless Shutdown was called.
   virtual ~Daemon() = default;
 
   virtual int grpc_port() const = 0;  // 0 for a socket
   virtual int metrics_port() const = 0;
 
-  // Health says NOT_SERVING, new work is refused, the running run writes a checkpoint and stops,
-  // calls in flight finish; what is not done by `deadline` is cut off. Called once at most.
+  // Health reports NOT_SERVING, new work is refused, the running run writes a checkpoint and stops,
+  // and calls in flight finish; what is not done by `deadline` is cut off. Called at most once.
   virtual void Shutdown(absl::Time deadline) = 0;
 };
 

@@ -12,7 +12,7 @@
 
 namespace vit {
 
-// Runs `on_deadline`, which is to end the process, on a thread of its own unless destroyed before
+// Runs `on_deadline`, which must end the process, on its own thread unless destroyed before
 // `deadline`.
 class ExitWatchdog {
  public:

@@ -1,12 +1,13 @@
-// What users start as `vitd`: settles what must be settled before LibTorch is loaded, then becomes
-// the daemon, libexec/vitd/vitd-daemon. It links nothing but the C++ runtime.
+// The program that users start as `vitd`: settles what must be settled before LibTorch is loaded,
+// then becomes the daemon, libexec/vitd/vitd-daemon. It links nothing but the C++ runtime.
 //
-// - Threads that wait for their team sleep rather than spin (core/base/compute_budget.h says why),
-//   which the OpenMP runtime reads from its environment when it is loaded.
-// - LibTorch is found: where LIBTORCH says, beside the program, or in the torch that python3
-//   imports, and must be of the version that the daemon was built for. `vitd --library-path` prints
-//   the folders of its libraries, for programs that lie beside the daemon; nothing where they find
-//   them by themselves.
+// - It makes threads that wait for their team sleep rather than spin
+//   (core/base/compute/compute_budget.h says why); the OpenMP runtime reads this from its
+//   environment when it is loaded.
+// - It finds LibTorch: where LIBTORCH says, beside the program, or in the torch that python3
+//   imports. It must be of the version that the daemon was built for. `vitd --library-path` prints
+//   the folders of its libraries, for programs beside the daemon; nothing if they find them by
+//   themselves.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// VIT_TORCH_VERSION: "2.13.0", without the build's label. VIT_TORCH_CUDA: 1 where it was built for
+// VIT_TORCH_VERSION: "2.13.0", without the build's label. VIT_TORCH_CUDA: 1 if it was built for
 // CUDA. VIT_BUILT_WITH: the folder of LibTorch that it was built with; empty in a bundle.
 constexpr char kTorchVersion[] = VIT_TORCH_VERSION;
 constexpr bool kNeedsCuda = VIT_TORCH_CUDA;
@@ -50,8 +51,8 @@ std::string ReadAll(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// "2.13.0+cu130" of a LibTorch folder: a wheel's has version.py, an archive's build-version. Empty
-// where it says nothing.
+// Returns the version of a LibTorch folder, such as "2.13.0+cu130": a wheel has version.py, an
+// archive build-version. Empty if neither gives it.
 std::string VersionOf(const fs::path& torch) {
   const std::string text = ReadAll(torch / "version.py");
   const std::string key = "__version__ = '";
@@ -64,7 +65,7 @@ std::string VersionOf(const fs::path& torch) {
   return line.substr(0, line.find('\n'));
 }
 
-// Why `torch` does not do; empty where it does.
+// Returns why `torch` cannot be used; empty if it can.
 std::string Mismatch(const fs::path& torch) {
   if (!Exists(torch / kTorchLibrary)) return "holds no " + std::string(kTorchLibrary);
   const std::string version = VersionOf(torch);
@@ -75,7 +76,7 @@ std::string Mismatch(const fs::path& torch) {
   return "";
 }
 
-// The folder of the torch that python3 would import; empty where there is none.
+// Returns the folder of the torch that python3 would import; empty if there is none.
 std::string PythonTorch() {
   FILE* const pipe = popen(
       "python3 -c 'import importlib.util as u; s = u.find_spec(\"torch\"); "
@@ -89,7 +90,7 @@ std::string PythonTorch() {
   return output.substr(0, output.find('\n'));
 }
 
-// The LibTorch to use; empty where the daemon finds the one beside it by itself.
+// Returns the LibTorch to use; empty if the daemon finds the one beside it by itself.
 fs::path FindTorch(const fs::path& prefix) {
   const std::string wanted =
       std::string("LibTorch ") + kTorchVersion + (kNeedsCuda ? " with CUDA" : "");
@@ -112,7 +113,7 @@ fs::path FindTorch(const fs::path& prefix) {
   return found;
 }
 
-// What LD_LIBRARY_PATH needs for `torch`.
+// Returns what LD_LIBRARY_PATH needs for `torch`.
 std::string LibraryPaths(const fs::path& torch) {
   const fs::path root = fs::absolute(torch).lexically_normal();
   std::string paths = root / "lib";
@@ -127,7 +128,7 @@ std::string LibraryPaths(const fs::path& torch) {
 int main(int argc, char** argv) {
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  if (error) Die("cannot tell where it lies: /proc/self/exe: " + error.message());
+  if (error) Die("cannot find its own location: /proc/self/exe: " + error.message());
   const fs::path prefix = self.parent_path().parent_path();
   const fs::path torch = FindTorch(prefix);
   if (argc == 2 && strcmp(argv[1], "--library-path") == 0) {
@@ -142,5 +143,5 @@ int main(int argc, char** argv) {
   if (getenv("GOMP_SPINCOUNT") == nullptr) setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
   const fs::path daemon = prefix / "libexec/vitd/vitd-daemon";
   execv(daemon.c_str(), argv);
-  Die(daemon.string() + ": " + strerror(errno) + "; install vitd anew, bin/ and libexec/ together");
+  Die(daemon.string() + ": " + strerror(errno) + "; reinstall vitd, bin/ and libexec/ together");
 }

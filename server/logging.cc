@@ -18,8 +18,8 @@
 namespace vit {
 namespace {
 
-// Stands between a message and its fields on the way from Logger to LineFormatter; CleanText
-// removes it from both.
+// Separates a message from its fields on the way from Logger to LineFormatter; CleanText removes it
+// from both.
 constexpr char kFieldSeparator = '\x1e';
 
 const char* LevelName(spdlog::level::level_enum level) {
@@ -50,8 +50,8 @@ spdlog::level::level_enum SpdlogLevel(LogLevel level) {
   return spdlog::level::info;
 }
 
-// `text` on one line: C0 and C1 control characters as \n or \x1b, everything else, UTF-8 included,
-// as it is.
+// Returns `text` on one line: C0 and C1 control characters as \n or \x1b, everything else, UTF-8
+// included, unchanged.
 std::string CleanText(absl::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -76,7 +76,7 @@ std::string CleanText(absl::string_view text) {
   return out;
 }
 
-// A field's value as text; quoted where it would otherwise not be one word.
+// Returns a field's value as text, quoted if it would otherwise not be one word.
 std::string FieldText(const nlohmann::json& value) {
   if (!value.is_string()) return value.dump();
   std::string text = CleanText(value.get<std::string>());
@@ -155,7 +155,7 @@ void Write(spdlog::logger* logger, spdlog::level::level_enum level, absl::string
 }
 
 void LogFromGrpc(gpr_log_func_args* args) {
-  // Of a port that cannot be had, vitd tells in its own words.
+  // vitd reports a port that it cannot listen on in its own words.
   const bool told = absl::EndsWith(args->file, "chttp2_server.cc");
   const auto level = args->severity == GPR_LOG_SEVERITY_ERROR && !told ? spdlog::level::warn
                                                                        : spdlog::level::debug;

@@ -1,4 +1,4 @@
-// The daemon's log: one line an event on standard error, as text for people or JSON for machines.
+// The daemon's log: one line per event on standard error, as text for people or JSON for machines.
 #ifndef VIT_SERVER_LOGGING_H_
 #define VIT_SERVER_LOGGING_H_
 
@@ -61,9 +61,8 @@ class Logger {
   void Warning(absl::string_view message, std::initializer_list<LogField> fields = {});
   void Error(absl::string_view message, std::initializer_list<LogField> fields = {});
 
-  // Sends what gRPC and protobuf have to say of errors through this log too, from now until the
-  // process ends. Their log hooks are global functions, hence spdlog's default logger stands
-  // between.
+  // Sends errors that gRPC and protobuf report through this log too, from now until the process
+  // ends. Their log hooks are global functions, so they go through spdlog's default logger.
   void CaptureLibraryLogs();
 
  private:

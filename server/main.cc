@@ -48,20 +48,21 @@ int main(int argc, char** argv) {
       [logger](const std::string& message) mutable { logger.Warning("LibTorch: " + message); });
 
   vit::Clock* const clock = vit::Clock::Real();
-  // From the signal on, not from where it is acted on: the start, too, may take long.
+  // Counts from the signal, not from when it is handled: the start may take long too.
   signals.OnFirst([&started, &device_lost, &deadline, &watchdog, clock, config, logger] {
     deadline = clock->Now() + config.drain_timeout;
     watchdog.emplace(deadline, clock, [&started, &device_lost, config, logger]() mutable {
       logger.Warning(
-          "drain timeout passed; leaving at once, the run goes on from its last checkpoint");
+          "drain timeout passed; exiting at once; the run continues from its last checkpoint at "
+          "the next start");
       std::error_code error;
-      // Until then it may be another daemon's.
+      // Before that, the file may be another daemon's.
       if (started) std::filesystem::remove(vit::PortsFile(config), error);
       _exit(device_lost ? 1 : 0);
     });
   });
   if (signals.received()) {
-    logger.Info("stopped before it began");
+    logger.Info("stopped before it started");
     return 0;
   }
   auto daemon = vit::Daemon::Create(config, &logger, clock, [&device_lost, &signals] {
@@ -74,8 +75,7 @@ int main(int argc, char** argv) {
   }
   started = true;
   signals.AwaitFirst();
-  // A little earlier than the watchdog, so that everything is taken down in order where that is
-  // possible.
+  // A little earlier than the watchdog, so that everything shuts down in order if possible.
   (*daemon)->Shutdown(deadline - std::min(absl::Seconds(1), config.drain_timeout / 10));
   daemon->reset();
   logger.Info("stopped");

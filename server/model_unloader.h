@@ -1,4 +1,4 @@
-// Lets the engine forget the models of deleted runs.
+// Unloads the models of deleted runs from the engine.
 #ifndef VIT_SERVER_MODEL_UNLOADER_H_
 #define VIT_SERVER_MODEL_UNLOADER_H_
 
@@ -7,21 +7,20 @@
 #include "core/base/mutex.h"
 #include "core/infer/inference_engine.h"
 #include "core/runs/run_listener.h"
-#include "proto/model_ref.h"
 
 namespace vit {
 
 // Thread-safe.
 class ModelUnloader : public RunListener {
  public:
-  // Null from before the engine goes.
+  // Must be set to null before the engine is destroyed.
   void SetEngine(InferenceEngine* engine) {
     MutexLock lock(&mu_);
     engine_ = engine;
   }
   void OnRunDeleted(const std::string& run) override {
     MutexLock lock(&mu_);
-    if (engine_ != nullptr) engine_->Unload(ModelRef::Run(run).ToString());
+    if (engine_ != nullptr) engine_->UnloadRun(run);
   }
 
  private:

@@ -1,7 +1,7 @@
 #include "server/run_log.h"
 
 #include "absl/strings/str_cat.h"
-#include "proto/spec_text.h"
+#include "proto/field_names.h"
 
 namespace vit {
 
@@ -65,8 +65,7 @@ void RunLog::OnCheckpointFailed(const std::string& run, int64_t step, const absl
 
 void RunLog::OnBadImage(const std::string& run, const std::string& name, const absl::Status& why) {
   const std::string reason(why.message());
-  logger_->Warning("unreadable picture, left out",
-                   {{"run", run}, {"picture", name}, {"why", reason}});
+  logger_->Warning("unreadable image, left out", {{"run", run}, {"image", name}, {"why", reason}});
 }
 
 void RunLog::OnRunDeleted(const std::string& run) {

@@ -1,4 +1,4 @@
-// What happens to runs, in the daemon's log, and to several listeners at once.
+// Events of runs, for the daemon's log and for several listeners at once.
 #ifndef VIT_SERVER_RUN_LOG_H_
 #define VIT_SERVER_RUN_LOG_H_
 
@@ -38,7 +38,7 @@ class RunLog : public RunListener {
   std::map<std::string, vit::v1::RunState> states_ VIT_GUARDED_BY(mu_);
 };
 
-// Passes everything on to each of `listeners`, in order.
+// Passes every event on to each of `listeners`, in order.
 class RunListeners : public RunListener {
  public:
   explicit RunListeners(std::vector<RunListener*> listeners) : listeners_(std::move(listeners)) {}

@@ -10,19 +10,19 @@
 
 namespace vit {
 
-// Waits for SIGTERM and SIGINT on a thread of its own: the first one is told by OnFirst and
-// AwaitFirst, the second one ends the process at once with code 128 + its number. Also ignores
-// SIGPIPE (a client that went away) and SIGXFSZ (a file over RLIMIT_FSIZE), so that both become
-// errors of the write. Make one, in main, before any other thread.
+// Waits for SIGTERM and SIGINT on its own thread: OnFirst and AwaitFirst report the first one, the
+// second one ends the process at once with code 128 + its number. Also ignores SIGPIPE (a client
+// that went away) and SIGXFSZ (a file over RLIMIT_FSIZE), so that both become errors of the write.
+// Make one, in main, before any other thread.
 class ShutdownSignals {
  public:
   ShutdownSignals();
   ~ShutdownSignals();
 
-  // Calls `action` with the first signal, at once where there has been one, and before AwaitFirst
-  // returns. Called once at most; what `action` uses must outlive this object.
+  // Calls `action` on the first signal, at once if it has already come, and before AwaitFirst
+  // returns. Called at most once; what `action` uses must outlive this object.
   void OnFirst(std::function<void()> action);
-  // Whether there has been one.
+  // Returns whether a signal has come.
   bool received() const;
   // Blocks until the first signal, and returns it.
   int AwaitFirst();

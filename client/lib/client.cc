@@ -71,7 +71,7 @@ absl::StatusOr<Response> Call(
   return response;
 }
 
-// Between half of `backoff` and all of it, so that clients that failed together do not come back
+// Between half of `backoff` and all of it, so that clients that failed together do not retry
 // together.
 absl::Duration Jittered(absl::Duration backoff) {
   std::random_device device;

@@ -17,11 +17,12 @@
 
 namespace vit {
 
-// Where vitd listens unless told otherwise.
+// Where vitd listens by default.
 inline constexpr char kDefaultServer[] = "127.0.0.1:50051";
 
-// Whether `status` comes from the way to the server, not from the server: it could not be reached,
-// or the connection broke. False for the UNAVAILABLE of a server that answers but cannot serve now.
+// Returns whether `status` comes from the connection, not from the server: the server could not be
+// reached, or the connection broke. False for the UNAVAILABLE of a server that answers but cannot
+// serve now.
 bool IsUnreachable(const absl::Status& status);
 
 // Whether `server` (host:port, or unix:PATH) is on this machine, so that its paths are ours.
@@ -44,24 +45,24 @@ class WatchStream {
 
 // A connection to one vitd, made at the first call. Thread-safe.
 //
-// Every call has a deadline. Errors carry the server's own message where it sent one; a server that
-// cannot be reached is UNAVAILABLE with the address and the reason in words (IsUnreachable tells it
-// apart), no answer in time DEADLINE_EXCEEDED.
+// Every call has a deadline. Errors carry the server's own message if it sent one. A server that
+// cannot be reached is UNAVAILABLE with the address and the reason in words (see IsUnreachable); no
+// answer in time is DEADLINE_EXCEEDED.
 class VitClient {
  public:
   struct Options {
     std::string server = kDefaultServer;  // host:port, or unix:PATH
     // Deadline of each call but Watch, retries included.
     absl::Duration timeout = absl::Seconds(30);
-    // StartTraining only: how long a server that refuses the connection is tried again. Once it has
+    // StartTraining only: how long to retry a server that refuses the connection. Once it has
     // answered, UNAVAILABLE is retried until the deadline.
     absl::Duration connect_patience = absl::Seconds(3);
-    // Largest message sent or received. A batch of pictures passes gRPC's default of 4 MiB easily.
+    // Largest message sent or received. A batch of images easily exceeds gRPC's default of 4 MiB.
     int max_message_bytes = 256 << 20;
     std::string user_agent = "vit-client";
   };
 
-  // INVALID_ARGUMENT where `options.server` is not an address. Does not connect.
+  // INVALID_ARGUMENT if `options.server` is not an address. Does not connect.
   static absl::StatusOr<std::unique_ptr<VitClient>> Create(Options options);
   ~VitClient();
 
@@ -88,14 +89,14 @@ class VitClient {
   absl::StatusOr<vit::v1::PublishRunResponse> PublishRun(const vit::v1::PublishRunRequest& request);
   absl::StatusOr<vit::v1::ImportModelResponse> ImportModel(
       const vit::v1::ImportModelRequest& request);
-  // Gives each piece of the answer to `sink`, in order; its error ends the call.
+  // Passes each piece of the answer to `sink`, in order; its error ends the call.
   absl::Status ExportModel(
       const vit::v1::ExportModelRequest& request,
       const std::function<absl::Status(const vit::v1::ExportModelResponse&)>& sink);
-  // Gives what the daemon tells of its progress to `on_progress`.
+  // Passes the daemon's progress to `on_progress`.
   absl::Status PackData(const vit::v1::PackDataRequest& request,
                         const std::function<void(const vit::v1::PackDataResponse&)>& on_progress);
-  // Gives what the daemon tells of its progress to `on_progress`, and returns the report.
+  // Passes the daemon's progress to `on_progress`, and returns the report.
   absl::StatusOr<vit::v1::DataReport> InspectData(
       const vit::v1::InspectDataRequest& request,
       const std::function<void(const vit::v1::InspectDataResponse&)>& on_progress);
@@ -109,8 +110,8 @@ class VitClient {
   absl::StatusOr<grpc::health::v1::HealthCheckResponse> CheckHealth(
       const grpc::health::v1::HealthCheckRequest& request);
 
-  // `timeout`: of the whole stream; infinite for none. Never fails: what goes wrong is the stream's
-  // status.
+  // `timeout` covers the whole stream; infinite for none. Never fails: an error becomes the
+  // stream's status.
   std::unique_ptr<WatchStream> Watch(const vit::v1::WatchRequest& request,
                                      absl::Duration timeout = absl::InfiniteDuration());
 
@@ -124,7 +125,7 @@ class VitClient {
   std::unique_ptr<Stubs> stubs_;
 };
 
-// A random (version 4) UUID.
+// Returns a random (version 4) UUID.
 std::string MakeRequestId();
 
 }  // namespace vit

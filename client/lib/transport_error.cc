@@ -17,7 +17,7 @@ struct Reason {
   absl::string_view we_say;
 };
 
-// Found anywhere in gRPC's message, the first that matches.
+// Searched for in gRPC's message; the first match counts.
 constexpr std::array<Reason, 13> kConnectReasons = {{
     {"Connection refused", "connection refused"},
     {"http1.x server", "what listens there does not speak gRPC (its metrics port?)"},
@@ -99,7 +99,7 @@ absl::Status TranslateError(int code, const std::string& message, const std::str
       break;
     case absl::StatusCode::kUnimplemented:
       return absl::UnimplementedError(
-          absl::StrCat("what answers at ", server, " does not offer this call",
+          absl::StrCat("the server at ", server, " does not offer this call",
                        message.empty() ? "" : absl::StrCat(" (", message, ")"),
                        "; is it a vitd of this version?"));
     default:

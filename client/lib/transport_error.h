@@ -1,4 +1,4 @@
-// What went wrong on the way to the server, in words for people.
+// Errors of the connection to the server, in words for people.
 #ifndef VIT_CLIENT_LIB_TRANSPORT_ERROR_H_
 #define VIT_CLIENT_LIB_TRANSPORT_ERROR_H_
 
@@ -9,14 +9,14 @@
 
 namespace vit {
 
-// How a call failed on the way, as the status returned by TranslateError carries it.
+// How the connection of a call failed; the status from TranslateError carries it.
 enum class TransportFailure {
   kNone,     // the server answered
   kConnect,  // no connection could be made: nothing was sent
   kLost,     // the connection broke during the call
 };
 
-// gRPC reports failures of the connection in words of its own ("failed to connect to all addresses;
+// gRPC reports failures of the connection in its own words ("failed to connect to all addresses;
 // last error: ..."). Turns `code` and `message` of a finished call into a status whose message
 // names `server` and the reason; what the server itself said stays as it is. `timeout`: the
 // deadline the call had.

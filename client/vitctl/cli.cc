@@ -11,7 +11,7 @@
 #include "client/vitctl/commands/commands.h"
 #include "client/vitctl/complete/completer.h"
 #include "client/vitctl/view/text.h"
-#include "proto/spec_text.h"
+#include "proto/field_names.h"
 
 namespace vit {
 namespace {
@@ -29,7 +29,7 @@ Examples:
   vitctl classify cat.jpg
 )";
 
-// One line for an option: its type, and its default where it has one that is worth showing.
+// Formats an option as one line with its type, and its default if it is worth showing.
 class HelpFormatter final : public CLI::Formatter {
  public:
   HelpFormatter() { column_width(30); }
@@ -50,9 +50,9 @@ void AddGlobalOptions(CLI::App& app, Session& session) {
       ->type_name("HOST:PORT")
       ->envname("VITCTL_SERVER")
       ->capture_default_str();
-  app.add_option("-o,--output", session.output, "table or json")
+  app.add_option("-o,--output", session.output, "table, wide or json")
       ->type_name("FORMAT")
-      ->check(CLI::IsMember({"table", "json"}).description(""))
+      ->check(CLI::IsMember({"table", "wide", "json"}).description(""))
       ->capture_default_str();
   app.add_option("--timeout", session.timeout, "Longest wait for an answer, such as 5s or 2m")
       ->type_name("DURATION")
@@ -86,7 +86,8 @@ const CLI::App* ParsedCommand(const CLI::App& app) {
   return parsed.empty() ? nullptr : parsed.front();
 }
 
-// What is wrong with the command line, with the nearest command or option where one is misspelt.
+// Returns what is wrong with the command line, with the nearest command or option for a misspelt
+// one.
 std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App* command = ParsedCommand(app);
   const std::vector<std::string> extras = app.remaining(/*recurse=*/true);
@@ -114,6 +115,14 @@ std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error) {
   return error.what();
 }
 
+// In the order of --help.
+constexpr void (*kCommands[])(CLI::App& app, Session& session) = {
+    AddStartRun, AddPreviewData, AddStatus,     AddWatch,      AddRuns,   AddStop,     AddResume,
+    AddRm,       AddHistory,     AddEvaluation, AddPresets,    AddFields, AddClassify, AddEmbed,
+    AddExplain,  AddModels,      AddPublish,    AddImport,     AddExport, AddLoad,     AddUnload,
+    AddPackData, AddInspectData, AddHealth,     AddCompletion,
+};
+
 }  // namespace
 
 int RunVitctl(const std::vector<std::string>& args, Io io) {
@@ -123,35 +132,11 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
   app.require_subcommand(1);
   app.formatter(std::make_shared<HelpFormatter>());
   AddGlobalOptions(app, session);
-  AddStartRun(app, session);
-  AddPreviewData(app, session);
-  AddStatus(app, session);
-  AddWatch(app, session);
-  AddRuns(app, session);
-  AddStop(app, session);
-  AddResume(app, session);
-  AddRm(app, session);
-  AddHistory(app, session);
-  AddEvaluation(app, session);
-  AddPresets(app, session);
-  AddFields(app, session);
-  AddClassify(app, session);
-  AddEmbed(app, session);
-  AddExplain(app, session);
-  AddModels(app, session);
-  AddPublish(app, session);
-  AddImport(app, session);
-  AddExport(app, session);
-  AddLoad(app, session);
-  AddUnload(app, session);
-  AddPackData(app, session);
-  AddInspectData(app, session);
-  AddHealth(app, session);
-  AddCompletion(app, session);
+  for (const auto add : kCommands) add(app, session);
   app.footer(kFooter);  // after the commands, which would inherit it
 
-  // What the completion scripts call; the words after it are no command line yet, so they are not
-  // parsed.
+  // The completion scripts call this; the words after it are not a command line yet, so they are
+  // not parsed.
   if (!args.empty() && args[0] == "__complete") {
     const size_t skip = args.size() > 1 && args[1] == "--" ? 2 : 1;
     session.out() << Completer(app, session).Complete({args.begin() + skip, args.end()});
@@ -176,6 +161,7 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
         absl::StrCat(UsageMessage(app, error), "; see vitctl ",
                      command == nullptr ? "" : absl::StrCat(command->get_name(), " "), "--help")));
   }
+  if (session.output == "wide") session.ShowWhole();
   const int exit_code = session.action();
   session.out().flush();
   if (!session.out() && exit_code == kExitOk) {

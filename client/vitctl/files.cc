@@ -10,7 +10,7 @@
 
 namespace vit {
 
-absl::StatusOr<std::string> ReadPicture(const std::string& file, std::istream& in) {
+absl::StatusOr<std::string> ReadImage(const std::string& file, std::istream& in) {
   if (file == "-") {
     std::string bytes((std::istreambuf_iterator<char>(in)), {});
     if (bytes.empty()) return absl::InvalidArgumentError("standard input is empty");

@@ -11,10 +11,11 @@
 
 namespace vit {
 
-// The bytes of `file`; "-" is `in`. The message gives the reason alone, without the name.
-absl::StatusOr<std::string> ReadPicture(const std::string& file, std::istream& in);
+// Returns the bytes of `file`; "-" is `in`. An error's message gives the reason alone, without the
+// name.
+absl::StatusOr<std::string> ReadImage(const std::string& file, std::istream& in);
 
-// Creates or replaces `file`. The message names it.
+// Creates or replaces `file`. An error's message names it.
 absl::Status WriteOutput(const std::string& file, absl::string_view content);
 
 }  // namespace vit

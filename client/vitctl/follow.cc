@@ -20,7 +20,7 @@ using ::vit::v1::MetricPoint;
 using ::vit::v1::Run;
 using ::vit::v1::WatchResponse;
 
-// False where `stop` came first.
+// Returns false if `stop` came first.
 bool Pause(absl::Duration duration, const std::stop_token& stop) {
   std::mutex mu;
   std::condition_variable_any woken;
@@ -29,7 +29,8 @@ bool Pause(absl::Duration duration, const std::stop_token& stop) {
   return !stop.stop_requested();
 }
 
-// Whether a stream that ended so may be taken up again: the daemon restarts, or the network broke.
+// Returns whether a stream that ended with `status` is worth another try: the daemon restarts, or
+// the network broke.
 bool WorthAnotherTry(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsCancelled(status);
 }
@@ -56,7 +57,7 @@ class Follower {
         return TimedOut();
       }
       if (status.ok() && IsFinal(run_.state())) return Ended();
-      // What is left: the connection broke, or the daemon ended the stream because it goes away.
+      // Otherwise the connection broke, or the daemon ended the stream because it shuts down.
       const bool alive = !run_.id().empty();
       if (!alive || !(status.ok() || WorthAnotherTry(status))) return Fail(status);
       if (lost_since_ == absl::InfiniteFuture()) {
@@ -107,7 +108,7 @@ class Follower {
     output_->Update(*update);
   }
 
-  // What happened while there was no connection.
+  // Adds what happened while there was no connection.
   void FillGap(WatchResponse* update) {
     vit::v1::GetHistoryRequest request;
     request.set_run(run_.id());
@@ -115,12 +116,12 @@ class Follower {
     for (const auto& [split, step] : last_step_) after = std::min(after, step);
     request.set_after_step(last_step_.empty() ? 0 : after);
     auto history = client_.GetHistory(request);
-    if (!history.ok()) return;  // points that the gap swallowed stay out of the output
+    if (!history.ok()) return;  // points of the gap stay out of the output
     for (MetricPoint& point : *update->mutable_points()) history->add_points()->Swap(&point);
     update->mutable_points()->Swap(history->mutable_points());
   }
 
-  // A run that a crash interrupted repeats some steps; their points are those already shown.
+  // A run that a crash interrupted repeats some steps; their points have already been shown.
   void KeepNewPoints(WatchResponse* update) {
     google::protobuf::RepeatedPtrField<MetricPoint> fresh;
     for (MetricPoint& point : *update->mutable_points()) {
@@ -129,7 +130,7 @@ class Follower {
     update->mutable_points()->Swap(&fresh);
   }
 
-  // Remembers `point`; false where it was shown before.
+  // Remembers `point`; returns false if it was shown before.
   bool Seen(const MetricPoint& point) {
     auto [last, inserted] = last_step_.try_emplace(point.split(), point.step());
     if (inserted) return true;
@@ -147,9 +148,9 @@ class Follower {
     output_->Notice("");
     output_->Close();
     if (run_.state() == vit::v1::RUN_STATE_INTERRUPTED) {
-      Closing(absl::StrCat("run ", RunTitle(run_), " was INTERRUPTED: the daemon went away"),
-              absl::StrCat("go on with it: ",
-                           session_.CommandLine(absl::StrCat("resume ", run_.id()))));
+      Closing(
+          absl::StrCat("run ", RunTitle(run_), " was INTERRUPTED: the daemon went away"),
+          absl::StrCat("continue it: ", session_.CommandLine(absl::StrCat("resume ", run_.id()))));
       return kExitRunStopped;
     }
     return session_.Fail(absl::UnavailableError(absl::StrCat(
@@ -166,13 +167,13 @@ class Follower {
             ? "no answer"
             : absl::StrCat("run ", RunTitle(run_), " is still ", StateName(run_.state())),
         " after ", FormatSeconds(options_.timeout.value_or(absl::ZeroDuration())),
-        run_.id().empty() ? "" : "; it goes on")));
+        run_.id().empty() ? "" : "; it continues")));
   }
 
   int Interrupted() {
     output_->Close();
     if (!session_.json() && !run_.id().empty()) {
-      session_.err() << "run " << RunTitle(run_) << " goes on. Follow it again with: "
+      session_.err() << "run " << RunTitle(run_) << " continues. Follow it again with: "
                      << session_.CommandLine(absl::StrCat("watch ", run_.id()))
                      << "\nStop it with: " << session_.CommandLine(absl::StrCat("stop ", run_.id()))
                      << std::endl;
@@ -192,7 +193,7 @@ class Follower {
         "classify with it: ",
         session_.CommandLine(absl::StrCat("classify --model run:", run_.id(), " FILE")));
     const std::string resume =
-        absl::StrCat("go on with it: ", session_.CommandLine(absl::StrCat("resume ", run_.id())));
+        absl::StrCat("continue it: ", session_.CommandLine(absl::StrCat("resume ", run_.id())));
     switch (run_.state()) {
       case vit::v1::RUN_STATE_SUCCEEDED:
         Closing(head, classify);
@@ -209,7 +210,7 @@ class Follower {
     }
   }
 
-  // With -o json the last message says it all.
+  // With -o json the last message says everything.
   void Closing(const std::string& line, const std::string& next) {
     if (session_.json()) return;
     session_.out() << Paint(line, StateStyle(run_.state()), session_.terminal().color) << "\n";
@@ -227,7 +228,7 @@ class Follower {
   Run run_;  // as last heard of
   std::map<vit::v1::Split, int64_t> last_step_;
   absl::Time lost_since_ = absl::InfiniteFuture();
-  bool saw_it_move_ = false;  // it was in another state than INTERRUPTED while we watched
+  bool saw_it_move_ = false;  // it was in a state other than INTERRUPTED while we watched
 };
 
 }  // namespace

@@ -12,7 +12,7 @@
 
 namespace {
 
-// Of the process, as signals are: a handler has nothing else to find it by.
+// Global, like signals: a handler cannot find it otherwise.
 int interrupt_pipe[2] = {-1, -1};
 
 void OnInterrupt(int) {

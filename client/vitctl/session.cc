@@ -62,7 +62,7 @@ absl::StatusOr<VitClient*> Session::Client(absl::Duration default_timeout) {
   options.server = server;
   options.user_agent = absl::StrCat("vitctl/", VIT_VERSION);
   options.timeout = given_timeout().value_or(default_timeout);
-  // Who names a timeout wants the server waited for that long.
+  // A user who gives a timeout wants to wait that long for the server.
   if (given_timeout().has_value()) options.connect_patience = options.timeout;
   auto client = VitClient::Create(std::move(options));
   if (!client.ok()) {

@@ -20,7 +20,7 @@
 
 namespace vit {
 
-// What vitctl exits with; documented in --help and docs/vitctl.md, and never renumbered.
+// The exit codes of vitctl; documented in --help and docs/vitctl.md, and never renumbered.
 enum ExitCode : int {
   kExitOk = 0,
   kExitFailure = 1,
@@ -67,22 +67,26 @@ class Session {
   std::ostream& err() const { return *io_.err; }
   const Terminal& terminal() const { return io_.terminal; }
   bool json() const { return output == "json"; }
+  // From now on tables show every column whole, whatever the width of the terminal.
+  void ShowWhole() {
+    io_.terminal.columns = [] { return 0; };
+  }
 
-  // The --timeout, where one was given; the parser has checked it.
+  // Returns the --timeout, if one was given; the parser has checked it.
   std::optional<absl::Duration> given_timeout() const;
-  // The connection; `default_timeout` is the deadline of calls where no --timeout was given.
+  // Returns the connection; `default_timeout` is the deadline of calls if no --timeout was given.
   absl::StatusOr<VitClient*> Client(absl::Duration default_timeout = absl::Seconds(30));
 
   // Reports `status` on stderr (one line of JSON with -o json) and returns the exit code for it.
   // For a server that cannot be reached the message says what to do about it.
   int Fail(const absl::Status& status) const;
-  // A remark on stderr, in the same form.
+  // Prints a remark on stderr, in the same form.
   void Note(absl::string_view text) const;
 
-  // `message` on stdout, in protobuf's JSON with the proto's field names; fields at their default
-  // included.
+  // Prints `message` on stdout, in protobuf's JSON with the proto's field names, including fields
+  // at their default.
   void PrintJson(const google::protobuf::Message& message) const;
-  // A command line for the person to type, with the --server in use where it is not the default.
+  // Returns a command line for the user to type, with the --server in use if it is not the default.
   std::string CommandLine(absl::string_view command) const;
 
  private:
@@ -90,8 +94,8 @@ class Session {
   std::unique_ptr<VitClient> client_;
 };
 
-// `message` in protobuf's JSON with the proto's field names and every field that has no presence.
-// `pretty`: indented, with a newline at the end; else one line without.
+// Returns `message` in protobuf's JSON with the proto's field names and every field that has no
+// presence. `pretty`: indented, with a newline at the end; else one line without one.
 std::string ToJson(const google::protobuf::Message& message, bool pretty);
 
 }  // namespace vit

@@ -23,8 +23,8 @@ struct SpecArguments {
 // `arguments` must outlive `command`.
 void AddSpecArguments(CLI::App* command, SpecArguments* arguments);
 
-// The spec that they mean, its paths as the daemon reads them; statuses of BuildSpec and
-// ResolvePaths.
+// Returns the spec that they describe, with its paths as the daemon reads them. Statuses are those
+// of BuildSpec and ResolvePaths.
 absl::StatusOr<vit::v1::TrainingSpec> ReadSpec(const Session& session,
                                                const SpecArguments& arguments);
 

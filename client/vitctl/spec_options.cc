@@ -8,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "proto/set_field.h"
 #include "proto/spec_text.h"
 
 namespace vit {

@@ -19,13 +19,14 @@ struct SpecOptions {
   std::vector<std::string> set;  // path.to.field=value
 };
 
-// The file's fields, over them --data and --init, over them --set in order. INVALID_ARGUMENT names
-// the option at fault, for a misspelt field the nearest one too; NOT_FOUND a missing file.
+// Builds a spec from the file's fields, overridden by --data and --init, and those by --set in
+// order. INVALID_ARGUMENT names the option at fault, and the nearest field for a misspelt one;
+// NOT_FOUND names a missing file.
 absl::StatusOr<vit::v1::TrainingSpec> BuildSpec(const SpecOptions& options, std::istream& in);
 
-// Makes the paths in `spec` (data.source and init) absolute. They are the daemon's paths: where the
-// daemon is on this machine (`loopback`), a relative one is taken from `directory` and a leading ~/
-// from `home`; else a relative path is INVALID_ARGUMENT.
+// Makes the paths in `spec` (data.source and init) absolute. They are the daemon's paths: if the
+// daemon is on this machine (`loopback`), a relative one starts at `directory` and a leading ~/ at
+// `home`; otherwise a relative path is INVALID_ARGUMENT.
 absl::Status ResolvePaths(bool loopback, const std::filesystem::path& directory,
                           const std::string& home, vit::v1::TrainingSpec* spec);
 

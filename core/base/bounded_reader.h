@@ -1,4 +1,4 @@
-// Reads numbers from untrusted bytes; never past the end.
+// Reads numbers from untrusted bytes, never past the end.
 #ifndef VIT_CORE_BASE_BOUNDED_READER_H_
 #define VIT_CORE_BASE_BOUNDED_READER_H_
 
@@ -9,8 +9,8 @@
 
 namespace vit {
 
-// A cursor over bytes that someone else made. A read past the end yields 0 or an empty view and
-// makes ok() false for good, so that a parser may check once after several reads.
+// A cursor over untrusted bytes. A read past the end yields 0 or an empty view and makes ok() false
+// for good, so that a parser can check once after several reads.
 class BoundedReader {
  public:
   explicit BoundedReader(absl::string_view data) : data_(data) {}

@@ -72,7 +72,7 @@ absl::Status VerifyChecksums(const fs::path& directory, const std::vector<std::s
     VIT_ASSIGN_OR_RETURN(const std::string digest, Sha256(directory / name));
     if (digest != expected[name]) {
       return absl::DataLossError(absl::StrCat((directory / name).string(),
-                                              " does not have its checksum of ", kSums,
+                                              " does not match its checksum in ", kSums,
                                               ": it was changed or damaged after it was written"));
     }
   }

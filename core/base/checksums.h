@@ -1,4 +1,4 @@
-// SHA256SUMS, as sha256sum -c reads it: what the files of a folder were when they were written.
+// SHA256SUMS, in the format of sha256sum -c: the checksums of a folder's files as written.
 #ifndef VIT_CORE_BASE_CHECKSUMS_H_
 #define VIT_CORE_BASE_CHECKSUMS_H_
 
@@ -10,11 +10,12 @@
 
 namespace vit {
 
-// Writes `directory`/SHA256SUMS over the files of these names, fsynced.
+// Writes `directory`/SHA256SUMS for the files with these names, fsynced.
 absl::Status WriteChecksums(const std::filesystem::path& directory,
                             const std::vector<std::string>& names);
 
-// DATA_LOSS, naming the file, where one of `names` is missing, has no checksum or not its own.
+// Checks `names` against SHA256SUMS. DATA_LOSS names the file that is missing, has no checksum or
+// does not match it.
 absl::Status VerifyChecksums(const std::filesystem::path& directory,
                              const std::vector<std::string>& names);
 

@@ -66,8 +66,8 @@ void FakeClock::Advance(absl::Duration d) {
     waiters.assign(waiters_.begin(), waiters_.end());
   }
   for (const Waiter& waiter : waiters) {
-    // A waiter registers with its mutex held and gives it up only inside Wait: having had the mutex
-    // proves that the notification is not lost.
+    // A waiter registers with its mutex held and releases it only inside Wait, so acquiring the
+    // mutex here proves that the notification is not lost.
     waiter.mu->Lock();
     waiter.mu->Unlock();
     waiter.cv->NotifyAll();

@@ -1,4 +1,4 @@
-// The one owner of "now" and of timed waits, so that tests can own time.
+// The only source of "now" and of timed waits, so that tests can control time.
 #ifndef VIT_CORE_BASE_CLOCK_H_
 #define VIT_CORE_BASE_CLOCK_H_
 
@@ -19,8 +19,8 @@ class Clock {
 
   virtual absl::Time Now() = 0;
 
-  // Waits on `cv`, with `mu` held, until it is notified or `deadline` has come, and returns whether
-  // it has come. May return early, as CondVar::Wait may. absl::InfiniteFuture() waits without a
+  // Waits on `cv`, with `mu` held, until it is notified or `deadline` passes, and returns whether
+  // it has passed. May return early, as CondVar::Wait may. absl::InfiniteFuture() waits without a
   // limit.
   virtual bool WaitUntil(CondVar* cv, Mutex* mu, absl::Time deadline) VIT_REQUIRES(mu) = 0;
 
@@ -28,7 +28,7 @@ class Clock {
   static void WaitFor(CondVar* cv, Mutex* mu, absl::Duration timeout) VIT_REQUIRES(mu);
 };
 
-// A clock that moves only when told to. Whatever waits on it must outlive a call of Advance.
+// A clock that moves only when told to. Everything that waits on it must outlive a call of Advance.
 class FakeClock : public Clock {
  public:
   explicit FakeClock(absl::Time now = absl::UnixEpoch() + absl::Hours(24 * 365 * 50)) : now_(now) {}
@@ -36,7 +36,7 @@ class FakeClock : public Clock {
   absl::Time Now() override;
   bool WaitUntil(CondVar* cv, Mutex* mu, absl::Time deadline) override;
 
-  // Moves time on and wakes every waiter.
+  // Moves time forward and wakes every waiter.
   void Advance(absl::Duration d);
 
   // Returns once at least `count` threads are inside WaitUntil with a finite deadline.

@@ -186,7 +186,7 @@ absl::Status WriteDirectoryAtomically(
     VIT_RETURN_IF_ERROR(CreateDirectories(aside));
     VIT_RETURN_IF_ERROR(fill(aside));
     VIT_RETURN_IF_ERROR(SyncDirectory(aside));
-    // An earlier `path` changes places with the new one, so that there is one at every moment.
+    // Exchanges an earlier `path` with the new one, so that one exists at every moment.
     if (renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0) {
       return absl::OkStatus();
     }
@@ -195,7 +195,7 @@ absl::Status WriteDirectoryAtomically(
     return FromErrorCode(code, absl::StrCat("rename to ", path.string()));
   }();
   const absl::Status synced = written.ok() ? SyncDirectory(path.parent_path()) : written;
-  fs::remove_all(aside, code);  // the earlier one, or what could not be finished
+  fs::remove_all(aside, code);  // the earlier one, or an unfinished one
   return synced;
 }
 
@@ -222,8 +222,8 @@ absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path,
                                            absl::Span<const std::string> roots) {
   const fs::path given{std::string(path)};
   if (!given.is_absolute()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("path '", path, "' is not absolute; paths are the daemon's own"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "path '", path, "' is not absolute; give an absolute path on the daemon's machine"));
   }
   const std::string allowed =
       roots.empty() ? "none is set; start vitd with --data-root DIR" : absl::StrJoin(roots, ", ");
@@ -244,9 +244,9 @@ absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path,
     const fs::path resolved_root = fs::canonical(root, code);
     if (!code && IsInside(resolved, resolved_root)) return resolved;
   }
-  return absl::PermissionDeniedError(absl::StrCat("path '", path, "' leads to '", resolved.string(),
-                                                  "', which is not under a data root (", allowed,
-                                                  ")"));
+  return absl::PermissionDeniedError(
+      absl::StrCat("path '", path, "' resolves to '", resolved.string(),
+                   "', which is not under a data root (", allowed, ")"));
 }
 
 absl::StatusOr<fs::path> ResolveNamedUnderRoots(absl::string_view path,
@@ -284,7 +284,7 @@ absl::StatusOr<FileLock> FileLock::Acquire(const fs::path& path) {
     const int error = errno;
     close(fd);
     if (error == EWOULDBLOCK) {
-      return absl::AlreadyExistsError(absl::StrCat(path.string(), " is held by another process"));
+      return absl::AlreadyExistsError(absl::StrCat(path.string(), " is locked by another process"));
     }
     return absl::ErrnoToStatus(error, absl::StrCat("lock ", path.string()));
   }

@@ -15,11 +15,11 @@
 
 namespace vit {
 
-// The whole file. RESOURCE_EXHAUSTED where it is larger than `max_bytes`.
+// Reads the whole file. RESOURCE_EXHAUSTED if it is larger than `max_bytes`.
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path, int64_t max_bytes);
 
-// `count` bytes from `offset` on. RESOURCE_EXHAUSTED where they are more than `max_bytes`,
-// INVALID_ARGUMENT where the file ends before.
+// Reads `count` bytes from `offset` on. RESOURCE_EXHAUSTED if they are more than `max_bytes`,
+// INVALID_ARGUMENT if the file ends earlier.
 absl::StatusOr<std::string> ReadFilePart(const std::filesystem::path& path, int64_t offset,
                                          int64_t count, int64_t max_bytes);
 
@@ -49,9 +49,8 @@ absl::Status WriteFile(const std::filesystem::path& path, absl::string_view cont
 absl::Status WriteFileAtomically(const std::filesystem::path& path, absl::string_view content);
 
 // Creates or replaces the folder `path`, filled by `fill`, which gets the folder to write into.
-// Files in it must have been fsynced by `fill` (FileWriter does). It is made aside as `path` +
-// ".tmp", fsynced, then renamed. On an error nothing is left of it, and an earlier `path` is as it
-// was.
+// `fill` must fsync the files in it (FileWriter does). The folder is made as `path` + ".tmp",
+// fsynced, then renamed. On an error nothing of it remains, and an earlier `path` is unchanged.
 absl::Status WriteDirectoryAtomically(
     const std::filesystem::path& path,
     const std::function<absl::Status(const std::filesystem::path& directory)>& fill);
@@ -61,29 +60,29 @@ absl::Status SyncDirectory(const std::filesystem::path& path);
 // mkdir -p, each new folder's entry fsynced.
 absl::Status CreateDirectories(const std::filesystem::path& path);
 
-// rm -rf; OK where there is nothing. Renames the tree aside first, so that a crash never leaves
-// half of it under its name.
+// rm -rf; OK if nothing is there. Renames the tree aside first, so that a crash never leaves half
+// of it under its name.
 absl::Status RemoveTree(const std::filesystem::path& path);
 
-// Makes `to` the same file as `from` by a hard link, or a copy of it where there can be none.
+// Makes `to` the same file as `from` by a hard link, or a copy if linking fails.
 absl::Status LinkOrCopy(const std::filesystem::path& from, const std::filesystem::path& to);
-// The same for the files of these names in folder `from`, which then are in folder `to` too.
+// Does the same for the files with these names, from folder `from` to folder `to`.
 absl::Status LinkFiles(const std::filesystem::path& from, const std::filesystem::path& to,
                        const std::vector<std::string>& names);
 
-// `path` with every symbolic link resolved, if it is inside one of `roots` (themselves resolved).
-// INVALID_ARGUMENT for a relative path, NOT_FOUND where nothing is there, PERMISSION_DENIED outside
-// the roots; the message names the roots. Without roots, every path is outside.
+// Resolves every symbolic link of `path`, which must be inside one of `roots` (themselves
+// resolved). INVALID_ARGUMENT for a relative path, NOT_FOUND if nothing is there, PERMISSION_DENIED
+// outside the roots; the message names the roots. Without roots, every path is outside.
 absl::StatusOr<std::filesystem::path> ResolveUnderRoots(absl::string_view path,
                                                         absl::Span<const std::string> roots);
 
-// As ResolveUnderRoots, but a link to a file is left as it is named, in its resolved folder: what
-// belongs to the file is beside its name.
+// As ResolveUnderRoots, but keeps the name of a link to a file, in its resolved folder: the files
+// that belong to it are beside that name.
 absl::StatusOr<std::filesystem::path> ResolveNamedUnderRoots(absl::string_view path,
                                                              absl::Span<const std::string> roots);
 
-// `directory`/`name` with symbolic links resolved. NOT_FOUND where there is nothing of that name,
-// PERMISSION_DENIED where a link leads out of `directory` and of all `roots`.
+// Resolves the symbolic links of `directory`/`name`. NOT_FOUND if there is nothing of that name,
+// PERMISSION_DENIED if a link leads out of `directory` and of all `roots`.
 absl::StatusOr<std::filesystem::path> ResolveInside(const std::filesystem::path& directory,
                                                     const std::string& name,
                                                     absl::Span<const std::string> roots = {});
@@ -91,7 +90,7 @@ absl::StatusOr<std::filesystem::path> ResolveInside(const std::filesystem::path&
 // A lock on a file, held by one process at a time and released when it ends, however it ends.
 class FileLock {
  public:
-  // ALREADY_EXISTS where another process holds it, and for no other reason.
+  // ALREADY_EXISTS only if another process holds it.
   static absl::StatusOr<FileLock> Acquire(const std::filesystem::path& path);
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&&) = delete;

@@ -12,7 +12,7 @@
 namespace vit {
 
 absl::StatusOr<SharedBytes> MapFile(const std::filesystem::path& path) {
-  // O_NONBLOCK, as opening a pipe would wait for its writer.
+  // O_NONBLOCK, because opening a pipe would wait for its writer.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
   struct stat info;

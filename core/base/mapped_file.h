@@ -16,9 +16,9 @@ struct SharedBytes {
   std::shared_ptr<const void> owner;
 };
 
-// The whole of a regular file, mapped for reading: a write to it faults, and so does a read where
-// the file was truncated after this call. INVALID_ARGUMENT for a folder, pipe or device, else the
-// errno's status; names the path.
+// Maps a whole regular file for reading: writing to it faults, and so does reading a part that was
+// truncated after this call. INVALID_ARGUMENT for a folder, pipe or device, else the errno's
+// status; names the path.
 absl::StatusOr<SharedBytes> MapFile(const std::filesystem::path& path);
 
 }  // namespace vit

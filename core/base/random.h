@@ -13,7 +13,7 @@ namespace vit {
 // The Philox4x32-10 block function: 128 random bits for a 64-bit key and a 128-bit counter.
 std::array<uint32_t, 4> Philox4x32(uint64_t key, std::array<uint32_t, 4> counter);
 
-// What a stream of random numbers is for; streams of different purposes never overlap.
+// The purpose of a stream of random numbers; streams of different purposes never overlap.
 enum class RandomPurpose : uint32_t {
   kShuffle = 1,
   kAugment = 2,
@@ -45,7 +45,7 @@ class CounterRandom {
   // Standard normal (Box and Muller).
   double Normal();
   bool Bernoulli(double probability) { return Uniform() < probability; }
-  // Gamma of this shape > 0 and scale 1 (Marsaglia and Tsang, "A simple method for generating gamma
+  // Gamma with `shape` > 0 and scale 1 (Marsaglia and Tsang, "A simple method for generating gamma
   // variables", 2000).
   double Gamma(double shape);
   // Beta(a, b), both > 0: in [0, 1].

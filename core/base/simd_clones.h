@@ -2,7 +2,7 @@
 #ifndef VIT_CORE_BASE_SIMD_CLONES_H_
 #define VIT_CORE_BASE_SIMD_CLONES_H_
 
-// The sanitizers' run time is not up yet at the moment of the choice.
+// The sanitizers' runtime is not initialised yet when the copy is chosen.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 #define VIT_SIMD_CLONES \

@@ -12,11 +12,11 @@
 
 namespace vit {
 
-// `status` with "context: " in front of its message, its payloads kept; OK stays OK.
+// Returns `status` with "context: " before its message and its payloads kept; OK stays OK.
 absl::Status Annotate(const absl::Status& status, absl::string_view context);
 
-// RESOURCE_EXHAUSTED because something is larger than is allowed: it will be so the next time too,
-// unlike where memory or descriptors ran out.
+// RESOURCE_EXHAUSTED because something is larger than allowed: a retry fails too, unlike after
+// memory or descriptors ran out.
 absl::Status OverLimitError(absl::string_view message);
 bool IsOverLimit(const absl::Status& status);
 
@@ -24,9 +24,9 @@ bool IsOverLimit(const absl::Status& status);
 absl::Status OutOfDeviceMemoryError(absl::string_view message);
 bool IsOutOfDeviceMemory(const absl::Status& status);
 
-// The status for an exception caught at core's edge: running out of memory, on the host or the
-// device, is RESOURCE_EXHAUSTED, everything else INTERNAL. LibTorch's C++ backtraces are cut off.
-// `what` names the operation.
+// Returns the status for an exception caught at core's edge: running out of memory, on the host or
+// the device, is RESOURCE_EXHAUSTED, everything else INTERNAL. LibTorch's C++ backtraces are
+// removed. `what` names the operation.
 absl::Status StatusFromException(const std::exception& e, absl::string_view what);
 
 // Runs `fn`, which returns absl::Status or absl::StatusOr<T>, and turns an exception into a status.
@@ -60,7 +60,7 @@ absl::Status ToStatus(absl::StatusOr<T> s) {
 
 #define VIT_STATUS_CONCAT_INNER(a, b) a##b
 #define VIT_STATUS_CONCAT(a, b) VIT_STATUS_CONCAT_INNER(a, b)
-// VIT_ASSIGN_OR_RETURN(auto x, MakeX()); the left side may not hold a bare comma.
+// VIT_ASSIGN_OR_RETURN(auto x, MakeX()); the left side must not contain a bare comma.
 #define VIT_ASSIGN_OR_RETURN(lhs, expr) \
   VIT_ASSIGN_OR_RETURN_IMPL(VIT_STATUS_CONCAT(vit_statusor_, __LINE__), lhs, expr)
 #define VIT_ASSIGN_OR_RETURN_IMPL(var, lhs, expr) \

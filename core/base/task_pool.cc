@@ -27,7 +27,7 @@ absl::Status TaskPool::Run(std::function<void()> task) {
   MutexLock lock(&mu_);
   if (tasks_.size() >= max_queued_) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(tasks_.size(), " tasks wait already; try again in a moment"));
+        absl::StrCat(tasks_.size(), " tasks are already waiting; retry in a moment"));
   }
   tasks_.push_back(std::move(task));
   changed_.NotifyOne();

@@ -13,10 +13,10 @@
 
 namespace vit {
 
-// Thread-safe. Destruction runs what is queued, then joins.
+// Thread-safe. Destruction runs the queued tasks, then joins.
 class TaskPool {
  public:
-  // `name`: of its threads. `max_queued`: tasks that may wait; beyond it Run returns
+  // `name`: of its threads. `max_queued`: how many tasks may wait; beyond that, Run returns
   // RESOURCE_EXHAUSTED.
   TaskPool(const std::string& name, int threads, int max_queued);
   ~TaskPool();

@@ -1,4 +1,4 @@
-// What may be shown and sent as text.
+// Text that is safe to show and send.
 #ifndef VIT_CORE_BASE_UTF8_H_
 #define VIT_CORE_BASE_UTF8_H_
 
@@ -12,7 +12,7 @@ namespace vit {
 // control characters (C0, DEL, C1).
 bool IsPrintableUtf8(absl::string_view text);
 
-// `text` itself where it is printable, else with C's escapes for what is not ASCII or printable.
+// Returns `text` itself if it is printable, else with C escapes for what is not printable ASCII.
 std::string Shown(absl::string_view text);
 
 }  // namespace vit

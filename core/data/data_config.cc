@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/data/augment/augment_policy.h"
-#include "core/data/sources/sources.h"
+#include "core/data/sources/data_source.h"
 #include "core/spec/rules.h"
 
 namespace vit {
@@ -17,8 +17,8 @@ absl::Status Bad(absl::string_view field, double value, absl::string_view expect
       absl::StrCat("data.", field, " is ", value, "; expected ", expected));
 }
 
-// A range given by two fields: "data.train.scale_min is 2; expected at most data.train.scale_max,
-// 1".
+// Checks a range that two fields give: "data.train.scale_min is 2; expected at most
+// data.train.scale_max, 1".
 absl::Status CheckOrder(absl::string_view low_field, double low, absl::string_view high_field,
                         double high) {
   if (low <= high) return absl::OkStatus();
@@ -38,7 +38,7 @@ absl::Status CheckPolicy(const TrainTransform& train) {
     return absl::InvalidArgumentError(absl::StrCat(
         "data.train.auto_augment (", train.auto_augment(),
         ") changes colours itself, and colour jitter is set too; set jitter_brightness, "
-        "jitter_contrast, jitter_saturation and jitter_hue to 0, or force_jitter to have both"));
+        "jitter_contrast, jitter_saturation and jitter_hue to 0, or set force_jitter to use both"));
   }
   return absl::OkStatus();
 }

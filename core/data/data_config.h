@@ -7,16 +7,16 @@
 
 namespace vit {
 
-// Checks a config, with the defaults that it leaves open, without looking at the source: the rules
-// of its fields, and what they mean together. INVALID_ARGUMENT names the field as
+// Checks a config, with defaults for fields that are not set, without opening the source: the rules
+// of each field, and that the fields fit together. INVALID_ARGUMENT names the field, as in
 // "data.train.scale_min".
 absl::Status ValidateDataConfig(const vit::v1::DataConfig& given);
 
-// Marks an effective specification that was stored: one from before listing versions existed
-// follows the first, by which its data was listed then.
+// Sets listing version 1 in a stored effective specification that does not have a version: it is
+// from before listing versions existed, and its data was listed that way.
 void MarkStoredListing(vit::v1::DataConfig* config);
 
-// Side of the images that evaluation and Classify make for a model of `image_size`.
+// Returns the side of the images that evaluation and Classify make for a model of `image_size`.
 int EvalImageSize(const vit::v1::DataConfig& config, int image_size);
 
 }  // namespace vit

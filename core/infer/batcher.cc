@@ -19,7 +19,8 @@ Batcher::~Batcher() {
     left.swap(queue_);
     changed_.NotifyAll();
   }
-  for (Queued& queued : left) queued.item.done(absl::UnavailableError("vitd is shutting down"));
+  for (Queued& queued : left)
+    queued.item.done(absl::UnavailableError("vitd is shutting down; retry later"));
   thread_.join();
 }
 
@@ -34,7 +35,7 @@ void Batcher::Submit(Item item) {
       return;
     }
   }
-  item.done(absl::UnavailableError("vitd is shutting down"));
+  item.done(absl::UnavailableError("vitd is shutting down; retry later"));
 }
 
 void Batcher::TellDepth(const std::string& model) {
@@ -95,7 +96,7 @@ void Batcher::Compute(std::vector<Queued> batch) {
   for (Queued& queued : batch) {
     Item& item = queued.item;
     if (item.cancelled()) {
-      item.done(absl::CancelledError("the caller has gone"));
+      item.done(absl::CancelledError("the call was cancelled"));
     } else if (item.deadline <= start) {
       item.done(absl::DeadlineExceededError("the deadline passed in the queue"));
     } else {

@@ -1,4 +1,4 @@
-// Groups pictures into batches and computes them, one batch at a time.
+// Groups images into batches and computes them, one batch at a time.
 #ifndef VIT_CORE_INFER_BATCHER_H_
 #define VIT_CORE_INFER_BATCHER_H_
 
@@ -18,10 +18,10 @@
 
 namespace vit {
 
-// A batch holds pictures of one model and one kind of work: those of the oldest picture. It closes
-// when it holds `max_batch_size` pictures or when its oldest has waited `max_queue_delay`,
-// whichever comes first. A picture whose deadline has passed or whose caller has gone while it
-// waited is answered (DEADLINE_EXCEEDED, CANCELLED) and never computed.
+// A batch holds images of one model and one kind of work, those of the oldest image. It closes when
+// it holds `max_batch_size` images or when its oldest has waited `max_queue_delay`, whichever comes
+// first. An image whose deadline passed or whose call was cancelled while it waited is answered
+// (DEADLINE_EXCEEDED, CANCELLED) and never computed.
 //
 // Thread-safe. Destruction answers what is queued with UNAVAILABLE and waits for the batch in
 // flight.
@@ -32,7 +32,7 @@ class Batcher {
     absl::Duration max_queue_delay = absl::ZeroDuration();
     int threads = 1;  // LibTorch's, for one batch
     InferenceObserver* observer = nullptr;
-    // A batch could not be computed. On the batcher's thread.
+    // Called on the batcher's thread when a batch could not be computed.
     std::function<void(const absl::Status& why)> on_failure = [](const absl::Status&) {};
     Clock* clock = Clock::Real();
   };
@@ -59,7 +59,7 @@ class Batcher {
   };
 
   void Loop();
-  // Waits for a batch and takes it out of the queue; empty once the batcher closes.
+  // Waits for a batch and takes it out of the queue; returns an empty one once the batcher closes.
   std::vector<Queued> NextBatch();
   void Compute(std::vector<Queued> batch);
   void TellDepth(const std::string& model) VIT_REQUIRES(mu_);
@@ -69,7 +69,7 @@ class Batcher {
   CondVar changed_;
   std::deque<Queued> queue_ VIT_GUARDED_BY(mu_);
   bool closing_ VIT_GUARDED_BY(mu_) = false;
-  std::thread thread_;  // last: joins before what it uses goes
+  std::thread thread_;  // last: joined before what it uses is destroyed
 };
 
 }  // namespace vit

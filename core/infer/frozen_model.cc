@@ -38,8 +38,8 @@ class FrozenModel::Impl {
     config_.set_image_size(EvalImageSize(description_.preprocessing, config_.image_size()));
   }
 
-  // The first pass through a model, and through each size of batch on a CUDA device, is the
-  // slowest: it happens here rather than in somebody's call.
+  // The first pass through a model, and on a CUDA device through each size of batch, is the
+  // slowest: it happens here rather than in a call.
   void WarmUp(int max_batch_size) const {
     const Work first{.kind =
                          config_.num_classes() == 0 ? Work::Kind::kEmbed : Work::Kind::kClassify};
@@ -51,8 +51,8 @@ class FrozenModel::Impl {
     }
   }
 
-  // Computes as many at once as a moderate part of the device's memory holds, so that no call can
-  // take it from the run that trains there.
+  // Computes as many images at once as fit into a moderate part of the device's memory, so that no
+  // call can take that memory from a training run.
   std::vector<Computed> Compute(const Work& work,
                                 absl::Span<const std::vector<uint8_t>* const> prepared) const {
     const auto most =
@@ -73,10 +73,10 @@ class FrozenModel::Impl {
  private:
   static constexpr int64_t kMostBatchBytes = int64_t{1} << 30;
 
-  // What a picture takes while it is computed, at most.
+  // Returns the most memory that an image takes while it is computed.
   int64_t BytesPerImage(const Work& work) const {
     const int64_t tokens = TokenCount(config_), size = image_size();
-    // The pixels, and of one block the residual stream, its norm, q, k, v, the heads' output, and
+    // The pixels, and for one block the residual stream, its norm, q, k, v, the heads' output, and
     // the hidden layer before and after the activation.
     int64_t floats =
         2 * 3 * size * size + tokens * (8 * config_.embed_dim() + 2 * MlpHiddenDim(config_));
@@ -93,7 +93,7 @@ class FrozenModel::Impl {
     const UseStream use(stream_);
     c10::InferenceMode inference;
     AutocastGuard autocast(bfloat16_, torch_device_.type());
-    // The module's forward is not const, but in evaluation mode changes nothing.
+    // The module's forward is not const, but changes nothing in evaluation mode.
     auto& model = const_cast<VisionTransformerImpl&>(*model_);
     const auto count = static_cast<int64_t>(prepared.size());
     HostBuffer bytes(count * ImageBytes(), device_);
@@ -128,7 +128,7 @@ class FrozenModel::Impl {
     return computed;
   }
 
-  // Row i of `values`, flattened, becomes `field` of the i-th.
+  // Copies row i of `values`, flattened, to `field` of the i-th result.
   static void Fill(const at::Tensor& values, std::vector<float> Computed::*field,
                    std::vector<Computed>* computed) {
     const at::Tensor rows = values.to(at::kFloat).cpu().flatten(1).contiguous();
@@ -141,7 +141,7 @@ class FrozenModel::Impl {
   const ModelDescription description_;
   const Device device_;
   const c10::Device torch_device_;
-  // Everything that is served is computed there, so that it need not wait behind training.
+  // All serving is computed there, so that it does not wait behind training.
   const std::optional<c10::Stream> stream_;
   const bool bfloat16_;
   const Normalizer normalize_;
@@ -190,8 +190,8 @@ absl::StatusOr<std::vector<uint8_t>> FrozenModel::Prepare(absl::string_view byte
 absl::StatusOr<std::vector<Computed>> FrozenModel::Compute(
     const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared) const {
   if (work.block >= config().depth()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("block is ", work.block, "; ", name(), " has ", config().depth(), ", from 0"));
+    return absl::InvalidArgumentError(absl::StrCat("block is ", work.block, "; ", name(), " has ",
+                                                   config().depth(), " blocks, counted from 0"));
   }
   return CatchExceptions("compute", [&]() -> absl::StatusOr<std::vector<Computed>> {
     return impl_->Compute(work, prepared);

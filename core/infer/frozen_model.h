@@ -17,7 +17,7 @@
 
 namespace vit {
 
-// What is computed of a picture.
+// What is computed for an image.
 struct Work {
   enum class Kind { kClassify, kEmbed, kEmbedTokens, kExplain };
   Kind kind = Kind::kClassify;
@@ -25,9 +25,9 @@ struct Work {
   bool operator==(const Work&) const = default;
 };
 
-// What came out for one picture.
+// The result for one image.
 struct Computed {
-  std::vector<float> probabilities;  // kClassify, kExplain: of each class, their sum 1
+  std::vector<float> probabilities;  // kClassify, kExplain: of each class, with sum 1
   std::vector<float> features;       // kEmbed: [features]; kEmbedTokens: [tokens, features]
   std::vector<float> relevance;      // kExplain: [rows * columns]
   std::vector<float> attention;      // kExplain with a block: [heads, tokens, tokens]
@@ -37,9 +37,9 @@ struct Computed {
 // once loaded; keeps the directory's files as long as it lives.
 class FrozenModel {
  public:
-  // Reads the model directory, whose checksums must hold, and runs pictures through it; on a CUDA
-  // device batches of up to `max_batch_size`. Statuses of VerifyChecksums and LoadModel;
-  // RESOURCE_EXHAUSTED out of memory.
+  // Reads the model directory, whose checksums must be right, and runs images through the model; on
+  // a CUDA device batches of up to `max_batch_size`. Statuses of VerifyChecksums and LoadModel;
+  // RESOURCE_EXHAUSTED if memory runs out.
   static absl::StatusOr<std::shared_ptr<const FrozenModel>> Load(const ServableModel& source,
                                                                  const Device& device,
                                                                  int max_batch_size = 1);
@@ -50,14 +50,15 @@ class FrozenModel {
   absl::StatusOr<std::vector<uint8_t>> Prepare(absl::string_view bytes,
                                                const ImageLimits& limits) const;
 
-  // One answer for each prepared picture. INVALID_ARGUMENT for a block that the model has not.
+  // Returns one result per prepared image. INVALID_ARGUMENT for a block that the model does not
+  // have.
   absl::StatusOr<std::vector<Computed>> Compute(
       const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared) const;
 
-  // Its image_size is that of the pictures it is served, which evaluation may have set.
+  // Its image_size is that of the images that are served, which evaluation may have set.
   const vit::v1::ModelConfig& config() const;
   const std::vector<std::string>& labels() const;
-  // What it was loaded from.
+  // The source that it was loaded from.
   const ServableModel& source() const { return source_; }
   const std::string& name() const { return source_.name; }
   int64_t version() const { return source_.version(); }

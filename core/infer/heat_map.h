@@ -1,4 +1,4 @@
-// A picture under a map of colours.
+// Draws a heat map over an image.
 #ifndef VIT_CORE_INFER_HEAT_MAP_H_
 #define VIT_CORE_INFER_HEAT_MAP_H_
 
@@ -10,9 +10,9 @@
 
 namespace vit {
 
-// A PNG of `pixels` ([3, size, size], planes, red first), blended with the colours of `values`
-// ([rows, columns], row by row), which are stretched from their smallest to their largest and
-// enlarged smoothly. INTERNAL where OpenCV fails.
+// Returns a PNG of `pixels` ([3, size, size], planes, red first), blended with the colours of
+// `values` ([rows, columns], row by row), which are stretched from their smallest to their largest
+// and enlarged smoothly. INTERNAL if OpenCV fails.
 absl::StatusOr<std::string> RenderHeatMap(absl::Span<const uint8_t> pixels, int size,
                                           absl::Span<const float> values, int rows, int columns);
 

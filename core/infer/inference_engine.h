@@ -23,10 +23,10 @@
 
 namespace vit {
 
-// Serves any number of models, loaded when first asked for and kept while among the
-// `max_loaded_models` last used. When a model's checkpoint changes, the new one is loaded and
-// warmed up beside the old, then swapped in; requests in flight end on the one they began with, and
-// no call fails for it.
+// Serves any number of models. Loads a model when it is first asked for, and keeps the
+// `max_loaded_models` that were last used. When a model's checkpoint changes, the new one is loaded
+// and warmed up while the old one serves, then swapped in; requests in flight end on the one they
+// began with, and no call fails because of it.
 //
 // Thread-safe. Destruction answers what is queued with UNAVAILABLE and waits for what is being
 // computed.
@@ -37,16 +37,16 @@ class InferenceEngine {
     ComputeBudget budget;
     ImageLimits limits;
     int max_batch_size = 32;
-    // How long the oldest picture may wait for company once the device is free. Batches form anyway
-    // while the one before is computed, so waiting only costs time unless the device is much faster
-    // with large ones.
+    // How long the oldest image may wait for others once the device is free. Batches form anyway
+    // while the previous one is computed, so waiting only costs time unless the device is much
+    // faster with large batches.
     absl::Duration max_queue_delay = absl::ZeroDuration();
-    int max_queue_size = 1024;  // pictures waiting; beyond it RESOURCE_EXHAUSTED
+    int max_queue_size = 1024;  // images waiting; RESOURCE_EXHAUSTED beyond it
     int max_images_per_request = 256;
     int max_loaded_models = 4;
     InferenceObserver* observer = nullptr;  // may be null
-    // A batch could not be computed, or a model not loaded: the device may be lost. On a thread of
-    // the engine.
+    // Called on a thread of the engine when a batch could not be computed, or a model not loaded:
+    // the device may be lost.
     std::function<void(const absl::Status& why)> on_failure = [](const absl::Status&) {};
     Clock* clock = Clock::Real();
   };
@@ -55,9 +55,9 @@ class InferenceEngine {
                                                                  Options options);
   virtual ~InferenceEngine() = default;
 
-  // These answer `request`; `done` runs exactly once, on a thread of the engine or the caller's.
-  // `cancelled` is asked before work begins on a picture. Statuses as in inference.proto: a request
-  // whose only picture is bad fails as a whole, in a request with several an undecodable one fails
+  // Answers `request`; `done` runs exactly once, on a thread of the engine or the caller's.
+  // `cancelled` is asked before work begins on an image. Statuses as in inference.proto: a request
+  // whose only image is bad fails as a whole; in a request with several, an undecodable image fails
   // alone.
   virtual void Classify(vit::v1::ClassifyRequest request, absl::Time deadline,
                         std::function<bool()> cancelled,
@@ -72,11 +72,13 @@ class InferenceEngine {
   // Loads what `model` means now, if it is not loaded yet, so that the next request does not wait.
   virtual absl::Status Preload(const std::string& model) = 0;
 
-  // Lets go of a model (ServableModel's name) and of its files. Requests that it answers now are
+  // Releases a model (ServableModel's name) and its files. Requests that it is working on are still
   // answered.
   virtual void Unload(const std::string& name) = 0;
+  // Does the same for every model of the run with that id, whatever its step.
+  virtual void UnloadRun(const std::string& run) = 0;
 
-  // The models in memory, by name, with their versions.
+  // Returns the models in memory, by name, with their versions.
   virtual std::map<std::string, int64_t> Loaded() const = 0;
 };
 

@@ -10,12 +10,12 @@
 
 namespace vit {
 
-// What the engine tells, for metrics. Thread-safe; must return quickly. `model` and `version` as
-// ServableModel's.
+// Receives what the engine reports, for metrics. Thread-safe; must return quickly. `model` and
+// `version` are those of ServableModel.
 class InferenceObserver {
  public:
   virtual ~InferenceObserver() = default;
-  // A picture was answered. `total` is from its arrival.
+  // An image was answered. `total` is from its arrival.
   virtual void OnImageDone(const std::string& model, int64_t version, absl::StatusCode code,
                            absl::Duration total) = 0;
   virtual void OnBatch(const std::string& model, int batch_size, absl::Duration compute) = 0;

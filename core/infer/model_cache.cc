@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "core/base/compute/compute_budget.h"
 
 namespace vit {
 namespace {
 
-// A model that could not be loaded is tried again after this time, so that a damaged one costs
+// A model that could not be loaded is not tried again before this time, so that a damaged one costs
 // little.
 constexpr absl::Duration kRetryDelay = absl::Seconds(10);
 
@@ -29,7 +30,7 @@ ModelCache::~ModelCache() {
       entry.waiting.clear();
     }
   }
-  for (Callback& done : waiting) done(absl::UnavailableError("vitd is shutting down"));
+  for (Callback& done : waiting) done(absl::UnavailableError("vitd is shutting down; retry later"));
   thread_.join();
 }
 
@@ -51,13 +52,12 @@ void ModelCache::Get(const ServableModel& wanted, Callback done) {
     model = entry.current;
     if (model == nullptr) {
       if (closing_) {
-        refused = absl::UnavailableError("vitd is shutting down");
+        refused = absl::UnavailableError("vitd is shutting down; retry later");
       } else if (entry.loading_version >= 0) {
         entry.waiting.push_back(std::move(done));
         return;
       } else {
-        refused = absl::UnavailableError(
-            "the model could not be loaded lately; try again in some seconds");
+        refused = absl::UnavailableError("loading the model failed recently; retry in 10 s");
       }
     }
   }
@@ -85,6 +85,18 @@ void ModelCache::Unload(const std::string& name) {
     options_.observer->OnModelUnloaded(dropped->name(), dropped->version());
 }
 
+void ModelCache::UnloadRun(const std::string& run) {
+  std::vector<std::string> names;
+  {
+    MutexLock lock(&mu_);
+    const std::string name = ModelRef::Run(run).ToString();
+    for (const auto& [known, entry] : entries_) {
+      if (known == name || absl::StartsWith(known, name + "@")) names.push_back(known);
+    }
+  }
+  for (const std::string& name : names) Unload(name);
+}
+
 std::map<std::string, int64_t> ModelCache::Loaded() const {
   std::map<std::string, int64_t> loaded;
   MutexLock lock(&mu_);
@@ -107,7 +119,7 @@ void ModelCache::Loop() {
     absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded =
         FrozenModel::Load(model, options_.device, options_.max_batch_size);
     if (!loaded.ok()) options_.on_failure(loaded.status());
-    // From here on what was loaded alone keeps the files.
+    // From here on only the loaded model keeps the files.
     model.lease.reset();
     Finish(model.name, model.version(), std::move(loaded));
   }
@@ -139,7 +151,7 @@ void ModelCache::Finish(const std::string& name, int64_t version,
     for (const auto& model : dropped)
       options_.observer->OnModelUnloaded(model->name(), model->version());
   }
-  dropped.clear();  // before anybody hears of the new one
+  dropped.clear();  // before the callers get the new one
   for (Callback& done : waiting) done(loaded);
 }
 

@@ -1,4 +1,4 @@
-// Loaded models by name, each replaced when there is a newer version of it to serve.
+// Loaded models by name, each replaced when there is a newer version to serve.
 #ifndef VIT_CORE_INFER_MODEL_CACHE_H_
 #define VIT_CORE_INFER_MODEL_CACHE_H_
 
@@ -19,10 +19,10 @@
 
 namespace vit {
 
-// Loads on a thread of its own. While a newer version of a loaded model is read, the older one
-// keeps answering. Of the loaded models, the `max_loaded_models` last used are kept.
+// Loads models on its own thread. While a newer version of a loaded model is read, the older one
+// keeps answering. Keeps the `max_loaded_models` that were last used.
 //
-// Thread-safe. Destruction answers whoever waits with UNAVAILABLE.
+// Thread-safe. Destruction answers waiting callers with UNAVAILABLE.
 class ModelCache {
  public:
   using Callback = std::function<void(absl::StatusOr<std::shared_ptr<const FrozenModel>>)>;
@@ -30,10 +30,10 @@ class ModelCache {
   struct Options {
     Device device = Device::Cpu();
     int load_threads = 1;    // LibTorch's, while a model is read and warmed up
-    int max_batch_size = 1;  // that models are warmed up for
+    int max_batch_size = 1;  // for which models are warmed up
     int max_loaded_models = 4;
     InferenceObserver* observer = nullptr;
-    // A model could not be loaded. On the loading thread.
+    // Called on the loading thread when a model could not be loaded.
     std::function<void(const absl::Status& why)> on_failure = [](const absl::Status&) {};
     Clock* clock = Clock::Real();
   };
@@ -41,14 +41,17 @@ class ModelCache {
   explicit ModelCache(const Options& options);
   ~ModelCache();
 
-  // The model to answer with, now that `wanted` is the version to serve. `done` runs once: at once
-  // on this thread where a version of that name is loaded, else when it is.
+  // Gets the model to answer with, now that `wanted` is the version to serve. `done` runs once:
+  // immediately on this thread if a version of that name is loaded, else when it is.
   void Get(const ServableModel& wanted, Callback done);
 
-  // Drops the model, and one that is being loaded once who waits for it has it.
+  // Drops the model; one that is being loaded once its waiting callers have it.
   void Unload(const std::string& name);
 
-  // The versions in memory, by name.
+  // Does the same for every model of the run, whatever its step.
+  void UnloadRun(const std::string& run);
+
+  // Returns the versions in memory, by name.
   std::map<std::string, int64_t> Loaded() const;
 
  private:
@@ -60,13 +63,13 @@ class ModelCache {
     absl::Time retry_time = absl::InfinitePast();
     std::vector<Callback> waiting;
     uint64_t last_use = 0;
-    bool unwanted = false;  // is dropped when it is loaded
+    bool unwanted = false;  // dropped when it is loaded
   };
 
   void Loop();
   void Finish(const std::string& name, int64_t version,
               absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded);
-  // Takes out what is over the limit; the caller drops it without the lock.
+  // Takes out the models over the limit; the caller drops them without holding the lock.
   std::vector<std::shared_ptr<const FrozenModel>> Evict() VIT_REQUIRES(mu_);
 
   const Options options_;
@@ -76,7 +79,7 @@ class ModelCache {
   std::deque<ServableModel> to_load_ VIT_GUARDED_BY(mu_);
   uint64_t uses_ VIT_GUARDED_BY(mu_) = 0;
   bool closing_ VIT_GUARDED_BY(mu_) = false;
-  std::thread thread_;  // last: joins before what it uses goes
+  std::thread thread_;  // last: joined before what it uses is destroyed
 };
 
 }  // namespace vit

@@ -13,8 +13,8 @@
 namespace vit {
 namespace {
 
-// What the kernels read and write: matrices of rows of `size` values. B: the branch's type, Y: that
-// of what is normalised.
+// What the kernels read and write: matrices of rows of `size` values. B: the type of the branch, Y:
+// that of the normalised values.
 template <typename B, typename Y>
 struct ForwardPass {
   int64_t size;
@@ -22,7 +22,7 @@ struct ForwardPass {
   const B* branch;  // null for none
   const float *branch_bias, *weight, *bias;
   float eps;
-  float* sum;  // null where there is no branch
+  float* sum;  // null without a branch
   Y* normalized;
   float *means, *scales;  // each row's mean, and 1 / sqrt(variance + eps)
 };
@@ -67,9 +67,9 @@ struct BackwardPass {
   const float* weight;
   const float *means, *scales;
   const float* sum_gradient;  // null for zeros
-  const Y* gradient;          // of what is normalised
+  const Y* gradient;          // of the normalised values
   float* x_gradient;
-  B* branch_gradient;  // null where that of x serves
+  B* branch_gradient;  // null if it is that of x
 };
 
 // Adds to `share`: the gradients of weight, bias and branch bias, [3, size].
@@ -149,7 +149,7 @@ struct Gradients {
   at::Tensor x, branch, branch_bias, weight, bias;
 };
 
-// `sum_gradient` may be undefined. `branch_type`: Undefined where there is none.
+// `sum_gradient` may be undefined. `branch_type`: Undefined if there is no branch.
 Gradients RunBackward(const at::Tensor& sum, const at::Tensor& weight, const at::Tensor& means,
                       const at::Tensor& scales, const at::Tensor& sum_gradient,
                       const at::Tensor& gradient, at::ScalarType branch_type) {
@@ -159,7 +159,7 @@ Gradients RunBackward(const at::Tensor& sum, const at::Tensor& weight, const at:
   out.x = at::empty_like(sum);
   if (branch_type == at::kFloat) out.branch = out.x;
   if (own_branch) out.branch = at::empty_like(sum, branch_type);
-  const at::Tensor shares =  // of the chunks, in the gradients of weight and biases
+  const at::Tensor shares =  // the chunks' parts of the gradients of weight and biases
       at::zeros({ChunkCount(rows), 3, size}, at::kFloat);
   WithElement(own_branch ? at::kBFloat16 : at::kFloat, [&]<typename B>() {
     WithElement(gradient.scalar_type(), [&]<typename Y>() {

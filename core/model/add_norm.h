@@ -1,5 +1,4 @@
-// A residual addition and the layer norm that follows it, in one pass over memory. Only for the
-// rooms that compute.
+// A residual addition and the layer norm that follows it, in one pass over memory.
 #ifndef VIT_CORE_MODEL_ADD_NORM_H_
 #define VIT_CORE_MODEL_ADD_NORM_H_
 
@@ -11,15 +10,15 @@ namespace vit {
 
 struct AddedAndNormalized {
   at::Tensor sum;         // of the type of x
-  at::Tensor normalized;  // of the type asked for, or of the sum's where LibTorch computes it
+  at::Tensor normalized;  // of the type asked for, or of the sum's if LibTorch computes it
 };
 
-// The value of `residual` and its LayerNorm over the last dimension, of size D. `weight`, `bias`:
-// [D], float32. `type`: of what is normalised, float32 or bfloat16.
+// Returns the value of `residual` and its LayerNorm over the last dimension, of size D. `weight`,
+// `bias`: [D], float32. `type`: of the normalised values, float32 or bfloat16.
 //
 // On the CPU, for contiguous tensors, float32 x, a float32 or bfloat16 product, and a D that is a
-// multiple of 16, kernels of our own, forward and backward, the same for any number of threads;
-// else LibTorch's.
+// multiple of 16, this uses our own kernels, forward and backward, with the same result for any
+// number of threads; otherwise LibTorch's.
 AddedAndNormalized AddNorm(const Residual& residual, const at::Tensor& weight,
                            const at::Tensor& bias, double eps, at::ScalarType type);
 

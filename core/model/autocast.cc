@@ -12,8 +12,8 @@ AutocastGuard::AutocastGuard(bool enabled, c10::DeviceType device)
 
 AutocastGuard::~AutocastGuard() {
   at::autocast::set_autocast_enabled(device_, outer_);
-  // The casts of the weights, which the next update makes stale. The cache is common to all
-  // threads: a guard that made no casts leaves it alone.
+  // Drops the casts of the weights, which the next update makes stale. All threads share the cache:
+  // a guard that made no casts leaves it alone.
   if (enabled_ && !outer_) at::autocast::clear_cache();
 }
 

@@ -1,4 +1,4 @@
-// Matrix products in bfloat16. Only for the rooms that compute.
+// Matrix products in bfloat16.
 #ifndef VIT_CORE_MODEL_AUTOCAST_H_
 #define VIT_CORE_MODEL_AUTOCAST_H_
 
@@ -7,8 +7,8 @@
 
 namespace vit {
 
-// While it lives, matrix products on this thread are computed in bfloat16 where `enabled`, and as
-// their tensors are where not, whatever an outer guard says.
+// While it lives, matrix products on this thread are computed in bfloat16 if `enabled`, else in the
+// type of their tensors, even within another guard.
 class AutocastGuard {
  public:
   AutocastGuard(bool enabled, c10::DeviceType device);
@@ -21,7 +21,7 @@ class AutocastGuard {
   const bool outer_;
 };
 
-// The type that matrix products on this thread are computed in, of float32 tensors on `device`.
+// Returns the type in which this thread computes matrix products of float32 tensors on `device`.
 c10::ScalarType ProductType(c10::DeviceType device);
 
 }  // namespace vit

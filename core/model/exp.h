@@ -1,4 +1,4 @@
-// The exponential function in a form that a loop over many values turns into vectors.
+// The exponential function in a form that the compiler can vectorise in a loop.
 #ifndef VIT_CORE_MODEL_EXP_H_
 #define VIT_CORE_MODEL_EXP_H_
 
@@ -7,8 +7,8 @@
 
 namespace vit {
 
-// exp(y) for y <= 0, within 2 units of the last place: 2^n * exp(r) with r in +-ln(2) / 2. Below
-// -87, where exp(y) is next to 0, it is exp(-87), 1.6e-38.
+// Returns exp(y) for y <= 0, within 2 units in the last place: 2^n * exp(r) with r in +-ln(2) / 2.
+// Below -87, where exp(y) is nearly 0, it returns exp(-87), 1.6e-38.
 inline float ExpOfNegative(float y) {
   y = y < -87.0f ? -87.0f : y;
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer

@@ -50,7 +50,7 @@ VIT_SIMD_CLONES void ForwardWithDerivative(const T* x, const float* bias, T* y, 
   }
 }
 
-// The gradients of `rows` rows of x, and what they add to the bias'.
+// Writes the gradients of `rows` rows of x, and adds their sum to that of the bias.
 template <typename T>
 VIT_SIMD_CLONES void Backward(const T* gradient, const T* derivative, T* x_gradient,
                               float* bias_gradient, int64_t rows, int64_t size) {
@@ -68,7 +68,7 @@ VIT_SIMD_CLONES void Backward(const T* gradient, const T* derivative, T* x_gradi
 
 // `bias` and `derivative`: undefined for none.
 at::Tensor RunForward(const at::Tensor& x, const at::Tensor& bias, const at::Tensor& derivative) {
-  constexpr int64_t kFlatRow = 256;  // without a bias there are no rows: pieces for the threads
+  constexpr int64_t kFlatRow = 256;  // without a bias: values per piece of work
   at::Tensor y = at::empty_like(x);
   const int64_t size = bias.defined() ? bias.numel() : kFlatRow;
   const float* const shift = bias.defined() ? bias.const_data_ptr<float>() : nullptr;

@@ -22,7 +22,7 @@ at::Tensor DropPath(const at::Tensor& branch, double rate) {
   return branch * at::empty({branch.size(0), 1, 1}, branch.options()).bernoulli_(keep).div_(keep);
 }
 
-// The last layer of a branch, with dropout at `rate` after it.
+// Applies the last layer of a branch, with dropout at `rate` after it.
 LinearOutput LastLayer(Linear& layer, const at::Tensor& x, bool leave_bias, double rate,
                        bool training) {
   if (leave_bias && (!training || rate == 0)) return layer->ForwardWithoutBias(x);
@@ -116,7 +116,7 @@ LinearOutput AttentionImpl::forward(const at::Tensor& x, bool leave_bias, at::Te
   if (plain && TakesShortAttention(joined_qkv)) {
     return Project(ShortAttention(joined_qkv, scale_).view({batch, tokens, dim}), leave_bias);
   }
-  // Split on the dimension that keeps the gradients' layout: they are put together again without
+  // Split on the dimension that keeps the layout of the gradients: they are joined again without
   // another copy.
   const std::vector<at::Tensor> qkv = joined_qkv.unbind(2);  // 3 of [B, N, H, D/H]
   const at::Tensor query = q_norm_ ? q_norm_->forward(qkv[0]) : qkv[0];

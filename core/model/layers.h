@@ -1,6 +1,6 @@
-// The parts of a Vision Transformer block. Only for the rooms that compute.
+// The parts of a Vision Transformer block.
 //
-// Shapes: B pictures, C channels, P x Q pixels of a patch, N tokens, D = embed_dim, H heads.
+// Shapes: B images, C channels, P x Q pixels of a patch, N tokens, D = embed_dim, H heads.
 #ifndef VIT_CORE_MODEL_LAYERS_H_
 #define VIT_CORE_MODEL_LAYERS_H_
 
@@ -20,8 +20,8 @@ class LinearImpl : public torch::nn::Module {
  public:
   explicit LinearImpl(at::IntArrayRef shape, bool with_bias = true);
   at::Tensor forward(const at::Tensor& x);  // [..., in] -> [..., out]
-  // Leaves the bias to a kernel that follows, on the CPU: products there do not add it for nothing,
-  // as a device's do.
+  // On the CPU, leaves the bias to the next kernel: there, unlike on a device, adding it to the
+  // product costs time.
   LinearOutput ForwardWithoutBias(const at::Tensor& x);
 
  private:
@@ -35,7 +35,7 @@ class NormImpl : public torch::nn::Module {
  public:
   NormImpl(int64_t size, double eps, vit::v1::NormLayer type = vit::v1::NORM_LAYER_LAYER_NORM);
   at::Tensor forward(const at::Tensor& x);
-  // The sum of `residual` and its norm, which is of `type` where that saves a cast.
+  // Returns the sum of `residual` and its norm, which is of `type` if that saves a cast.
   AddedAndNormalized Add(const Residual& residual, at::ScalarType type);
 
  private:
@@ -49,14 +49,14 @@ TORCH_MODULE(Norm);
 class AttentionImpl : public torch::nn::Module {
  public:
   explicit AttentionImpl(const vit::v1::ModelConfig& config);
-  // [B, N, D] -> [B, N, D]. `leave_bias`: to the norm that adds the output. Where `weights` is
-  // given, it receives the weights after the softmax, [B, H, N, N].
+  // [B, N, D] -> [B, N, D]. `leave_bias`: leaves the bias to the norm that adds the output.
+  // `weights`, if given, receives the weights after the softmax, [B, H, N, N].
   LinearOutput forward(const at::Tensor& x, bool leave_bias, at::Tensor* weights = nullptr);
 
  private:
-  // Which scores take part, [B, H, N, N]; undefined for all.
+  // Draws which scores take part, [B, H, N, N]; undefined for all.
   at::Tensor DrawMask(const at::Tensor& query) const;
-  // The last layer, of the heads' outputs side by side: [B, N, D] -> [B, N, D].
+  // Applies the last layer to the concatenated outputs of the heads: [B, N, D] -> [B, N, D].
   LinearOutput Project(const at::Tensor& joined, bool leave_bias);
 
   int64_t num_heads_;
@@ -93,19 +93,19 @@ class LayerScaleImpl : public torch::nn::Module {
 TORCH_MODULE(LayerScale);
 
 // Pre-norm residual block: x + Attention(Norm(x)), then x + MLP(Norm(x)), each branch with its
-// LayerScale where the config asks for it; in training each branch is skipped for a sample with
+// LayerScale if the config asks for it; in training each branch is skipped for a sample with
 // probability `drop_path_rate` and scaled up otherwise.
 class BlockImpl : public torch::nn::Module {
  public:
-  // `norm1` and `norm2`: the norms to use where all blocks share them, which are not the block's
-  // own parameters then.
+  // `norm1` and `norm2`: the norms that all blocks share, if they do; these are not the block's own
+  // parameters.
   BlockImpl(const vit::v1::ModelConfig& config, double drop_path_rate, Norm norm1 = nullptr,
             Norm norm2 = nullptr);
   // `attention_weights` as in AttentionImpl.
   Residual forward(const Residual& in, at::Tensor* attention_weights = nullptr);
 
  private:
-  // What a branch adds, of its last layer's output.
+  // Returns what a branch adds, given the output of its last layer.
   LinearOutput Scaled(const LinearOutput& branch, LayerScale& scale) const;
 
   double drop_path_rate_;
@@ -130,10 +130,10 @@ class PatchEmbedImpl : public torch::nn::Module {
 };
 TORCH_MODULE(PatchEmbed);
 
-// `x` with features dropped at `rate` and the others scaled up, while `training`.
+// Returns `x`, while `training` with features dropped at `rate` and the others scaled up.
 at::Tensor Dropout(const at::Tensor& x, double rate, bool training);
 
-// The norm that `config` asks for in its blocks and after them.
+// Makes the norm that `config` asks for in its blocks and after them.
 Norm MakeNorm(const vit::v1::ModelConfig& config);
 
 }  // namespace vit

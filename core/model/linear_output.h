@@ -1,4 +1,4 @@
-// Sums that are left to the kernel that reads them. Only for the rooms that compute.
+// Sums that are left to the next kernel.
 #ifndef VIT_CORE_MODEL_LINEAR_OUTPUT_H_
 #define VIT_CORE_MODEL_LINEAR_OUTPUT_H_
 
@@ -7,7 +7,7 @@
 
 namespace vit {
 
-// What a linear layer gives: product + bias.
+// The output of a linear layer: product + bias.
 struct LinearOutput {
   at::Tensor Value() const { return bias.defined() ? product + bias : product; }
 
@@ -15,12 +15,12 @@ struct LinearOutput {
   at::Tensor bias;     // [D], float32; undefined for none
 };
 
-// What runs past the blocks: x + branch.
+// What passes from block to block: x + branch.
 struct Residual {
   at::Tensor Value() const { return branch.product.defined() ? x + branch.Value() : x; }
 
   at::Tensor x;         // [..., D]
-  LinearOutput branch;  // no product for none
+  LinearOutput branch;  // without product if there is none
 };
 
 }  // namespace vit

@@ -6,14 +6,13 @@
 #include "absl/strings/string_view.h"
 #include "core/base/status.h"
 #include "core/spec/rules.h"
+#include "proto/schema.h"
 
 namespace vit {
 namespace {
 
 namespace v1 = ::vit::v1;
 using v1::ModelConfig;
-
-constexpr int kMaxImageSize = 4096;
 
 absl::Status CheckMultiple(absl::string_view field, int value, absl::string_view of, int divisor) {
   if (value % divisor == 0) return absl::OkStatus();
@@ -24,7 +23,7 @@ absl::Status CheckMultiple(absl::string_view field, int value, absl::string_view
                 : absl::StrCat(divisor, " is")));
 }
 
-// Fields that exclude each other.
+// Checks fields that exclude each other.
 absl::Status CheckCombinations(const ModelConfig& config) {
   const bool token_pool = config.global_pool() == v1::GLOBAL_POOL_TOKEN;
   const bool flatten = config.global_pool() == v1::GLOBAL_POOL_FLATTEN;
@@ -51,14 +50,12 @@ absl::Status CheckCombinations(const ModelConfig& config) {
        "before they are pooled; set model.fc_norm=false"},
       {flatten && config.dynamic_image_size(),
        "model.dynamic_image_size is true with model.global_pool=flatten, whose head is made for "
-       "one "
-       "size; set model.global_pool=avg"},
+       "one size; set model.global_pool=avg"},
       {sincos && (config.embed_dim() % 4 != 0 || config.embed_dim() < 8),
-       "model.pos_embed=sincos_2d needs a model.embed_dim of at least 8 and a multiple of 4"},
+       "model.pos_embed=sincos_2d needs a model.embed_dim that is a multiple of 4, at least 8"},
       {batch_norm && config.shared_norm(),
        "model.shared_norm is true with model.norm_layer=batch_norm, whose running means differ "
-       "from "
-       "block to block; set one of them otherwise"},
+       "from block to block; change one of them"},
   };
   for (const auto& rule : rules) {
     if (rule.wrong) return absl::InvalidArgumentError(rule.message);
@@ -70,7 +67,7 @@ absl::Status CheckCombinations(const ModelConfig& config) {
 
 absl::Status ValidateModelConfig(const ModelConfig& config) {
   VIT_RETURN_IF_ERROR(CheckRules(config, "model."));
-  // Divisions by what was just found to be above 0.
+  // The divisors were just found to be above 0.
   VIT_RETURN_IF_ERROR(
       CheckMultiple("image_size", config.image_size(), "patch_size", config.patch_size()));
   VIT_RETURN_IF_ERROR(
@@ -96,15 +93,17 @@ absl::Status CheckInputSize(const ModelConfig& config, int side, absl::string_vi
     return absl::InvalidArgumentError(absl::StrCat(field, " is ", side, why));
   };
   if (!config.dynamic_image_size()) {
-    return wrong(absl::StrCat(", the model's image_size ", config.image_size(),
+    return wrong(absl::StrCat(", but the model's image_size is ", config.image_size(),
                               "; another size needs model.dynamic_image_size=true"));
   }
-  if (side < 1 || side > kMaxImageSize) {
-    return wrong(absl::StrCat("; expected 1 to ", kMaxImageSize));
+  const vit::v1::FieldRule& range =
+      RuleOf(ModelConfig::descriptor()->FindFieldByName("image_size"));
+  if (side < range.min() || side > range.max()) {
+    return wrong(absl::StrCat("; expected ", DescribeRange(range)));
   }
   if (side % config.patch_size() != 0 || side % config.patch_width() != 0) {
-    return wrong(absl::StrCat(", which is no multiple of the patch's ", config.patch_size(), " x ",
-                              config.patch_width(), " pixels"));
+    return wrong(absl::StrCat(", which is not a multiple of the patch's ", config.patch_size(),
+                              " x ", config.patch_width(), " pixels"));
   }
   return absl::OkStatus();
 }

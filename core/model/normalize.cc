@@ -37,7 +37,7 @@ at::Tensor Normalizer::operator()(const at::Tensor& pixels) const {
     const float* const scale = scale_.const_data_ptr<float>();
     const float* const shift = shift_.const_data_ptr<float>();
     float* const to = out.mutable_data_ptr<float>();
-    constexpr int64_t kLeastPixels = 1 << 15;  // that are worth a thread
+    constexpr int64_t kLeastPixels = 1 << 15;  // the fewest that are worth a thread
     at::parallel_for(
         0, 3 * count, std::max<int64_t>(1, kLeastPixels / plane), [&](int64_t begin, int64_t end) {
           for (int64_t i = begin; i < end; ++i) {

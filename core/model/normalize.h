@@ -1,4 +1,4 @@
-// Bytes to the model's input. Only for the rooms that compute.
+// Turns bytes into the model's input.
 #ifndef VIT_CORE_MODEL_NORMALIZE_H_
 #define VIT_CORE_MODEL_NORMALIZE_H_
 
@@ -16,8 +16,8 @@ class Normalizer {
   // `config`: mean and std set, three values each.
   Normalizer(const vit::v1::DataConfig& config, c10::Device device);
 
-  // `pixels`: [count, 3, S, S] bytes, contiguous, on the host or the device. Result: float32 on the
-  // device, which is not waited for where the bytes lie there or are pinned.
+  // `pixels`: [count, 3, S, S] bytes, contiguous, on the host or the device. Returns float32 on the
+  // device, without waiting for it if the bytes are there already or pinned.
   at::Tensor operator()(const at::Tensor& pixels) const;
 
  private:

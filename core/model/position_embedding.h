@@ -1,4 +1,4 @@
-// Position embeddings. Only for the rooms that compute.
+// Position embeddings.
 #ifndef VIT_CORE_MODEL_POSITION_EMBEDDING_H_
 #define VIT_CORE_MODEL_POSITION_EMBEDDING_H_
 
@@ -13,12 +13,13 @@ struct PatchGrid {
   bool operator==(const PatchGrid&) const = default;
 };
 
-// Fixed sines and cosines of column and row, as big_vision computes them: [1, rows * columns, dim],
-// its quarters sin(x), cos(x), sin(y), cos(y). `dim` is a multiple of 4, at least 8.
+// Returns fixed sines and cosines of column and row, as big_vision computes them: [1, rows *
+// columns, dim], with the quarters sin(x), cos(x), sin(y), cos(y). `dim` is a multiple of 4, at
+// least 8.
 at::Tensor SinCosPositionEmbedding(const PatchGrid& grid, int64_t dim);
 
-// `embedding`: [1, prefix_tokens + from.rows * from.columns, D]. The grid part resampled to `to` by
-// antialiased bicubic interpolation in float32, as timm does; the prefix is kept.
+// Resamples the grid part of `embedding` ([1, prefix_tokens + from.rows * from.columns, D]) to `to`
+// by antialiased bicubic interpolation in float32, as timm does, and keeps the prefix.
 at::Tensor ResamplePositionEmbedding(const at::Tensor& embedding, int64_t prefix_tokens,
                                      const PatchGrid& from, const PatchGrid& to);
 

@@ -1,4 +1,5 @@
-// Splits the rows of a matrix among threads so that sums over rows do not depend on their number.
+// Splits the rows of a matrix among threads so that sums over rows do not depend on the number of
+// threads.
 #ifndef VIT_CORE_MODEL_ROW_CHUNKS_H_
 #define VIT_CORE_MODEL_ROW_CHUNKS_H_
 
@@ -15,7 +16,8 @@ constexpr int64_t kChunkRows = 128;
 
 inline int64_t ChunkCount(int64_t rows) { return (rows + kChunkRows - 1) / kChunkRows; }
 
-// Calls work(chunk, first row, rows) for every chunk of kChunkRows rows, the last one of fewer.
+// Calls work(chunk, first row, rows) for every chunk of kChunkRows rows, of which the last one may
+// have fewer.
 template <typename Work>
 void ForEachChunk(int64_t rows, const Work& work) {
   at::parallel_for(0, ChunkCount(rows), 1, [&](int64_t begin, int64_t end) {
@@ -26,7 +28,7 @@ void ForEachChunk(int64_t rows, const Work& work) {
   });
 }
 
-// The sum over the first dimension, where each chunk has put its share: float32 [chunks, ...].
+// Returns the sum over the first dimension of the chunks' shares: float32 [chunks, ...].
 inline at::Tensor SumOfChunks(const at::Tensor& shares) {
   at::Tensor sum = at::zeros(shares.sizes().slice(1), at::kFloat);
   const int64_t size = sum.numel();

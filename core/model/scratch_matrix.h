@@ -16,7 +16,7 @@
 
 namespace vit::avx512 {
 
-// out = factor * in; what pads the columns of `out` becomes 0.
+// out = factor * in; the padding of the columns of `out` becomes 0.
 template <typename T>
 VIT_AVX512 void LoadMatrix(const T* in, int64_t rows, int64_t stride, int64_t columns, float factor,
                            float* out) {
@@ -75,8 +75,7 @@ VIT_AVX512 void LoadTransposed(const T* in, int64_t rows, int64_t stride, int64_
   }
 }
 
-// A factor of a product: where its values are, and how far it is from a row, and from a column, to
-// the next.
+// A factor of a product: its values, and the strides from row to row and from column to column.
 struct Factor {
   const float* values;
   int64_t row_stride, column_stride = 1;
@@ -137,7 +136,7 @@ VIT_AVX512 VIT_INLINE void MultiplyRows(const ProductShape& shape, const Factor&
 
 }  // namespace internal
 
-// c = a b, or c += a b where `add`. `b` and `c` are in scratch memory.
+// c = a b, or c += a b if `add`. `b` and `c` are in scratch memory.
 VIT_AVX512 inline void Multiply(const ProductShape& shape, Factor a, const float* b, float* c,
                                 bool add = false) {
   constexpr int kRows = 5;

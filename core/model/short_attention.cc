@@ -23,9 +23,9 @@ namespace {
 
 using namespace avx512;  // NOLINT(google-build-using-namespace)
 
-// Queries whose weights are in the scratch memory at a time: as many as stay in the nearest caches.
+// Queries whose weights are in scratch memory at a time: as many as fit into the nearest caches.
 constexpr int64_t kQueryRows = 80;
-// The longest that was measured, 577 tokens, is 1.3 times as fast as LibTorch's
+// With 577 tokens, the longest that was measured, it is 1.3 times as fast as LibTorch's
 // (bench/parts_bench).
 constexpr int64_t kMostTokens = 640;
 
@@ -40,8 +40,8 @@ struct Sizes {
         rows(std::min(tokens, kQueryRows)),
         scale(static_cast<float>(scale)) {}
 
-  // Where the first token of head `index` (of all images' heads) is in a tensor that holds `parts`
-  // such tensors side by side; the next token is TokenStride(parts) further.
+  // Returns the offset of the first token of head `index` (of all images' heads) in a tensor that
+  // holds `parts` such tensors side by side; the next token is TokenStride(parts) further.
   int64_t Head(int64_t index, int64_t parts) const {
     return index / heads * tokens * TokenStride(parts) + index % heads * dim;
   }
@@ -65,7 +65,7 @@ class Scratch {
   std::vector<at::Tensor> matrices_;
 };
 
-// Calls prepare(&scratch) in each thread, and what it returns for every head of every image.
+// Calls prepare(&scratch) in each thread, and what that returns for every head of every image.
 template <typename Prepare>
 void ForEachHead(const Sizes& s, const Prepare& prepare) {
   at::parallel_for(0, s.images * s.heads, 1, [&](int64_t begin, int64_t end) {
@@ -75,14 +75,14 @@ void ForEachHead(const Sizes& s, const Prepare& prepare) {
   });
 }
 
-// exp(score - shift) of a row, in place; columns beyond the last token become 0.
+// Replaces a row of scores by exp(score - shift); columns beyond the last token become 0.
 VIT_AVX512 VIT_INLINE void Exponentiate(float* row, const Sizes& s, float shift) {
   for (int64_t j = 0; j < s.tokens; ++j) row[j] = ExpOfNegative(row[j] - shift);
   std::fill(row + s.tokens, row + s.padded_tokens, 0.0f);
 }
 
-// The weights of `rows` queries from their scores, in place. Columns beyond the last token become
-// 0. log_sums: [rows], the logarithm of each row's sum of exponentials.
+// Computes the weights of `rows` queries from their scores, in place. Columns beyond the last token
+// become 0. log_sums: [rows], the logarithm of each row's sum of exponentials.
 VIT_AVX512 void Softmax(float* scores, int64_t rows, const Sizes& s, float* log_sums) {
   for (int64_t i = 0; i < rows; ++i) {
     float* const row = scores + i * s.padded_tokens;
@@ -103,14 +103,14 @@ VIT_AVX512 void Softmax(float* scores, int64_t rows, const Sizes& s, float* log_
   }
 }
 
-// The same weights from their scores and `log_sums`, up to the rounding of these.
+// Computes the same weights from their scores and `log_sums`, up to the rounding of the latter.
 VIT_AVX512 void SoftmaxAgain(float* scores, int64_t rows, const Sizes& s, const float* log_sums) {
   for (int64_t i = 0; i < rows; ++i) {
     Exponentiate(scores + i * s.padded_tokens, s, log_sums[i]);
   }
 }
 
-// The gradient of the scores, in place of that of the weights: w (g - sum w g).
+// Replaces the gradient of the weights by that of the scores: w (g - sum w g).
 VIT_AVX512 void SoftmaxBackward(const float* weights, float* gradient, int64_t rows,
                                 const Sizes& s) {
   for (int64_t i = 0; i < rows; ++i) {
@@ -187,7 +187,7 @@ void Backward(const T* qkv, const T* gradient, const float* log_sums, const Size
         Multiply({rows, s.padded_dim, s.tokens}, {score_gradient, s.padded_tokens}, key,
                  query_gradient);
         StoreMatrix(query_gradient, rows, s.dim, s.scale, to + first * stride, stride);
-        // The queries hold the factor already.
+        // The queries include the factor already.
         Multiply({s.tokens, s.padded_dim, rows}, Transposed(score_gradient, s.padded_tokens), query,
                  key_gradient, add);
       }
@@ -254,7 +254,7 @@ at::Tensor ShortAttention(const at::Tensor& qkv, double scale) {
 bool TakesShortAttention(const at::Tensor&) { return false; }
 
 at::Tensor ShortAttention(const at::Tensor&, double) {
-  TORCH_CHECK(false, "no attention of our own on this processor");
+  TORCH_CHECK(false, "ShortAttention is not available on this processor");
 }
 
 #endif

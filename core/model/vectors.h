@@ -1,5 +1,5 @@
-// Vectors of 16 floats for kernels on the CPU: GCC makes of them whatever the processor has that
-// the function is compiled for. Values elsewhere are float32 or bfloat16.
+// Vectors of 16 floats for kernels on the CPU, which GCC compiles to the instructions of the
+// processor that the function is compiled for. Values in memory are float32 or bfloat16.
 #ifndef VIT_CORE_MODEL_VECTORS_H_
 #define VIT_CORE_MODEL_VECTORS_H_
 
@@ -11,7 +11,8 @@
 
 #define VIT_INLINE [[gnu::always_inline]] inline
 
-// About vectors as arguments and results. All that is here is inlined; so must be what uses it.
+// It warns about vectors as arguments and results. Everything here is inlined, and what uses it
+// must be too.
 #pragma GCC diagnostic ignored "-Wpsabi"
 
 namespace vit {
@@ -37,7 +38,7 @@ VIT_INLINE Floats Load(const at::BFloat16* from) {
   return reinterpret_cast<Floats>(__builtin_convertvector(bits, internal::Words) << 16);
 }
 VIT_INLINE void Store(Floats x, float* to) { *reinterpret_cast<internal::LooseFloats*>(to) = x; }
-// Rounds to the nearest, ties to even; not a number stays that.
+// Rounds to the nearest, ties to even; NaN stays NaN.
 VIT_INLINE void Store(Floats x, at::BFloat16* to) {
   const internal::Words bits = reinterpret_cast<internal::Words>(x);
   const internal::Words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
@@ -47,7 +48,7 @@ VIT_INLINE void Store(Floats x, at::BFloat16* to) {
       __builtin_convertvector(kept, internal::HalfWords);
 }
 
-// The first `count` < kLanes values; the others are 0.
+// Loads the first `count` < kLanes values; the others are 0.
 template <typename T>
 VIT_INLINE Floats LoadPart(const T* from, int64_t count) {
   T values[kLanes] = {};

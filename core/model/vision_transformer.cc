@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/match.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/random.h"
 #include "core/model/gelu.h"
 #include "core/model/model_config.h"
@@ -37,7 +38,7 @@ PatchGrid GridOf(const ModelConfig& config, int64_t height, int64_t width) {
   return {.rows = height / config.patch_size(), .columns = width / config.patch_width()};
 }
 
-// The fixed embedding of the config's positions, zeros for the tokens in front.
+// Returns the fixed embedding of the config's positions, zeros for the tokens in front.
 at::Tensor FixedPositions(const ModelConfig& config) {
   const int64_t side = config.image_size(), dim = config.embed_dim();
   const int64_t prefix = PositionCount(config) - PatchCount(config);
@@ -153,7 +154,7 @@ at::Tensor VisionTransformerImpl::ForwardFeatures(const at::Tensor& images,
   const PatchGrid grid = GridOf(config_, images.size(2), images.size(3));
   TORCH_CHECK(grid == GridOf(config_, config_.image_size(), config_.image_size()) ||
                   config_.dynamic_image_size(),
-              "pictures of ", images.sizes(), " for a model of image_size ", config_.image_size(),
+              "images of ", images.sizes(), " for a model of image_size ", config_.image_size(),
               " without dynamic_image_size");
   at::Tensor x = AddPositionsAndPrefix(patch_embed_->forward(images), grid);  // [B, N, D]
   if (norm_pre_) x = norm_pre_->forward(x);
@@ -218,8 +219,8 @@ bool HasWeightDecay(const std::string& name, const at::Tensor& parameter) {
   return parameter.dim() > 1 && !absl::EndsWith(name, "_token") && name != "pos_embed";
 }
 
-std::vector<std::pair<std::string, at::Tensor>> StateDict(const torch::nn::Module& module) {
-  std::vector<std::pair<std::string, at::Tensor>> state;
+NamedTensors StateDict(const torch::nn::Module& module) {
+  NamedTensors state;
   for (const auto& item : module.named_parameters()) state.emplace_back(item.key(), item.value());
   for (const auto& item : module.named_buffers()) state.emplace_back(item.key(), item.value());
   return state;

@@ -45,7 +45,7 @@ absl::Status Export(const ServableModel& model, const Provenance& provenance,
       return WriteOnnx(directory, weights.tensors, description, provenance);
     default:
       return absl::InvalidArgumentError(
-          absl::StrCat("format ", static_cast<int>(format), " is not known here"));
+          absl::StrCat("format ", static_cast<int>(format), " is not supported"));
   }
 }
 

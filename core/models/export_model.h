@@ -1,4 +1,4 @@
-// Models for other programs.
+// Exports models for other programs.
 #ifndef VIT_CORE_MODELS_EXPORT_MODEL_H_
 #define VIT_CORE_MODELS_EXPORT_MODEL_H_
 
@@ -10,9 +10,9 @@
 
 namespace vit {
 
-// Fills `directory`, which exists, with `model` in `format`; `about` is what is known of where it
-// comes from. FAILED_PRECONDITION where the format cannot say what the model has, DATA_LOSS where
-// its checksums do not hold.
+// Fills `directory`, which exists, with `model` in `format`; `about` says where it comes from.
+// FAILED_PRECONDITION if the format cannot express the model, DATA_LOSS if its checksums do not
+// match.
 absl::Status ExportModel(const ServableModel& model, const vit::v1::ModelVersion& about,
                          vit::v1::ExportFormat format, const std::filesystem::path& directory);
 

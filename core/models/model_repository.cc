@@ -16,8 +16,8 @@
 #include "core/weights/import_model.h"
 #include "core/weights/model_directory.h"
 #include "core/weights/write_model.h"
+#include "proto/field_names.h"
 #include "proto/message_json.h"
-#include "proto/spec_text.h"
 #include "proto/time.h"
 
 namespace vit {
@@ -28,11 +28,11 @@ using ::vit::v1::ModelVersion;
 
 constexpr int64_t kMaxFileBytes = 1 << 20;
 constexpr char kVersionFile[] = "version.json";
-// The highest number that a name ever had, so that none is used again.
+// The highest number that a name ever had, so that no number is reused.
 constexpr char kLastVersionFile[] = "last_version";
 
-// Marks a version that was removed while it was in use: it goes when it no longer is, at the next
-// start at the latest.
+// Marks a version that was removed while in use: its files are removed when it no longer is, at the
+// latest at the next start.
 constexpr char kRemovedMark[] = "removed";
 
 absl::StatusOr<ModelVersion> ReadVersionFile(const fs::path& path) {
@@ -43,7 +43,7 @@ absl::StatusOr<ModelVersion> ReadVersionFile(const fs::path& path) {
   return about;
 }
 
-// What version.json keeps; the rest is read from the model directory.
+// Returns what version.json keeps; the rest is read from the model directory.
 ModelVersion Kept(const ModelVersion& about) {
   ModelVersion kept = about;
   kept.clear_model();
@@ -90,7 +90,7 @@ class ModelRepository::Files {
   }
 
   const fs::path& directory() const { return directory_; }
-  // From now on the files go with their last owner.
+  // From now on the last owner removes the files.
   absl::Status RemoveWhenUnused() {
     removed_ = true;
     return WriteFileAtomically(directory_ / kRemovedMark, "");
@@ -109,7 +109,7 @@ absl::StatusOr<ModelRepository::Stored> ModelRepository::ReadStored(const std::s
   stored.about.set_name(name);
   stored.about.set_version(version);
   const absl::StatusOr<ModelRef> origin = ModelRef::Parse(stored.about.origin());
-  if (origin.ok() && origin->kind == ModelRef::Kind::kRun && origin->number > 0) {
+  if (origin.ok() && origin->kind == ModelRef::Kind::kRun && origin->number >= 0) {
     stored.run = origin->name;
     stored.step = origin->number;
   }
@@ -135,7 +135,7 @@ absl::Status ModelRepository::Read(std::vector<std::string>* damaged) {
     for (const auto& entry : fs::directory_iterator(model.path(), code)) {
       const fs::path extension = entry.path().extension();
       if (extension == ".tmp" || extension == ".removed" ||
-          fs::exists(entry.path() / kRemovedMark)) {
+          fs::exists(entry.path() / kRemovedMark, code)) {
         unfinished.push_back(entry.path());
         continue;
       }
@@ -222,8 +222,8 @@ absl::StatusOr<vit::v1::ImportModelResponse> ModelRepository::Import(
                        }));
   response.mutable_notes()->Assign(imported.notes.begin(), imported.notes.end());
   imported = {};
-  // The process keeps what it frees for training's next step (PrepareComputeProcess); an import's
-  // memory would only come on top of that of the model that is loaded next.
+  // The process keeps freed memory for training's next step (PrepareComputeProcess); an import's
+  // memory would only add to that of the model that is loaded next.
   TensorCache::Trim();
   return response;
 }
@@ -259,7 +259,7 @@ absl::StatusOr<std::vector<ModelVersion>> ModelRepository::List(const std::strin
   for (const auto& [name, versions] : models_) {
     if (wanted && wanted->name != name) continue;
     for (auto it = versions.rbegin(); it != versions.rend(); ++it) {
-      if (!wanted || wanted->number == 0 || wanted->number == it->first) {
+      if (!wanted || wanted->number == ModelRef::kServed || wanted->number == it->first) {
         models.push_back(it->second.about);
       }
     }
@@ -272,8 +272,8 @@ absl::StatusOr<ServableModel> ModelRepository::Find(const ModelRef& ref) {
   MutexLock lock(&mu_);
   const auto model = models_.find(ref.name);
   if (model == models_.end() || model->second.empty()) return NoModel(ref);
-  const auto version =
-      ref.number == 0 ? std::prev(model->second.end()) : model->second.find(ref.number);
+  const auto version = ref.number == ModelRef::kServed ? std::prev(model->second.end())
+                                                       : model->second.find(ref.number);
   if (version == model->second.end()) return NoModel(ref);
   const Stored& stored = version->second;
   return ServableModel{.ref = ModelRef::Model(ref.name, version->first),
@@ -290,16 +290,23 @@ absl::StatusOr<std::vector<ModelVersion>> ModelRepository::Remove(const std::str
   MutexLock change(&change_);
   VIT_ASSIGN_OR_RETURN(std::vector<ModelVersion> models, List(text));
   for (const ModelVersion& about : models) {
-    Stored stored;
+    std::shared_ptr<Files> files;
+    bool in_use;
     {
       MutexLock lock(&mu_);
-      Versions& versions = models_[about.name()];
-      stored = std::move(versions.at(about.version()));
-      versions.erase(about.version());
+      files = models_[about.name()].at(about.version()).files;
+      in_use = files.use_count() > 2;  // these two
     }
-    const bool in_use = stored.files.use_count() > 1;  // and nobody gets it any more
-    VIT_RETURN_IF_ERROR(in_use ? stored.files->RemoveWhenUnused()
-                               : RemoveTree(stored.files->directory()));
+    // Marked first: a version that cannot be marked stays as it is.
+    if (in_use) VIT_RETURN_IF_ERROR(files->RemoveWhenUnused());
+    {
+      MutexLock lock(&mu_);
+      models_[about.name()].erase(about.version());
+    }
+    if (in_use) continue;
+    // It may have been leased meanwhile; that is no longer possible.
+    VIT_RETURN_IF_ERROR(files.use_count() > 1 ? files->RemoveWhenUnused()
+                                              : RemoveTree(files->directory()));
   }
   return models;
 }

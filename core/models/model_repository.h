@@ -1,6 +1,6 @@
 // Models with names and numbered versions, on disk: <directory>/<name>/<version>/ is a model
 // directory (core/weights/model_directory.h) with version.json and SHA256SUMS, and appears whole or
-// not at all. The folders are the truth; nothing else knows of a model.
+// not at all. The folders are the only record of a model.
 #ifndef VIT_CORE_MODELS_MODEL_REPOSITORY_H_
 #define VIT_CORE_MODELS_MODEL_REPOSITORY_H_
 
@@ -25,18 +25,18 @@ namespace vit {
 // Thread-safe. Reading never waits for a model that is being added.
 class ModelRepository : public ModelSource {
  public:
-  // Makes `directory` where it is missing, removes what a crash left unfinished, reads the rest.
-  // Folders that cannot be understood are left alone and named in `damaged`.
+  // Creates `directory` if it is missing, removes what a crash left unfinished, reads the rest.
+  // Folders that cannot be read are left alone and named in `damaged`.
   static absl::StatusOr<std::unique_ptr<ModelRepository>> Open(
       const std::filesystem::path& directory, Clock* clock, std::vector<std::string>* damaged);
 
-  // Adds `checkpoint`, a run's, as the next version of `name`; its checksums must hold. The
-  // weights' file is linked, not copied, where the file system can.
+  // Adds `checkpoint`, a run's, as the next version of `name`; its checksums must match. The
+  // weights file is linked, not copied, if the file system can.
   absl::StatusOr<vit::v1::ModelVersion> AddCheckpoint(const std::string& name,
                                                       const ServableModel& checkpoint,
                                                       vit::v1::ModelVersion about);
 
-  // Adds what `path` (that of the request, resolved) holds, its weights as float32. `data_roots` as
+  // Imports the model at `path` (the request's, resolved), with weights as float32. `data_roots` as
   // ImportOptions'. Statuses as ImportModel's.
   absl::StatusOr<vit::v1::ImportModelResponse> Import(
       const vit::v1::ImportModelRequest& request, const std::filesystem::path& path,
@@ -48,7 +48,8 @@ class ModelRepository : public ModelSource {
 
   absl::StatusOr<ServableModel> Find(const ModelRef& ref) override;
 
-  // Removes what List would return, and returns it. Files that a lease holds go with the lease.
+  // Removes what List would return, and returns it. Files that a lease holds are removed with the
+  // lease.
   absl::StatusOr<std::vector<vit::v1::ModelVersion>> Remove(const std::string& text);
 
  private:

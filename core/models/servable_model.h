@@ -15,8 +15,8 @@ namespace vit {
 // A run's checkpoint or a version of the repository.
 struct ServableModel {
   ModelRef ref;  // exactly this one: run:ID@STEP or NAME@VERSION
-  // Under which its versions replace each other: "run:ID", or the model's name; the same with
-  // "@NUMBER" where the request asked for that one.
+  // The name under which its versions replace each other: "run:ID", or the model's name; the same
+  // with "@NUMBER" if the request asked for that one.
   std::string name;
   std::string run;                  // the id of the run that trained it; empty for an imported one
   int64_t step = 0;                 // that run's
@@ -31,8 +31,8 @@ struct ServableModel {
 class ModelSource {
  public:
   virtual ~ModelSource() = default;
-  // What `ref` means at this moment. NOT_FOUND for no such run or model, UNAVAILABLE while a run
-  // has no checkpoint. Cheap: called for every request.
+  // Returns what `ref` means now. NOT_FOUND if there is no such run or model, UNAVAILABLE while a
+  // run has no checkpoint. Cheap: called for every request.
   virtual absl::StatusOr<ServableModel> Find(const ModelRef& ref) = 0;
 };
 
@@ -44,7 +44,7 @@ class ModelCatalog : public ModelSource {
 
   absl::StatusOr<ServableModel> Find(const ModelRef& ref) override {
     if (ref.is_run()) return runs_->Find(ref);
-    if (repository_ == nullptr) return absl::NotFoundError("there is no repository of models");
+    if (repository_ == nullptr) return absl::NotFoundError("there is no model repository");
     return repository_->Find(ref);
   }
 

@@ -25,7 +25,7 @@ std::shared_ptr<void> CheckpointLeases::Acquire(const std::string& run, int64_t 
       remove = doomed->second;
       book->doomed.erase(doomed);
     }
-    // What an error leaves is removed at the next start: the folder is marked as deleted.
+    // The next start removes what an error leaves: the folder is marked as deleted.
     RemoveTree(remove).IgnoreError();
   });
 }

@@ -19,8 +19,8 @@ class CheckpointLeases {
   std::shared_ptr<void> Acquire(const std::string& run, int64_t step);
   bool IsHeld(const std::string& run, int64_t step) const;
 
-  // Removes `directory`, the run's, now, or when the run's last lease goes; returns the error of a
-  // removal now. No lease of the run may be acquired any more.
+  // Removes the run's `directory` now, or when the run's last lease ends; returns the error of a
+  // removal now. No lease of the run may be acquired afterwards.
   absl::Status RemoveWhenUnused(const std::string& run, const std::filesystem::path& directory);
 
  private:

@@ -13,7 +13,7 @@ constexpr int64_t kMinSteps = 5;
 
 void ProgressMeter::OnStep(absl::Time now, int samples) {
   if (!started_) {
-    // The first step also warms up caches and allocators, and nothing says when it began.
+    // The first step also warms up caches and allocators, and it is not known when it began.
     started_ = true;
     first_ = now;
   } else {
@@ -36,7 +36,7 @@ double ProgressMeter::images_per_second() const { return seconds_ > 0 ? samples_
 
 std::optional<absl::Duration> ProgressMeter::TimeLeft(int64_t remaining_steps) const {
   if (counted_steps_ < kMinSteps || counted_seconds_ <= 0) return std::nullopt;
-  // All the time since the first step, against what its steps would have taken at training speed.
+  // Compares all the time since the first step with what its steps would take at training speed.
   const double ideal = counted_seconds_ / counted_steps_ * all_steps_;
   const double overhead = std::max(1.0, absl::ToDoubleSeconds(last_ - first_) / ideal);
   return absl::Seconds(seconds_ / steps_ * overhead *

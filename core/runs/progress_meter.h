@@ -1,4 +1,4 @@
-// How fast a run goes, and when it will be done.
+// A run's speed and time left.
 #ifndef VIT_CORE_RUNS_PROGRESS_METER_H_
 #define VIT_CORE_RUNS_PROGRESS_METER_H_
 
@@ -9,12 +9,12 @@
 
 namespace vit {
 
-// Measures from one step to the next, which is right for devices that compute asynchronously too.
-// Steps between which something else was done (an evaluation) do not count as training speed; what
-// they took longer enters the time left in proportion. Not thread-safe.
+// Measures from one step to the next, which is also right for devices that compute asynchronously.
+// Steps with something else between them (an evaluation) do not count as training speed; their
+// extra time enters the time left in proportion. Not thread-safe.
 class ProgressMeter {
  public:
-  // Something other than training goes on.
+  // Reports that something other than training is running.
   void OnPause() { paused_ = true; }
   void OnStep(absl::Time now, int samples);
 

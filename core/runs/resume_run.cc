@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/data/data_config.h"
-#include "core/runs/run_files.h"
+#include "core/runs/state_layout.h"
 #include "core/spec/merge_spec.h"
 #include "proto/spec_text.h"
 
@@ -16,17 +16,17 @@ namespace {
 using vit::v1::Run;
 using vit::v1::TrainingSpec;
 
-// A run that early stopping ended would end again at once where it may not wait for longer.
+// A run that early stopping ended would end again at once unless it may wait longer.
 absl::Status CheckPatience(const RunRecord& record, const TrainingSpec& changed) {
   const int before = record.spec.early_stopping().patience();
   const int after = changed.early_stopping().patience();
   const bool stopped_early = record.run.state() == vit::v1::RUN_STATE_SUCCEEDED &&
                              record.run.step() < record.run.total_steps();
   if (!stopped_early || after == 0 || after > before) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("run ", record.run.id(), " was stopped early, after ", before,
-                   " evaluations without improvement; to go on, set early_stopping.patience above ",
-                   before, ", or to 0 for no early stopping"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "run ", record.run.id(), " was stopped early, after ", before,
+      " evaluations without improvement; to continue, set early_stopping.patience above ", before,
+      ", or to 0 for no early stopping"));
 }
 
 absl::Status CheckLength(const RunRecord& record, const ResolvedSpec& resolved) {
@@ -61,7 +61,7 @@ void SetLength(const ResolvedSpec& resolved, Run* run) {
 absl::StatusOr<ResolvedSpec> ResolveAgain(const RunManager::Options& options,
                                           const RunRecord& record, const TrainingSpec& spec) {
   return options.plan("", spec, options.environment,
-                      {.directory = RunDirectory(options.state_dir, record.run.id()),
+                      {.directory = StateLayout(options.state_dir).run(record.run.id()),
                        .has_checkpoint = !record.checkpoints.empty()});
 }
 
@@ -73,22 +73,22 @@ absl::Status CheckResumable(const RunRecord& record, const vit::v1::ResumeRunReq
             ? absl::StrCat("was stopped early, at step ", run.step(), " of ", run.total_steps())
             : absl::StrCat("has done all of its ", run.total_steps(), " steps");
     return absl::FailedPreconditionError(absl::StrCat(
-        "run ", run.id(), " ", done,
-        "; it goes on with changes that give it more to do: vitctl resume ", run.id(),
+        "run ", run.id(), " ", done, "; to continue it, give it more to do: vitctl resume ",
+        run.id(),
         run.step() < run.total_steps() ? " --set early_stopping.patience=0" : " --set epochs=N"));
   }
   if (!IsFinished(run.state())) {
     return absl::FailedPreconditionError(
-        absl::StrCat("run ", run.id(), " is ", StateName(run.state()),
-                     "; only a run that has ended, was stopped or interrupted can be resumed"));
+        absl::StrCat("run ", run.id(), " is ", StateWord(run.state()),
+                     "; only a run that has ended or was stopped or interrupted can be resumed"));
   }
-  // Without a checkpoint it would begin again, which loses nothing only where it had not begun.
-  // (An interrupted one would begin again at the next start too.)
+  // Without a checkpoint the run would start over, which loses nothing only if it had not begun.
+  // (An interrupted run would start over at vitd's next start too.)
   if (record.checkpoints.empty() && run.step() > 0 &&
       run.state() != vit::v1::RUN_STATE_INTERRUPTED) {
     return absl::FailedPreconditionError(
-        absl::StrCat("run ", run.id(), " is ", StateName(run.state()), " at step ", run.step(),
-                     " and has no checkpoint to go on from; start a new run with its spec"));
+        absl::StrCat("run ", run.id(), " is ", StateWord(run.state()), " at step ", run.step(),
+                     " and has no checkpoint to continue from; start a new run with its spec"));
   }
   return absl::OkStatus();
 }
@@ -108,7 +108,7 @@ absl::StatusOr<ResolvedSpec> PlanResume(const RunManager::Options& options, cons
   const absl::StatusOr<ResolvedSpec> resolving = ResolveAgain(options, record, spec);
   if (absl::IsInvalidArgument(resolving.status()) && !request.has_changes()) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "run ", record.run.id(), " cannot go on as it began: ", resolving.status().message(),
+        "run ", record.run.id(), " cannot continue as it began: ", resolving.status().message(),
         " (has its data, ", record.run.data_source(), ", changed since?)"));
   }
   VIT_ASSIGN_OR_RETURN(const ResolvedSpec resolved, resolving);
@@ -116,8 +116,8 @@ absl::StatusOr<ResolvedSpec> PlanResume(const RunManager::Options& options, cons
       resolved.data->fingerprint() != record.data_fingerprint) {
     return absl::FailedPreconditionError(
         absl::StrCat("the data of run ", record.run.id(), " (", record.run.data_source(),
-                     ") has changed since it began: it cannot go on as the same run; bring the "
-                     "data back, or start a new run with init run:",
+                     ") has changed since it began, so it cannot continue as the same run; restore "
+                     "the data, or start a new run with init run:",
                      record.run.id()));
   }
   if (request.has_changes()) VIT_RETURN_IF_ERROR(CheckLength(record, resolved));

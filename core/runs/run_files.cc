@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
+#include "core/runs/state_layout.h"
 #include "proto/spec_text.h"
 #include "proto/time.h"
 
@@ -20,10 +21,7 @@ namespace {
 
 constexpr int64_t kMaxSpecBytes = 1 << 20;
 
-fs::path SpecPath(const fs::path& run_directory) { return run_directory / "spec.textproto"; }
-fs::path DeletedMark(const fs::path& run_directory) { return run_directory / "deleted"; }
-
-// In what reconciling can change.
+// Compares what reconciling can change.
 bool Differ(const RunRecord& a, const RunRecord& b) {
   const auto same = [](const CheckpointInfo& x, const CheckpointInfo& y) {
     return x.SerializeAsString() == y.SerializeAsString();
@@ -40,13 +38,13 @@ class Reconciler {
   Reconciler(const ReconcileOptions& options, RunStore* store) : options_(options), store_(store) {}
 
   absl::StatusOr<std::vector<RunRecord>> Run() {
-    VIT_RETURN_IF_ERROR(CreateDirectories(options_.state_dir / "runs"));
+    VIT_RETURN_IF_ERROR(CreateDirectories(StateLayout(options_.state_dir).runs()));
     VIT_ASSIGN_OR_RETURN(records_, store_->LoadRuns());
     VIT_RETURN_IF_ERROR(VisitFolders());
     const std::vector<RunRecord> before = records_;
     for (RunRecord& record : records_) {
-      SetCheckpoints(options_.list_checkpoints(RunDirectory(options_.state_dir, record.run.id())),
-                     &record);
+      SetCheckpoints(
+          options_.list_checkpoints(StateLayout(options_.state_dir).run(record.run.id())), &record);
       Settle(&record);
     }
     QueueInterrupted();
@@ -60,11 +58,11 @@ class Reconciler {
   }
 
  private:
-  // Removes folders that nobody owns and adopts those that hold checkpoints.
+  // Removes folders that belong to no run and adopts those that hold checkpoints.
   absl::Status VisitFolders() {
     std::vector<fs::path> folders;
     std::error_code code;
-    for (fs::directory_iterator entry(options_.state_dir / "runs", code), end;
+    for (fs::directory_iterator entry(StateLayout(options_.state_dir).runs(), code), end;
          !code && entry != end; entry.increment(code)) {
       if (entry->is_directory(code)) folders.push_back(entry->path());
     }
@@ -84,7 +82,7 @@ class Reconciler {
     const auto known = std::find_if(records_.begin(), records_.end(),
                                     [&](const RunRecord& r) { return r.run.id() == id; });
     std::error_code code;
-    if (removed_aside || fs::exists(DeletedMark(folder), code)) {
+    if (removed_aside || fs::exists(StateLayout::deleted(folder), code)) {
       if (known != records_.end()) {
         VIT_RETURN_IF_ERROR(store_->DeleteRun(id));
         records_.erase(known);
@@ -94,16 +92,16 @@ class Reconciler {
     if (known != records_.end()) return absl::OkStatus();
     std::vector<CheckpointInfo> checkpoints = options_.list_checkpoints(folder);
     if (!checkpoints.empty()) return Adopt(id, folder, std::move(checkpoints));
-    // A folder that never had a checkpoint is of a call that a crash cut off before it was
-    // answered. One whose checkpoints cannot be read stays as it is.
+    // A folder that never had a checkpoint comes from a call that a crash cut off before it was
+    // answered. A folder whose checkpoints cannot be read stays as it is.
     return fs::exists(folder / "checkpoints", code) || code ? absl::OkStatus() : RemoveTree(folder);
   }
 
   absl::Status Adopt(const std::string& id, const fs::path& folder,
                      std::vector<CheckpointInfo> checkpoints) {
     RunRecord record;
-    const absl::StatusOr<std::string> text = ReadFile(SpecPath(folder), kMaxSpecBytes);
-    // Without a specification nothing can be done with it; but it is somebody's work, so it stays.
+    const absl::StatusOr<std::string> text = ReadFile(StateLayout::spec(folder), kMaxSpecBytes);
+    // A folder without a specification cannot be used, but it may be someone's work, so it stays.
     if (!text.ok() || !ParseStoredSpec(*text, &record.spec).ok()) return absl::OkStatus();
     vit::v1::Run& run = record.run;
     run.set_id(id);
@@ -142,7 +140,8 @@ class Reconciler {
       run.set_state(vit::v1::RUN_STATE_INTERRUPTED);
       *run.mutable_end_time() = ToProto(options_.now);
       SetStepFromCheckpoint(record);
-      run.set_message(absl::StrCat("interrupted; the last checkpoint is of step ", run.step()));
+      run.set_message(
+          absl::StrCat("interrupted; its last checkpoint is that of step ", run.step()));
       if (options_.resume_interrupted) CountRestart(record);
     }
     if (record->steps_per_epoch > 0) {
@@ -178,27 +177,24 @@ class Reconciler {
 
 }  // namespace
 
-fs::path RunDirectory(const fs::path& state_dir, const std::string& run) {
-  return state_dir / "runs" / run;
-}
-
 absl::Status WriteSpecFile(const fs::path& run_directory, const vit::v1::TrainingSpec& spec) {
   VIT_RETURN_IF_ERROR(CreateDirectories(run_directory));
-  VIT_RETURN_IF_ERROR(WriteFileAtomically(SpecPath(run_directory), MessageToText(spec)));
+  VIT_RETURN_IF_ERROR(WriteFileAtomically(StateLayout::spec(run_directory), MessageToText(spec)));
   return SyncDirectory(run_directory.parent_path());
 }
 
 absl::Status MarkDeleted(const fs::path& run_directory) {
   std::error_code code;
   if (!fs::exists(run_directory, code)) return absl::OkStatus();
-  return WriteFileAtomically(DeletedMark(run_directory), "");
+  return WriteFileAtomically(StateLayout::deleted(run_directory), "");
 }
 
 absl::Status UnmarkDeleted(const fs::path& run_directory) {
   std::error_code code;
-  fs::remove(DeletedMark(run_directory), code);
-  return code ? absl::ErrnoToStatus(code.value(),
-                                    absl::StrCat("remove ", DeletedMark(run_directory).string()))
+  fs::remove(StateLayout::deleted(run_directory), code);
+  return code ? absl::ErrnoToStatus(
+                    code.value(),
+                    absl::StrCat("remove ", StateLayout::deleted(run_directory).string()))
               : absl::OkStatus();
 }
 

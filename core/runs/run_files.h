@@ -1,4 +1,4 @@
-// Where a run's files lie in the state directory, and what a start of the program finds there.
+// A run's files in the state directory, and how a start of the program reconciles them.
 #ifndef VIT_CORE_RUNS_RUN_FILES_H_
 #define VIT_CORE_RUNS_RUN_FILES_H_
 
@@ -16,14 +16,11 @@
 
 namespace vit {
 
-// state_dir/runs/20261121-034012-kfzq
-std::filesystem::path RunDirectory(const std::filesystem::path& state_dir, const std::string& run);
-
-// Writes the effective specification to the run's folder, made where it is missing.
+// Writes the effective specification to the run's folder, which it creates if missing.
 absl::Status WriteSpecFile(const std::filesystem::path& run_directory,
                            const vit::v1::TrainingSpec& spec);
 
-// Marks a run's folder as deleted, so that it goes at the next start if it cannot go now.
+// Marks a run's folder as deleted, so that the next start removes it if it cannot be removed now.
 absl::Status MarkDeleted(const std::filesystem::path& run_directory);
 absl::Status UnmarkDeleted(const std::filesystem::path& run_directory);
 
@@ -37,14 +34,13 @@ struct ReconcileOptions {
 
 // Makes the database agree with the folders, which are the truth, and settles what an earlier
 // process left behind:
-// - a checkpoint that the database does not know is adopted, one that is gone is dropped;
-// - a folder with checkpoints but without a run becomes a stopped run; folders of deleted or never
-// acknowledged runs go;
-// - STOPPING becomes STOPPED; RUNNING becomes INTERRUPTED; with `resume_interrupted`, INTERRUPTED
-// runs are queued ahead of
-//   the others, except one that was restarted three times after a crash without a newer checkpoint,
-//   which is FAILED.
-// Stores all that, and returns the runs.
+// - adopts checkpoints that the database does not know, and drops those that are gone;
+// - turns a folder with checkpoints but without a run into a stopped run, and removes folders of
+//   deleted or never acknowledged runs;
+// - turns STOPPING into STOPPED and RUNNING into INTERRUPTED; with `resume_interrupted`, queues
+//   INTERRUPTED runs ahead of the others, except that a run that was restarted three times after a
+//   crash without a newer checkpoint becomes FAILED.
+// Stores the changes, and returns the runs.
 absl::StatusOr<std::vector<RunRecord>> ReconcileRuns(const ReconcileOptions& options,
                                                      RunStore* store);
 

@@ -130,7 +130,7 @@ absl::StatusOr<std::string> RunLedger::FindLocked(const std::string& query) cons
       matches.size() > kShown ? absl::StrCat(" and ", matches.size() - kShown, " more") : "";
   const size_t count = matches.size();
   matches.resize(std::min(count, kShown));
-  return absl::InvalidArgumentError(absl::StrCat("'", query, "' means ", count,
+  return absl::InvalidArgumentError(absl::StrCat("'", query, "' matches ", count,
                                                  " runs: ", absl::StrJoin(matches, ", "), more,
                                                  "; give the id of one"));
 }
@@ -172,7 +172,8 @@ absl::StatusOr<ServableModel> RunLedger::LeaseServable(const ModelRef& ref,
                                                        CheckpointLeases* leases) const {
   MutexLock lock(&mu_);
   std::string id;
-  if (ref.kind == ModelRef::Kind::kLatest || ref.name == "latest") {
+  int64_t wanted_step = ref.number;
+  if (ref.kind == ModelRef::Kind::kLatest) {
     if (servable_.empty()) {
       return absl::UnavailableError(
           runs_.empty() ? "no run has been started yet, so there is no model to serve"
@@ -180,28 +181,33 @@ absl::StatusOr<ServableModel> RunLedger::LeaseServable(const ModelRef& ref,
     }
     id = servable_.rbegin()->second;
   } else {
-    VIT_ASSIGN_OR_RETURN(id, FindLocked(ref.name));
+    // The name of a run may end like a step.
+    absl::StatusOr<std::string> whole = absl::NotFoundError("");
+    if (wanted_step >= 0) whole = FindLocked(absl::StrCat(ref.name, "@", wanted_step));
+    if (whole.ok()) {
+      id = *whole;
+      wanted_step = ModelRef::kServed;
+    } else {
+      VIT_ASSIGN_OR_RETURN(id, FindLocked(ref.name));
+    }
   }
   const RunRecord& record = runs_.at(id);
   int64_t step = ServableStep(record);
   if (step < 0) {
-    return absl::UnavailableError(absl::StrCat("run ", id, " (", StateName(record.run.state()),
+    return absl::UnavailableError(absl::StrCat("run ", id, " (", StateWord(record.run.state()),
                                                ") has no checkpoint",
                                                IsFinished(record.run.state()) ? "" : " yet"));
   }
-  if (ref.number > 0) {
-    const bool there =
-        std::any_of(record.checkpoints.begin(), record.checkpoints.end(),
-                    [&](const auto& checkpoint) { return checkpoint.step() == ref.number; });
-    if (!there) {
-      return absl::NotFoundError(absl::StrCat("run ", id, " has no checkpoint of step ", ref.number,
-                                              " (any more); run:", id, " is its best one, of step ",
-                                              step));
+  if (wanted_step >= 0) {
+    if (!HasCheckpoint(record, wanted_step)) {
+      return absl::NotFoundError(absl::StrCat("run ", id, " has no checkpoint of step ",
+                                              wanted_step, " (any more); run:", id,
+                                              " is its best one, of step ", step));
     }
-    step = ref.number;
+    step = wanted_step;
   }
   return ServableModel{.ref = ModelRef::Run(id, step),
-                       .name = ModelRef::Run(id, ref.number).ToString(),
+                       .name = ModelRef::Run(id, wanted_step).ToString(),
                        .run = id,
                        .step = step,
                        .lease = leases->Acquire(id, step)};
@@ -228,7 +234,7 @@ absl::Status RunLedger::CheckRoom() const {
 }
 
 absl::Status RunLedger::CheckRoomLocked() const {
-  // While nothing runs, the first of the queue is about to.
+  // While nothing runs, the first run of the queue is about to start.
   const size_t waiting = queue_.size() - (active_ == 0 && !queue_.empty() ? 1 : 0);
   const bool starts_at_once = active_ == 0 && queue_.empty();
   if (starts_at_once || waiting < static_cast<size_t>(options_.max_queued_runs))
@@ -287,7 +293,7 @@ absl::StatusOr<Run> RunLedger::Enqueue(const std::string& id, const Change& chan
   MutexLock write_lock(&write_mu_);
   std::optional<RunRecord> copy = Get(id);
   if (!copy.has_value()) return absl::NotFoundError(absl::StrCat("run ", id, " is deleted"));
-  // A run that cannot be queued at all is told so before a full queue is.
+  // A run that cannot be queued at all is reported before a full queue.
   VIT_RETURN_IF_ERROR(change(&*copy));
   int64_t order = 0;
   {
@@ -320,7 +326,7 @@ absl::StatusOr<Run> RunLedger::Commit(const std::string& id, const Change& chang
   if (!stored.ok() && on_store_error == StoreError::kFails) return stored;
 
   MutexLock lock(&mu_);
-  RunRecord& record = runs_.at(id);  // only Remove takes runs away, under write_mu_
+  RunRecord& record = runs_.at(id);  // only Remove removes runs, under write_mu_
   const std::set<std::pair<int64_t, std::string>> queue_before = queue_;
   Unindex(record);
   const absl::Status changed = change(&record);
@@ -345,7 +351,7 @@ absl::Status RunLedger::Remove(const std::string& id, const Change& check,
   MutexLock write_lock(&write_mu_);
   std::optional<RunRecord> record = Get(id);
   if (!record.has_value())
-    return absl::NotFoundError(absl::StrCat("run ", id, " is deleted already"));
+    return absl::NotFoundError(absl::StrCat("run ", id, " is already deleted"));
   VIT_RETURN_IF_ERROR(check(&*record));
   VIT_RETURN_IF_ERROR(remove());
   MutexLock lock(&mu_);

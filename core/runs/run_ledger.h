@@ -1,4 +1,4 @@
-// All runs, in memory and in the database, in step.
+// All runs, kept the same in memory and in the database.
 #ifndef VIT_CORE_RUNS_RUN_LEDGER_H_
 #define VIT_CORE_RUNS_RUN_LEDGER_H_
 
@@ -16,21 +16,21 @@
 #include "core/base/mutex.h"
 #include "core/models/servable_model.h"
 #include "core/runs/checkpoint_leases.h"
-#include "core/runs/event_dispatcher.h"
+#include "core/runs/events/event_dispatcher.h"
+#include "core/runs/events/subscriptions.h"
 #include "core/runs/run_listener.h"
 #include "core/runs/run_record.h"
 #include "core/runs/store/run_store.h"
-#include "core/runs/subscriptions.h"
 
 namespace vit {
 
 // Holds every run's record, looks runs up, orders the queue, and announces each change to the
-// listener and to who follows the run.
+// listener and to the run's followers.
 //
-// Thread-safe, with two locks. Readers, and the trainer's progress, take only a short one under
+// Thread-safe, with two locks. Readers, and the trainer's progress, take only a short lock under
 // which nothing waits. Lasting changes (Add, Apply, Settle, Enqueue, Remove) are made one at a time
-// under another: written to the database first, then visible, so that nobody is told what a crash
-// could undo.
+// under the other: written to the database first, then made visible, so that nothing is announced
+// that a crash could undo.
 class RunLedger {
  public:
   struct Options {
@@ -45,53 +45,52 @@ class RunLedger {
 
   std::optional<RunRecord> Get(const std::string& id) const;
   std::optional<RunRecord> FindRequest(const std::string& request_id) const;
-  // The id that `query` means: an id, a name, a prefix of an id; "" or "latest" is the most
-  // recently started run, or the most recently created where none was started. NOT_FOUND, or
-  // INVALID_ARGUMENT where it means several.
+  // Returns the id of the run that `query` names by id, name or prefix of an id; "" or "latest" is
+  // the most recently started run, or the most recently created if none was started. NOT_FOUND, or
+  // INVALID_ARGUMENT if several match.
   absl::StatusOr<std::string> Find(const std::string& query) const;
   vit::v1::ListRunsResponse List(const std::set<vit::v1::RunState>& states, int page_size,
                                  int64_t before_sequence) const;
 
-  // The checkpoint that `ref` (RunManager::Find) means now, but for its directory. Leased under the
-  // same lock that MayRemoveCheckpoint takes.
+  // Returns the checkpoint that `ref` (RunManager::Find) means now, without its directory. Leases
+  // it under the lock that MayRemoveCheckpoint takes.
   absl::StatusOr<ServableModel> LeaseServable(const ModelRef& ref, CheckpointLeases* leases) const;
-  // Whether the checkpoint of `step` is neither leased nor one that LeaseServable could give out;
-  // it is then forgotten.
+  // Returns whether the checkpoint of `step` is neither leased nor one that LeaseServable could
+  // return; forgets it in that case.
   bool MayRemoveCheckpoint(const std::string& id, int64_t step, const CheckpointLeases& leases);
 
-  // Stores and queues a new run, which gets its id and place here. Where its request_id is known,
-  // returns that run, and `created` is false. RESOURCE_EXHAUSTED for a full queue. `store_files`
-  // runs before the run is stored; after an error of the database, `remove_files` does.
+  // Stores and queues a new run, which gets its id and place here. If its request_id is known,
+  // returns the known run, and `created` is false. RESOURCE_EXHAUSTED for a full queue. Calls
+  // `store_files` before it stores the run, and `remove_files` after a database error.
   absl::StatusOr<RunRecord> Add(RunRecord record,
                                 const std::function<absl::Status(const RunRecord&)>& store_files,
                                 const std::function<void(const RunRecord&)>& remove_files,
                                 absl::Time now, bool* created);
-  // RESOURCE_EXHAUSTED where no further run can be queued.
+  // RESOURCE_EXHAUSTED if no further run can be queued.
   absl::Status CheckRoom() const;
 
-  // What to change; an error leaves everything as it was. Called more than once, on copies of the
+  // Changes a record; an error leaves everything as it was. Called more than once, on copies of the
   // same lasting state, and must do the same each time.
   using Change = std::function<absl::Status(RunRecord*)>;
-  // NOT_FOUND where there is no such run any more.
+  // NOT_FOUND if the run no longer exists.
   absl::StatusOr<vit::v1::Run> Apply(const std::string& id, const Change& change);
-  // As Apply, for what has happened already and is so whether or not the database can take it: an
-  // error of the database goes into the run's message.
+  // Like Apply, for what has already happened, whether or not the database can store it: a database
+  // error goes into the run's message.
   absl::StatusOr<vit::v1::Run> Settle(const std::string& id, const Change& change);
-  // As Apply, and puts the run at the end of the queue.
+  // Like Apply, and puts the run at the end of the queue.
   absl::StatusOr<vit::v1::Run> Enqueue(const std::string& id, const Change& change);
-  // Forgets a run: `check` as in Apply; then `remove`, which takes it out of the database (an error
-  // keeps the run); then the memory.
+  // Removes a run: calls `check` as in Apply, then `remove`, which deletes it from the database (an
+  // error keeps the run), then forgets it in memory.
   absl::Status Remove(const std::string& id, const Change& check,
                       const std::function<absl::Status()>& remove);
 
   using Tell = std::function<void(RunListener*, const vit::v1::Run&)>;
-  // Changes progress in memory alone; the database gets it with the next lasting change. Never the
-  // state or the place in the queue. `tell`, where given, is called later with the run as it was
-  // then.
+  // Changes progress in memory only, never the state or the place in the queue; the database gets
+  // it with the next lasting change. `tell`, if given, is called later with the run as it was then.
   void Touch(const std::string& id, const std::function<void(RunRecord*)>& change,
              const Tell& tell = nullptr);
 
-  // The start_order of the run that starts now.
+  // Returns the start_order of the run that starts now.
   int64_t NextStartOrder();
 
   // Waits until a run is queued, and returns the first; empty once CloseQueue was called.

@@ -1,4 +1,4 @@
-// What happens to runs, for metrics and logs.
+// Events of runs, for metrics and logs.
 #ifndef VIT_CORE_RUNS_RUN_LISTENER_H_
 #define VIT_CORE_RUNS_RUN_LISTENER_H_
 
@@ -12,14 +12,14 @@
 
 namespace vit {
 
-// Is told what happens to runs. Called with no lock held, one call at a time, in the
-// order in which things happened; the runs that exist already are told first, perhaps before Create
-// has returned. Must return quickly, and may call the manager, but for Shutdown. What a listener
-// does not override it does not hear.
+// Receives the events of runs. Called with no lock held, one call at a time, in the order of the
+// events; existing runs are reported first, perhaps before Create has returned. Must return
+// quickly, and may call the manager, except Shutdown. Events that a listener does not override are
+// ignored.
 class RunListener {
  public:
   virtual ~RunListener() = default;
-  // Its state, phase, checkpoints or message.
+  // Its state, phase, checkpoints or message changed.
   virtual void OnRunChanged(const vit::v1::Run& run) {}
   virtual void OnStep(const std::string& run, const TrainObserver::Step& step) {}
   virtual void OnMetrics(const vit::v1::Run& run, const vit::v1::MetricPoint& point) {}

@@ -12,15 +12,16 @@
 #include "core/base/status.h"
 #include "core/data/dataset.h"
 #include "core/runs/checkpoint_leases.h"
-#include "core/runs/event_dispatcher.h"
+#include "core/runs/events/event_dispatcher.h"
+#include "core/runs/events/subscriptions.h"
 #include "core/runs/resume_run.h"
 #include "core/runs/run_files.h"
 #include "core/runs/run_ledger.h"
 #include "core/runs/run_recorder.h"
 #include "core/runs/run_worker.h"
+#include "core/runs/state_layout.h"
 #include "core/runs/store/history_buffer.h"
 #include "core/runs/store/run_store.h"
-#include "core/runs/subscriptions.h"
 #include "core/train/checkpoint/checkpoint_info.h"
 #include "proto/time.h"
 
@@ -101,7 +102,7 @@ class RunManagerImpl : public RunManager {
         if (known.has_value()) return MakeStartResponse(*known);
       }
       VIT_RETURN_IF_ERROR(
-          ledger_.CheckRoom());  // asked again when it counts; this saves the work below
+          ledger_.CheckRoom());  // checked again when it counts; this saves the work below
     }
     VIT_ASSIGN_OR_RETURN(
         const ResolvedSpec resolved,
@@ -157,7 +158,7 @@ class RunManagerImpl : public RunManager {
     VIT_RETURN_IF_ERROR(CheckAccepting());
     VIT_ASSIGN_OR_RETURN(const std::string id, ledger_.Find(query));
     const absl::Time now = options_.clock->Now();
-    // Whatever the database says: on a full disk, runs must stop all the more.
+    // Stops even after a database error: on a full disk, runs must stop all the more.
     VIT_ASSIGN_OR_RETURN(Run run, ledger_.Settle(id, [now](RunRecord* record) -> absl::Status {
       Run& run = record->run;
       if (run.state() == vit::v1::RUN_STATE_QUEUED) {
@@ -167,7 +168,7 @@ class RunManagerImpl : public RunManager {
         run.set_state(vit::v1::RUN_STATE_STOPPING);
       } else if (run.state() != vit::v1::RUN_STATE_STOPPING) {
         return absl::FailedPreconditionError(absl::StrCat(
-            "run ", run.id(), " is not queued or running: it is ", StateName(run.state())));
+            "run ", run.id(), " is not queued or running: it is ", StateWord(run.state())));
       }
       return absl::OkStatus();
     }));
@@ -215,18 +216,18 @@ class RunManagerImpl : public RunManager {
         [](RunRecord* record) -> absl::Status {
           if (IsFinished(record->run.state())) return absl::OkStatus();
           return absl::FailedPreconditionError(absl::StrCat(
-              "run ", record->run.id(), " is ", StateName(record->run.state()), "; stop it first"));
+              "run ", record->run.id(), " is ", StateWord(record->run.state()), "; stop it first"));
         },
         [&]() -> absl::Status {
           history_.Forget(id);
-          // The mark, and the deletion from the database, hold both or neither.
+          // The mark and the deletion from the database take effect together or not at all.
           const std::filesystem::path directory = Directory(id);
           absl::Status deleted = MarkDeleted(directory);
           if (deleted.ok()) deleted = store_->DeleteRun(id);
           if (!deleted.ok()) (void)UnmarkDeleted(directory);
           return deleted;
         }));
-    // Files of a checkpoint that is being served go when it no longer is.
+    // Files of a checkpoint that is being served are removed when it no longer is.
     return Annotate(leases_.RemoveWhenUnused(id, Directory(id)),
                     absl::StrCat("run ", id, " is deleted, but some of its files are left"));
   }
@@ -242,8 +243,8 @@ class RunManagerImpl : public RunManager {
           absl::StrCat("split ", static_cast<int>(request.split()), " is unknown"));
     }
     VIT_ASSIGN_OR_RETURN(RunRecord record, Lookup(request.run()));
-    // So that a follower who was told of a point finds it. What cannot be written now is not lost,
-    // only absent here.
+    // Flushes so that a follower finds the points that were announced. What cannot be written now
+    // is not lost, only absent from this answer.
     history_.Flush().IgnoreError();
     VIT_ASSIGN_OR_RETURN(const std::vector<vit::v1::MetricPoint> points,
                          store_->History(record.run.id(), request.split(), request.after_step(),
@@ -269,7 +270,7 @@ class RunManagerImpl : public RunManager {
       return absl::NotFoundError(absl::StrCat(
           "run ", id, " keeps no evaluation", step > 0 ? absl::StrCat(" of step ", step) : "",
           kept.empty() ? "; none of its checkpoints has been evaluated yet"
-                       : absl::StrCat("; there are those of its checkpoints:", kept)));
+                       : absl::StrCat("; its evaluated checkpoints are those of steps", kept)));
     }
     VIT_RETURN_IF_ERROR(evaluation.status());
     vit::v1::GetEvaluationResponse response;
@@ -302,12 +303,12 @@ class RunManagerImpl : public RunManager {
   }
 
   std::filesystem::path Directory(const std::string& id) const {
-    return RunDirectory(options_.state_dir, id);
+    return StateLayout(options_.state_dir).run(id);
   }
 
   absl::Status CheckAccepting() const {
     if (!shutting_down_) return absl::OkStatus();
-    return absl::UnavailableError("the daemon is shutting down; try again once it is back");
+    return absl::UnavailableError("vitd is shutting down; retry later");
   }
 
   static absl::Status CheckWanted(const Cancelled& cancelled) {
@@ -331,7 +332,7 @@ class RunManagerImpl : public RunManager {
   EventDispatcher dispatcher_;
   Subscriptions subscriptions_;
   RunLedger ledger_;
-  RunWorker worker_;  // last: joins before anything it uses goes
+  RunWorker worker_;  // last: joins before anything it uses is destroyed
 };
 
 }  // namespace
@@ -340,7 +341,7 @@ absl::StatusOr<std::unique_ptr<RunManager>> RunManager::Create(Options options) 
   const auto open = [&]() -> absl::StatusOr<std::unique_ptr<RunManager>> {
     VIT_RETURN_IF_ERROR(CreateDirectories(options.state_dir));
     VIT_ASSIGN_OR_RETURN(std::unique_ptr<RunStore> store,
-                         RunStore::Open(options.state_dir / "runs.db"));
+                         RunStore::Open(StateLayout(options.state_dir).database()));
     ReconcileOptions reconcile;
     reconcile.state_dir = options.state_dir;
     reconcile.resume_interrupted = options.resume_interrupted;

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/data/data_config.h"
+#include "proto/field_names.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -20,9 +21,14 @@ absl::Status ParseStoredSpec(absl::string_view text, vit::v1::TrainingSpec* spec
   return absl::OkStatus();
 }
 
-std::string StateName(vit::v1::RunState state) {
+std::string StateWord(vit::v1::RunState state) {
   const auto* value = vit::v1::RunState_descriptor()->FindValueByNumber(state);
   return value == nullptr ? absl::StrCat("state ", static_cast<int>(state)) : ShortEnumName(value);
+}
+
+bool HasCheckpoint(const RunRecord& record, int64_t step) {
+  return std::any_of(record.checkpoints.begin(), record.checkpoints.end(),
+                     [&](const CheckpointInfo& checkpoint) { return checkpoint.step() == step; });
 }
 
 bool IsFinished(vit::v1::RunState state) {
@@ -83,7 +89,7 @@ void CountRestart(RunRecord* record) {
   }
   record->run.set_state(vit::v1::RUN_STATE_FAILED);
   record->run.set_message(
-      absl::StrCat("the daemon went away while it ran and was restarted ", kMaxRestarts,
+      absl::StrCat("the daemon went away during the run, which was restarted ", kMaxRestarts,
                    " times without a checkpoint after step ", std::max<int64_t>(newest, 0),
                    ": is there enough memory? Resume it once the cause is gone"));
 }
@@ -94,7 +100,7 @@ int64_t ServableStep(const RunRecord& record) {
 }
 
 std::string MakeRunId(absl::Time now) {
-  // No vowels, so that no word comes out; no l, which looks like 1.
+  // No vowels, so that the letters form no word; no l, which looks like 1.
   constexpr absl::string_view kLetters = "bcdfghjkmnpqrstvwxyz";
   std::random_device random;
   std::uniform_int_distribution<size_t> letter(0, kLetters.size() - 1);

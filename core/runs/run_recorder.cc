@@ -15,7 +15,7 @@ using vit::v1::Run;
 
 namespace {
 
-// The run itself goes on; its history is in the database.
+// The run itself continues; its history is in the database.
 std::string NoEvents(const absl::Status& why) {
   return absl::StrCat("TensorBoard's events are not written: ", why.message());
 }
@@ -128,7 +128,7 @@ void RunRecorder::OnBadImage(const BadImage& image) {
       run_,
       [&](RunRecord* record) {
         Run& run = record->run;
-        // Loader threads may tell in any order.
+        // Loader threads may report in any order.
         run.set_bad_images(std::max(run.bad_images(), image.bad_train_images));
         run.set_bad_validation_images(
             std::max(run.bad_validation_images(), image.bad_validation_images));
@@ -160,7 +160,7 @@ void RunRecorder::OnStart(int64_t step, const std::string& note) {
   Run last_points;
   last_points.set_id(run_);
   const bool read = parts_.store->LoadLastPoints(&last_points).ok();
-  // One beyond `step` could not be loaded, and is not to be served either.
+  // A checkpoint beyond `step` could not be loaded, and must not be served either.
   std::vector<CheckpointInfo> checkpoints = parts_.list_checkpoints(directory_);
   checkpoints.erase(std::remove_if(checkpoints.begin(), checkpoints.end(),
                                    [&](const CheckpointInfo& c) { return c.step() > step; }),

@@ -1,4 +1,4 @@
-// Records what the trainer tells about one run.
+// Records what the trainer reports about one run.
 #ifndef VIT_CORE_RUNS_RUN_RECORDER_H_
 #define VIT_CORE_RUNS_RUN_RECORDER_H_
 
@@ -11,20 +11,20 @@
 
 #include "core/base/clock.h"
 #include "core/base/mutex.h"
-#include "core/runs/event_dispatcher.h"
+#include "core/runs/events/event_dispatcher.h"
+#include "core/runs/events/tensorboard_log.h"
 #include "core/runs/progress_meter.h"
 #include "core/runs/run_ledger.h"
 #include "core/runs/store/history_buffer.h"
 #include "core/runs/store/run_store.h"
-#include "core/runs/tensorboard_log.h"
 #include "core/train/trainer.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
 
-// Publishes progress to the ledger, history and checkpoints to the database, history to
-// TensorBoard's files too, and everything to the listener. What the training thread calls while it
-// trains takes short locks and never waits for the disk.
+// Publishes progress to the ledger, history and checkpoints to the database, history also to
+// TensorBoard's files, and everything to the listener. The calls that the training thread makes
+// while it trains take short locks and never wait for the disk.
 class RunRecorder : public TrainObserver {
  public:
   struct Parts {
@@ -56,14 +56,14 @@ class RunRecorder : public TrainObserver {
   const std::filesystem::path directory_;
   const int64_t steps_per_epoch_;
 
-  // Of the training thread alone.
+  // Used by the training thread alone.
   ProgressMeter meter_;
   std::string phase_;
-  // Its tasks on the dispatcher hold it too. Null before OnStart, or where no file could be made.
+  // Also held by its tasks on the dispatcher. Null before OnStart, or if no file could be created.
   std::shared_ptr<TensorBoardLog> tensorboard_;
 
   Mutex mu_;
-  // How the run was resumed, which its message says while nothing is more urgent.
+  // How the run was resumed; the run's message says so while nothing is more urgent.
   std::string note_ VIT_GUARDED_BY(mu_);
 };
 

@@ -7,7 +7,7 @@
 #include "core/base/compute/compute_budget.h"
 #include "core/base/status.h"
 #include "core/runs/resume_run.h"
-#include "core/runs/run_files.h"
+#include "core/runs/state_layout.h"
 #include "proto/time.h"
 
 namespace vit {
@@ -31,7 +31,7 @@ void RunWorker::RequestStop(const std::string& run) {
     if (active_run_ != run) return;
     stop = active_stop_;
   }
-  // Runs the trainer's stop callbacks, so with no lock held.
+  // This runs the trainer's stop callbacks, so no lock is held.
   stop.request_stop();
 }
 
@@ -93,7 +93,7 @@ void RunWorker::RunOne(const std::string& run) {
     if (!run.has_start_time()) *run.mutable_start_time() = ToProto(now);
     run.clear_end_time();
     run.clear_message();
-    run.clear_bad_images();  // counted anew
+    run.clear_bad_images();  // counted again
     run.clear_bad_validation_images();
     run.clear_first_bad_images();
     run.set_phase("preparing data");
@@ -104,13 +104,14 @@ void RunWorker::RunOne(const std::string& run) {
   if (started.ok()) {
     absl::StatusOr<TrainOutcome> outcome = TrainRun(run, stop.get_token(), "");
     if (IsOutOfDeviceMemory(outcome.status()) && !stop.stop_requested()) {
-      // Once more, with what the process kept for other tensors; served models may also have gone.
+      // Tries again with the memory that the process kept for other tensors; served models may also
+      // have been unloaded.
       options_.manager.environment.device.ReleaseUnusedMemory();
       outcome = TrainRun(
           run, stop.get_token(),
           absl::StrCat("the device's memory ran out at step ", ledger_.Get(run)->run.step(),
-                       ", and the run went on by itself; should it end so again, "
-                       "try a smaller batch_size or more accumulation_steps"));
+                       ", and the run continued by itself; if it runs out again, try a smaller "
+                       "batch_size or more accumulation_steps"));
     }
     if (outcome.ok() || !IsDeviceLost(run)) Finish(run, outcome, stop.stop_requested());
   }
@@ -150,7 +151,7 @@ bool RunWorker::IsDeviceLost(const std::string& run) {
                   run.set_state(vit::v1::RUN_STATE_INTERRUPTED);
                   run.set_message(absl::StrCat(
                       "interrupted: the device no longer computes: ", why.message(),
-                      "; the run goes on from its last checkpoint once vitd is started again"));
+                      "; the run continues from its last checkpoint when vitd is started again"));
                   CountRestart(record);
                 }
                 return absl::OkStatus();
@@ -179,7 +180,7 @@ absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::sto
   });
   TrainerOptions trainer;
   trainer.environment = options.environment;
-  trainer.directory = RunDirectory(options.state_dir, run);
+  trainer.directory = StateLayout(options.state_dir).run(run);
   trainer.clock = options.clock;
   trainer.note = note;
   trainer.is_served = [this, run](int64_t step) {

@@ -16,9 +16,9 @@
 
 namespace vit {
 
-// One thread follows the queue; each run trains on a thread of its own, made by ComputeBudget with
-// the run's number of compute threads. Thread-safe. Destruction asks the present run to stop and
-// waits for it.
+// One thread follows the queue; each run trains on its own thread, made by ComputeBudget with the
+// run's number of compute threads. Thread-safe. Destruction asks the current run to stop and waits
+// for it.
 class RunWorker {
  public:
   struct Options {
@@ -29,22 +29,22 @@ class RunWorker {
   explicit RunWorker(Options options);
   ~RunWorker();
 
-  // Asks the run to stop, where it is the one at work.
+  // Asks the run to stop if it is the current one.
   void RequestStop(const std::string& run);
 
-  // Starts no further run; asks the present one to stop and waits for its end, or until `deadline`,
-  // when it is set INTERRUPTED whatever it does. Returns whether it has ended.
+  // Starts no further run; asks the current one to stop and waits for its end, or until `deadline`,
+  // when it is set INTERRUPTED in any case. Returns whether it has ended.
   bool Shutdown(absl::Time deadline);
 
  private:
   void FollowQueue();
   void RunOne(const std::string& run);
-  // On a thread of its own. `note`: TrainerOptions::note.
+  // Trains on its own thread. `note`: TrainerOptions::note.
   absl::StatusOr<TrainOutcome> TrainRun(const std::string& run, const std::stop_token& stop,
                                         const std::string& note);
   absl::StatusOr<TrainOutcome> Execute(const std::string& run, std::stop_token stop,
                                        const std::string& note);
-  // Whether the device was lost, which is then told.
+  // Returns whether the device was lost; reports the loss.
   bool IsDeviceLost(const std::string& run);
   void Finish(const std::string& run, const absl::StatusOr<TrainOutcome>& outcome,
               bool stop_requested);
@@ -57,7 +57,7 @@ class RunWorker {
   bool done_ VIT_GUARDED_BY(mu_) = false;
   std::string active_run_ VIT_GUARDED_BY(mu_);  // empty between runs
   std::stop_source active_stop_ VIT_GUARDED_BY(mu_);
-  std::thread thread_;  // last: joins before anything it uses goes
+  std::thread thread_;  // last: joins before anything it uses is destroyed
 };
 
 }  // namespace vit

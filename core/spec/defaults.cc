@@ -30,7 +30,8 @@ void DeriveOptimizer(int batch_size, v1::OptimizerConfig* optimizer) {
   const v1::OptimizerType type = optimizer->type();
   const bool lion = type == v1::OPTIMIZER_TYPE_LION;
   const bool sgd = type == v1::OPTIMIZER_TYPE_SGD;
-  if (optimizer->has_base_learning_rate()) {
+  // Values out of range are for CheckRules to report.
+  if (optimizer->base_learning_rate() > 0 && optimizer->base_batch_size() > 0) {
     VIT_DERIVE(optimizer, learning_rate, ScaledLearningRate(batch_size, *optimizer));
   }
   VIT_DERIVE(optimizer, learning_rate, lion ? 1e-4 : 1e-3);

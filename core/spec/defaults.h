@@ -9,28 +9,28 @@ namespace vit {
 // What the data and the machine add to a specification.
 struct SpecFacts {
   int class_count = 0;
-  int native_image_size = 0;  // side of the source's own images where all are alike, else 0
+  int native_image_size = 0;  // side of the source's images if all are alike, else 0
   int compute_threads = 1;
   int loader_threads = 1;
   bool cuda = false;
   bool fast_bfloat16 = false;  // the device multiplies bfloat16 in hardware
 };
 
-// Fills in every field of `spec` that is not set. Facts that are not known yet (0) leave what
-// depends on them open, so that the data can be opened with the result, and a second call does the
-// rest.
+// Fills in every field of `spec` that is not set. Fields that depend on facts not known yet (0)
+// stay unset, so that the data can be opened with the result; a second call sets the rest.
 void FillDefaults(const SpecFacts& facts, vit::v1::TrainingSpec* spec);
 
 // The same for a model alone.
 void FillModelDefaults(int class_count, vit::v1::ModelConfig* model);
 
-// The same for data that is open, under a model of `image_size`.
+// The same for opened data under a model of `image_size`.
 void FillDataDefaults(const SpecFacts& facts, int image_size, vit::v1::DataConfig* data);
 
 // The same for an optimizer alone.
 void FillOptimizerDefaults(int batch_size, vit::v1::OptimizerConfig* optimizer);
 
-// The peak learning rate that base_learning_rate, which must be set, means for `batch_size`.
+// Returns the peak learning rate that base_learning_rate, which must be set, means for
+// `batch_size`.
 double ScaledLearningRate(int batch_size, const vit::v1::OptimizerConfig& optimizer);
 
 }  // namespace vit

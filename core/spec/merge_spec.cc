@@ -20,7 +20,7 @@ using ::google::protobuf::FieldDescriptor;
 using ::google::protobuf::Message;
 using ::vit::v1::TrainingSpec;
 
-// What a resumed run may change, with all that is in it. The rest decides what was trained so far:
+// What a resumed run may change, with everything in it. The rest decides what was trained so far:
 // with other data or another model, the steps before and after would not be one run.
 constexpr const char* kChangeable[] = {
     "epochs",
@@ -65,7 +65,7 @@ void FindRefused(const Message& changes, const Message& effective, const std::st
   }
 }
 
-// learning_rate follows from base_learning_rate, and replaces it where it is set itself.
+// learning_rate follows from base_learning_rate, and replaces it if it is set itself.
 void ClearReplacedRate(const vit::v1::OptimizerConfig& over, vit::v1::OptimizerConfig* base) {
   if (base->has_base_learning_rate() || over.has_base_learning_rate()) base->clear_learning_rate();
   if (over.has_base_learning_rate() || !over.has_learning_rate()) return;

@@ -1,4 +1,4 @@
-// What a person wrote over what is there already.
+// Merges what a person wrote over what is already set.
 #ifndef VIT_CORE_SPEC_MERGE_SPEC_H_
 #define VIT_CORE_SPEC_MERGE_SPEC_H_
 
@@ -11,9 +11,9 @@ namespace vit {
 // replaces what `base` set.
 void MergeSpec(const vit::v1::TrainingSpec& spec, vit::v1::TrainingSpec* base);
 
-// Merges the changes of a ResumeRunRequest over a run's effective spec; the result is to be
-// resolved. INVALID_ARGUMENT names the fields that a run keeps for life and that `changes` sets
-// otherwise, and says which may change.
+// Merges the changes of a ResumeRunRequest over a run's effective spec; the result must then be
+// resolved. INVALID_ARGUMENT names the fields that a run keeps but `changes` sets differently, and
+// says which may change.
 absl::StatusOr<vit::v1::TrainingSpec> ChangeSpec(const vit::v1::TrainingSpec& effective,
                                                  const vit::v1::TrainingSpec& changes);
 

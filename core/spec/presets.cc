@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "core/spec/defaults.h"
+#include "proto/field_names.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -39,8 +40,8 @@ vit::v1::Preset MakePreset(const std::string& name, const std::string& text) {
   preset.set_name(name);
   ReadComments(text, &preset);
   (void)ParseMessageText(text, preset.mutable_spec());  // a test parses every preset
-  // The peak that its base_learning_rate means, for people to see; another batch size replaces it
-  // (MergeSpec).
+  // The peak that its base_learning_rate means, to show it to people; another batch size replaces
+  // it (MergeSpec).
   if (preset.spec().optimizer().has_base_learning_rate() && preset.spec().has_batch_size()) {
     vit::v1::OptimizerConfig filled = preset.spec().optimizer();
     FillOptimizerDefaults(preset.spec().batch_size(), &filled);

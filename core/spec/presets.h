@@ -14,10 +14,10 @@ namespace vit {
 // (SetPresetSizes).
 const std::vector<vit::v1::Preset>& AllPresets();
 
-// Those of them that set only a model.
+// The presets that set only a model.
 const std::vector<vit::v1::Preset>& ModelPresets();
 
-// The preset of that name. NOT_FOUND names the nearest one.
+// Finds the preset with that name. NOT_FOUND names the nearest one.
 absl::StatusOr<const vit::v1::Preset*> FindPreset(const std::string& name);
 
 }  // namespace vit

@@ -12,8 +12,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "core/base/status.h"
+#include "proto/field_names.h"
 #include "proto/schema.h"
-#include "proto/spec_text.h"
+#include "proto/set_field.h"
 
 namespace vit {
 namespace {
@@ -32,7 +33,7 @@ bool IsMessage(const FieldDescriptor* field) {
   return field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
 }
 
-// The name of the value of the message's `type`: "adamw"; "" where there is no such field.
+// The name of the value of the message's `type`: "adamw"; "" if there is no such field.
 std::string TypeOf(const Message& message) {
   const FieldDescriptor* type = message.GetDescriptor()->FindFieldByName("type");
   if (type == nullptr || type->enum_type() == nullptr) return "";
@@ -47,7 +48,7 @@ bool IsFor(const FieldRule& rule, absl::string_view type) {
 bool HasWhatItNeeds(const FieldRule& rule, const Message& message) {
   if (rule.needs().empty()) return true;
   const FieldDescriptor* needed = message.GetDescriptor()->FindFieldByName(rule.needs());
-  // An empty text says that there is none.
+  // An empty text means that there is none.
   return IsSet(message, needed) && (needed->cpp_type() != FieldDescriptor::CPPTYPE_STRING ||
                                     !message.GetReflection()->GetString(message, needed).empty());
 }

@@ -10,9 +10,9 @@
 
 namespace vit {
 
-// Sets every field of `message`, at any depth, that is not set and has a default that applies: to
-// the value of the message's `type`, with the field that it needs, where no other field of its
-// choice is set. Defaults that are derived stay open (see defaults.h).
+// Sets every unset field of `message`, at any depth, whose default applies: it is for the message's
+// `type`, the field that it needs is set, and no other field of its choice is set. Derived defaults
+// stay unset (see defaults.h).
 void FillRuleDefaults(google::protobuf::Message* message);
 
 // Checks a message whose defaults are filled in: ranges, only_for, needs and choices.
@@ -25,8 +25,8 @@ absl::Status CheckRules(const google::protobuf::Message& message, absl::string_v
 // most one field of each choice is set.
 absl::Status CheckChoices(const google::protobuf::Message& message, absl::string_view path = "");
 
-// Takes out of `base` what `over`, about to be merged over it, replaces: the other fields of a
-// choice, and the fields that another `type` has no use for.
+// Removes from `base` what `over`, about to be merged over it, replaces: the other fields of a
+// choice, and the fields that do not apply to another `type`.
 void ClearReplaced(const google::protobuf::Message& over, google::protobuf::Message* base);
 
 }  // namespace vit

@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// The parser's own interface; a false ends it.
+// Adapts JsonEvents to the parser's interface; returning false stops the parser.
 class Adapter : public nlohmann::json_sax<Json> {
  public:
   explicit Adapter(JsonEvents* events) : events_(events) {}
@@ -29,7 +29,7 @@ class Adapter : public nlohmann::json_sax<Json> {
   bool end_object() override { return Keep(events_->End()); }
   bool end_array() override { return Keep(events_->End()); }
   bool parse_error(size_t position, const std::string&, const Json::exception&) override {
-    return Keep(absl::InvalidArgumentError(absl::StrCat("not valid JSON at its byte ", position)));
+    return Keep(absl::InvalidArgumentError(absl::StrCat("not valid JSON at byte ", position)));
   }
 
  private:

@@ -10,9 +10,9 @@
 
 namespace vit {
 
-// Told of each part of a document in order; the first error ends the reading. Whoever implements it
-// decides what nesting and which keys there may be, so a hostile document costs no memory beyond
-// what is kept of it.
+// Receives each part of a document in order; the first error stops the reading. The implementation
+// decides which nesting and keys are allowed, so a hostile document costs no memory beyond what the
+// implementation keeps.
 class JsonEvents {
  public:
   virtual ~JsonEvents() = default;
@@ -24,8 +24,8 @@ class JsonEvents {
   virtual absl::Status Other() = 0;  // null, true, false, or a number below 0 or with a fraction
 };
 
-// INVALID_ARGUMENT, with the byte, for what is not JSON (UTF-8; no NaN, no comments, nothing after
-// the document), else the first error of `events`.
+// Parses `text`. INVALID_ARGUMENT, with the byte, for what is not JSON (UTF-8; no NaN, no comments,
+// nothing after the document), else the first error of `events`.
 absl::Status ParseJson(absl::string_view text, JsonEvents* events);
 
 }  // namespace vit

@@ -24,7 +24,7 @@ absl::Status Bad(absl::string_view why) {
   return absl::InvalidArgumentError(absl::StrCat("npy header: ", why));
 }
 
-// The type behind "<f4".
+// Returns the type that a descr such as "<f4" stands for.
 absl::StatusOr<at::ScalarType> ParseDescr(absl::string_view descr) {
   static constexpr std::pair<absl::string_view, at::ScalarType> kTypes[] = {
       {"f2", at::kHalf},  {"f4", at::kFloat},    {"f8", at::kDouble}, {"i1", at::kChar},
@@ -47,7 +47,7 @@ absl::StatusOr<at::ScalarType> ParseDescr(absl::string_view descr) {
   return known->second;
 }
 
-// The dict's text, read from left to right.
+// Reads the dict's text from left to right.
 class DictReader {
  public:
   explicit DictReader(absl::string_view text) : rest_(text) {}
@@ -64,7 +64,7 @@ class DictReader {
       if (!Consume(":")) return Bad(absl::StrCat("no : after ", Quoted(key)));
       if (key == "descr") {
         if (Peek() == '[')
-          return Bad("the array is a structured one; save each of its fields as an array");
+          return Bad("it is a structured array; save each of its fields as an array");
         VIT_ASSIGN_OR_RETURN(const absl::string_view descr, String());
         VIT_ASSIGN_OR_RETURN(header.type, ParseDescr(descr));
       } else if (key == "fortran_order") {
@@ -150,7 +150,8 @@ absl::StatusOr<size_t> NpyLengthBytes(absl::string_view prefix) {
   const int major = static_cast<uint8_t>(prefix[kMagic.size()]);
   const int minor = static_cast<uint8_t>(prefix[kMagic.size() + 1]);
   if (major < 1 || major > 3 || minor != 0) {
-    return Bad(absl::StrCat("version ", major, ".", minor, " is not known; 1.0, 2.0 and 3.0 are"));
+    return Bad(
+        absl::StrCat("version ", major, ".", minor, " is not supported; 1.0, 2.0 and 3.0 are"));
   }
   return major == 1 ? 2 : 4;
 }

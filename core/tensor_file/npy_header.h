@@ -19,16 +19,17 @@ struct NpyHeader {
   std::vector<int64_t> shape;
 };
 
-// A file begins with these: magic, version, and the length of the text that follows.
+// The magic and the version, with which a file begins; the length of the text follows.
 inline constexpr size_t kNpyPrefixBytes = 8;
 
-// How many bytes after the prefix hold the text's length: 2 (version 1.0) or 4 (2.0, 3.0).
+// Returns how many bytes after the prefix hold the text's length: 2 (version 1.0) or 4 (2.0, 3.0).
 absl::StatusOr<size_t> NpyLengthBytes(absl::string_view prefix);
 
-// The length out of those bytes; RESOURCE_EXHAUSTED beyond 64 KiB (NumPy itself stops at 10,000).
+// Reads the length from those bytes; RESOURCE_EXHAUSTED beyond 64 KiB (NumPy itself stops at
+// 10,000).
 absl::StatusOr<size_t> NpyTextBytes(absl::string_view length);
 
-// The text: a Python dict of descr, fortran_order and shape, in any order, and nothing else.
+// Parses the text: a Python dict of descr, fortran_order and shape, in any order, and nothing else.
 // INVALID_ARGUMENT for anything but floats of 2, 4 and 8 bytes, signed integers of 1 to 8, u1,
 // bool, and 2 bytes without a type, which is how JAX writes bfloat16; all little endian.
 absl::StatusOr<NpyHeader> ParseNpyHeader(absl::string_view text);

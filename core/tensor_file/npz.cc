@@ -19,7 +19,7 @@
 namespace vit {
 namespace {
 
-// Weights are close to random numbers: deflate hardly makes them smaller, but for a head of zeros.
+// Weights are close to random numbers: deflate hardly shrinks them, except a head of zeros.
 constexpr uint64_t kMaxExpansion = 16;
 constexpr uint64_t kAlwaysAllowedBytes = 64 << 20;
 
@@ -30,10 +30,10 @@ absl::Status CheckExpansion(const ZipArchive& archive) {
   }
   if (deflated_bytes / kMaxExpansion > archive.size_bytes() &&
       deflated_bytes > kAlwaysAllowedBytes) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "the compressed arrays of this file of ", archive.size_bytes(), " bytes expand to ",
-        deflated_bytes, "; more than ", kMaxExpansion,
-        " times as much is not read. Save it with numpy.savez, which does not compress"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the compressed arrays of this file of ", archive.size_bytes(),
+                     " bytes expand to ", deflated_bytes, "; at most ", kMaxExpansion,
+                     " times as much is read. Save it with numpy.savez, which does not compress"));
   }
   return absl::OkStatus();
 }
@@ -64,7 +64,7 @@ absl::StatusOr<at::Tensor> ReadArray(const ZipArchive& archive, const ZipArchive
 
   SharedBytes values;
   if (entry.deflated) {
-    // Bytes first, so that a bool is checked before it is one.
+    // Read as bytes first, so that bools are checked before use.
     const auto buffer =
         std::make_shared<at::Tensor>(at::empty({static_cast<int64_t>(left)}, at::kByte));
     char* const data = static_cast<char*>(buffer->mutable_data_ptr());

@@ -16,7 +16,7 @@ absl::Status RunInParallel(absl::string_view what, size_t count,
   std::atomic<bool> failed = false;
   std::vector<absl::Status> statuses(count);
   const auto work = [&] {
-    // Tasks begin in order, so that none before the first to fail is left out.
+    // Tasks begin in order, so that all tasks before the first failure run.
     while (!failed) {
       const size_t i = next++;
       if (i >= count) return;

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/bounded_reader.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/tensor_file/safetensors_header.h"
@@ -55,8 +56,7 @@ absl::StatusOr<TensorFile> ReadSafetensors(const std::filesystem::path& path) {
   });
 }
 
-absl::Status WriteSafetensors(const std::filesystem::path& path,
-                              const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+absl::Status WriteSafetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                               const std::map<std::string, std::string>& metadata) {
   return CatchExceptions(absl::StrCat("write ", path.string()), [&]() -> absl::Status {
     Json header = Json::object();
@@ -66,7 +66,7 @@ absl::Status WriteSafetensors(const std::filesystem::path& path,
       const char* const dtype = SafetensorsDtype(tensor.scalar_type());
       if (dtype == nullptr) {
         return absl::InvalidArgumentError(
-            absl::StrCat("tensor ", Quoted(name), ": dtype has no name in safetensors"));
+            absl::StrCat("tensor ", Quoted(name), ": safetensors has no name for its dtype"));
       }
       header[name] = {{"dtype", dtype},
                       {"shape", tensor.sizes().vec()},

@@ -1,6 +1,5 @@
 // The safetensors format (https://github.com/huggingface/safetensors): 8 bytes of header length, a
-// JSON header that gives each tensor's dtype, shape and place, then the values. Only for the rooms
-// that compute.
+// JSON header that gives each tensor's dtype, shape and position, then the values.
 #ifndef VIT_CORE_TENSOR_FILE_SAFETENSORS_H_
 #define VIT_CORE_TENSOR_FILE_SAFETENSORS_H_
 
@@ -14,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/mapped_file.h"
 #include "core/tensor_file/tensor_file.h"
 
@@ -28,10 +28,9 @@ absl::StatusOr<TensorFile> ReadSafetensors(const std::filesystem::path& path);
 // The same for a file in memory. LibTorch may throw (out of memory).
 absl::StatusOr<TensorFile> ParseSafetensors(const SharedBytes& file);
 
-// Writes `path`, fsynced. Tensors on any device, made contiguous; values are in the order given, so
-// that the bytes are a function of the arguments.
-absl::Status WriteSafetensors(const std::filesystem::path& path,
-                              const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+// Writes `path`, fsynced. Tensors may be on any device and are made contiguous; values are in the
+// order given, so that the bytes are a function of the arguments.
+absl::Status WriteSafetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                               const std::map<std::string, std::string>& metadata);
 
 }  // namespace vit

@@ -134,11 +134,11 @@ class HeaderReader : public JsonEvents {
     return absl::OkStatus();
   }
 
-  // A value of a kind that has no place where it stands.
+  // A value of a kind that is not allowed at this place.
   absl::Status Unexpected() const {
     if (in_metadata_) {
       return absl::InvalidArgumentError(absl::StrCat(
-          kMetadata, depth_ == 1 ? " is not an object" : " holds a value that is no text"));
+          kMetadata, depth_ == 1 ? " is not an object" : " holds a value that is not text"));
     }
     return Bad(name_, "expected dtype, shape and two data_offsets");
   }
@@ -159,8 +159,8 @@ absl::Status CheckRange(const std::string& name, const SafetensorsHeader::Entry&
   const std::optional<uint64_t> bytes = ByteSize(entry.shape, c10::elementSize(entry.type));
   if (!bytes) return Bad(name, "shape overflows");
   if (entry.begin > entry.end || entry.end > data_bytes) {
-    return Bad(name, absl::StrCat("offsets ", entry.begin, " to ", entry.end, " leave the file's ",
-                                  data_bytes, " bytes of data"));
+    return Bad(name, absl::StrCat("offsets ", entry.begin, " to ", entry.end,
+                                  " are outside the file's ", data_bytes, " bytes of data"));
   }
   if (entry.end - entry.begin != *bytes) {
     return Bad(name, absl::StrCat("shape ", ShapeText(entry.shape), " of ",
@@ -170,7 +170,7 @@ absl::Status CheckRange(const std::string& name, const SafetensorsHeader::Entry&
   return absl::OkStatus();
 }
 
-// The ranges, one after the other, are the whole of the data.
+// Checks that the ranges, one after the other, cover the whole data.
 absl::Status CheckCover(const SafetensorsHeader& header, uint64_t data_bytes) {
   std::vector<std::tuple<uint64_t, uint64_t, const std::string*>> ranges;
   ranges.reserve(header.entries.size());
@@ -182,7 +182,7 @@ absl::Status CheckCover(const SafetensorsHeader& header, uint64_t data_bytes) {
     if (begin < covered) return Bad(*name, "its values overlap another tensor's");
     if (begin > covered) {
       return Bad(*name, absl::StrCat("there is a hole before its values: bytes ", covered, " to ",
-                                     begin, " of the data are no tensor's"));
+                                     begin, " of the data belong to no tensor"));
     }
     covered = end;
   }

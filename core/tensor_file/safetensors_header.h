@@ -24,11 +24,11 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-// The format's name of `type`, null for one that it has not or that is not read here.
+// Returns the format's name of `type`, or null if it has none or the type is not supported here.
 const char* SafetensorsDtype(at::ScalarType type);
 
-// Checks form and dtypes. That each entry's range fits its shape, and that together they are the
-// whole of `data_bytes` without overlap or hole, as the format wants, is checked too.
+// Parses the header. Checks form and dtypes, that each entry's range fits its shape, and that the
+// ranges together cover the whole of `data_bytes` without overlap or hole, as the format requires.
 // INVALID_ARGUMENT names the tensor and the numbers.
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view text,
                                                          uint64_t data_bytes);

@@ -12,11 +12,11 @@
 
 namespace vit {
 
-// The names of the tensors in each file, by file name. Of the index only "weight_map" is used.
+// The names of the tensors in each file, by file name. Only "weight_map" of the index is used.
 using ShardIndex = std::map<std::string, std::set<std::string>>;
 
-// INVALID_ARGUMENT for anything that is not such an index, and for a file name with a folder in it:
-// shards are beside their index. RESOURCE_EXHAUSTED beyond 16 MiB.
+// Parses an index. INVALID_ARGUMENT for anything that is not one, and for a file name with a folder
+// in it: shards are beside their index. RESOURCE_EXHAUSTED beyond 16 MiB.
 absl::StatusOr<ShardIndex> ParseShardIndex(absl::string_view json);
 
 }  // namespace vit

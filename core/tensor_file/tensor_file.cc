@@ -24,9 +24,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr absl::string_view kReadable =
-    "safetensors, PyTorch (.pth, .pt, .bin), NumPy (.npz) and indices of shards are read";
+    "safetensors, PyTorch (.pth, .pt, .bin), NumPy (.npz) and shard indices are supported";
 
-// What the first bytes of files say that are no weights, or none that are read.
+// The first bytes of files that are not weights or not supported, and the message for each.
 struct Signature {
   absl::string_view bytes;
   absl::string_view message;
@@ -36,11 +36,11 @@ constexpr Signature kUnreadable[] = {
      "it is in PyTorch's format from before 1.6; load it in Python and save it again with "
      "torch.save, or as safetensors"},
     {"\x80",
-     "it is a pickle outside of an archive, which is not read; load it in Python and save its "
+     "it is a pickle outside of an archive, which is not supported; load it in Python and save its "
      "state dict with torch.save, or as safetensors"},
     {"\x89HDF\r\n\x1a\n",
      "it is HDF5; load it in Python and save its arrays with numpy.savez, or as safetensors"},
-    {"\x93NUMPY", "it is a single NumPy array; save all of the model's with numpy.savez"},
+    {"\x93NUMPY", "it is a single NumPy array; save all of the model's arrays with numpy.savez"},
     {"\x1f\x8b", "it is compressed with gzip; unpack it first"},
     {absl::string_view("\x28\xb5\x2f\xfd", 4), "it is compressed with zstd; unpack it first"},
     {"BZh", "it is compressed with bzip2; unpack it first"},
@@ -48,7 +48,7 @@ constexpr Signature kUnreadable[] = {
      "7zXZ",
      "it is compressed with xz; unpack it first"},
     {"version https://git-lfs",
-     "it is a pointer of Git LFS, not the file itself; fetch that with git lfs pull"},
+     "it is a Git LFS pointer, not the file itself; fetch the file with git lfs pull"},
 };
 
 bool IsZip(absl::string_view bytes) {
@@ -60,8 +60,8 @@ bool IsJson(absl::string_view bytes) {
   return absl::StartsWith(absl::StripLeadingAsciiWhitespace(bytes), "{");
 }
 
-// The header begins after its length. The length is below 4 GiB, which no text that begins as JSON
-// does would give.
+// The header follows its length. The length is below 4 GiB, which text that begins like JSON would
+// not give.
 bool IsSafetensors(absl::string_view bytes) {
   if (bytes.size() <= 8 || bytes[8] != '{') return false;
   return bytes.substr(4, 4) == absl::string_view("\0\0\0\0", 4) || !IsJson(bytes);
@@ -88,7 +88,7 @@ absl::StatusOr<TensorFile> ParseZip(const SharedBytes& file) {
       absl::StrCat("a zip archive without data.pkl (PyTorch) or .npy arrays (NumPy); ", kReadable));
 }
 
-// The shard, which must hold exactly the tensors that the index puts there.
+// Reads the shard, which must hold exactly the tensors that the index puts there.
 absl::StatusOr<TensorFile> ReadShard(const fs::path& path, const std::set<std::string>& names,
                                      absl::Span<const std::string> data_roots) {
   const absl::StatusOr<fs::path> real =

@@ -1,5 +1,4 @@
-// Files of named tensors in any format that weights are published in. Only for the rooms that
-// compute.
+// Files of named tensors in any format that weights are published in.
 #ifndef VIT_CORE_TENSOR_FILE_TENSOR_FILE_H_
 #define VIT_CORE_TENSOR_FILE_TENSOR_FILE_H_
 
@@ -12,26 +11,27 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/mapped_file.h"
 
 namespace vit {
 
 struct TensorFile {
   // May be views of the file, read-only by contract (a write faults), and strided.
-  std::map<std::string, at::Tensor> tensors;
+  TensorMap tensors;
   std::map<std::string, std::string> metadata;
-  // Of a PyTorch file: the dicts within its dict that hold tensors, as they stand in front of the
-  // tensors' names: "state_dict.", "model.state_dict.".
+  // Of a PyTorch file: the dicts within its dict that hold tensors, as they prefix the tensors'
+  // names: "state_dict.", "model.state_dict.".
   std::set<std::string> sections;
 };
 
 // Reads safetensors, PyTorch's zip archives (ParsePytorch), NumPy's .npz (ParseNpz), or an index of
-// shards with all its shards, which are beside it: not links that lead elsewhere, unless to what is
-// under one of `data_roots`. Which of them it
-// is, the content says, never the name. The file is taken as hostile: nothing in it is run, every
-// length is checked before use, and memory is bounded by the file's size. NOT_FOUND for a missing
-// file or shard; INVALID_ARGUMENT, DATA_LOSS (a checksum) or RESOURCE_EXHAUSTED for what cannot be
-// read, with the file, the reason and, for formats that are not read, the way to convert it.
+// shards with all its shards, which are beside it; a link may only lead into the index's folder or
+// under one of `data_roots`. The content decides the format, never the name. The file is treated as
+// hostile: nothing in it is run, every length is checked before use, and memory is bounded by the
+// file's size. NOT_FOUND for a missing file or shard; INVALID_ARGUMENT, DATA_LOSS (a checksum) or
+// RESOURCE_EXHAUSTED for a file that cannot be read, with the file, the reason and, for unsupported
+// formats, the way to convert it.
 absl::StatusOr<TensorFile> ReadTensorFile(const std::filesystem::path& path,
                                           absl::Span<const std::string> data_roots = {});
 

@@ -13,8 +13,8 @@ namespace vit {
 struct BatchUpload::Stage {
   explicit Stage(c10::DeviceType type) : copied(type), used(type) {}
   at::Tensor bytes;
-  c10::Event copied;  // the bytes are there
-  c10::Event used;    // and have been read
+  c10::Event copied;  // the copy is complete
+  c10::Event used;    // the bytes have been read
 };
 
 BatchUpload::BatchUpload(const Normalizer* normalize, c10::Device device)
@@ -26,9 +26,9 @@ BatchUpload::BatchUpload(const Normalizer* normalize, c10::Device device)
 BatchUpload::~BatchUpload() {
   if (!copying_.has_value()) return;
   try {
-    copying_->synchronize();  // before the memory that is copied to goes
+    copying_->synchronize();  // before the target memory is freed
   } catch (const std::exception&) {
-    // The device is lost, and its memory with it.
+    // The device is lost, and its memory too.
   }
 }
 
@@ -47,7 +47,7 @@ at::Tensor BatchUpload::Copy(const at::Tensor& images) {
   next_ = (next_ + 1) % stages_.size();
   if (!stage.bytes.defined() || stage.bytes.numel() < images.numel()) {
     stage.bytes = at::empty({images.numel()}, at::TensorOptions(device_).dtype(at::kByte));
-    stage.used.record(computing);  // whose memory it may have been
+    stage.used.record(computing);  // which may have used this memory
   }
   const at::Tensor bytes = stage.bytes.narrow(0, 0, images.numel()).view(images.sizes());
   {

@@ -1,4 +1,4 @@
-// Batches on their way to the device. Only for the rooms that compute.
+// Uploads batches to the device.
 #ifndef VIT_CORE_TRAIN_BATCH_UPLOAD_H_
 #define VIT_CORE_TRAIN_BATCH_UPLOAD_H_
 
@@ -14,9 +14,8 @@
 
 namespace vit {
 
-// Copies batches to the device beside what it computes, and normalises them there: a batch travels
-// on a stream of its own while the step before is computed. Nobody waits for the device. One thread
-// at a time.
+// Copies batches to the device while it computes, and normalises them there: a batch is copied on
+// its own stream during the previous step. Never waits for the device. For one thread at a time.
 class BatchUpload {
  public:
   struct OnDevice {
@@ -28,7 +27,7 @@ class BatchUpload {
   BatchUpload(const Normalizer* normalize, c10::Device device);
   ~BatchUpload();
 
-  // Takes the batch's images. Must hold one at least.
+  // Takes the batch's images. There must be at least one.
   OnDevice operator()(Batch* batch);
 
  private:
@@ -37,7 +36,7 @@ class BatchUpload {
 
   const Normalizer* const normalize_;
   const c10::Device device_;
-  // Bytes on the device; a batch uses the one that the batch before does not. Empty for the CPU.
+  // Byte buffers on the device, used in turn. Empty for the CPU.
   std::array<std::unique_ptr<Stage>, 2> stages_;
   size_t next_ = 0;
   const std::optional<c10::Stream> copying_;

@@ -21,8 +21,8 @@ namespace fs = std::filesystem;
 fs::path KeptWeights(const fs::path& run_directory) { return run_directory / "init.safetensors"; }
 fs::path KeptLabels(const fs::path& run_directory) { return run_directory / "init.labels.txt"; }
 
-// The weights in timm's layout. INVALID_ARGUMENT where the layout itself tells that they are of
-// another model, which their shapes do not.
+// Reads the weights in timm's layout. INVALID_ARGUMENT if the layout shows that they belong to
+// another model, which their shapes cannot show.
 absl::StatusOr<FileWeights> ReadInitialWeights(const fs::path& path,
                                                const vit::v1::TrainingSpec& spec,
                                                absl::Span<const std::string> data_roots) {
@@ -39,24 +39,24 @@ absl::StatusOr<FileWeights> ReadInitialWeights(const fs::path& path,
   return weights;
 }
 
-// The classes of the head's rows, in their order; nothing where they are not known.
+// Returns the classes of the head's rows, in order; empty if they are not known.
 absl::StatusOr<std::vector<std::string>> InitialLabels(const fs::path& path,
                                                        const vit::v1::TrainingSpec& spec,
                                                        absl::Span<const std::string> data_roots) {
   constexpr int64_t kMaxBytes = int64_t{64} << 20;
   std::vector<std::string> labels;
-  // Beside a run's copy of the weights, or beside the weights of a model directory.
+  // Next to a run's copy of the weights, or next to the weights of a model directory.
   const fs::path folder = path.parent_path();
   const fs::path file = path == KeptWeights(folder) ? KeptLabels(folder) : folder / kLabelsFile;
   if (IsPrefixedModelRef(spec.init()) && fs::exists(file)) {
     VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(file, kMaxBytes));
     labels = ParseLabelLines(text);
   } else if (fs::is_directory(path)) {
-    // One that cannot be understood is no reason not to start from the weights.
+    // A config that cannot be parsed does not keep the run from starting from the weights.
     const absl::StatusOr<PretrainedConfig> config = ReadPretrainedConfig(path, data_roots);
     if (config.ok()) labels = config->labels;
   }
-  // A run's labels are its classes, whatever they look like.
+  // A run's labels are its classes, even if they do not look like names.
   if (!absl::StartsWith(spec.init(), "run:") && !AreNames(labels)) labels.clear();
   return labels;
 }

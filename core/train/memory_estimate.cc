@@ -24,8 +24,8 @@ MemoryEstimate EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const T
   const double micro_batch = 1.0 * spec.batch_size() / spec.accumulation_steps();
   const bool bfloat16 = spec.precision() == vit::v1::PRECISION_BFLOAT16;
 
-  // Weights, and of the trained ones gradients, the optimizer's state and averages. Lion works out
-  // the signs of an update beside it all.
+  // Weights, and for the trained ones gradients, the optimizer's state and averages. Lion needs one
+  // more copy for the signs of an update.
   const double state_copies = OptimizerStateCopies(spec.optimizer());
   const double signs = spec.optimizer().type() == vit::v1::OPTIMIZER_TYPE_LION ? 1 : 0;
   const int averages = (spec.averaging().ema_decay() > 0) + spec.averaging().has_swa_start_epoch();
@@ -33,18 +33,19 @@ MemoryEstimate EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const T
   const auto trained_parameters = static_cast<double>(trained.parameters);
   const double parameter_bytes =
       4.0 * (all + trained_parameters * (1 + state_copies + signs + averages));
-  // The snapshot that a checkpoint takes of all but the gradients, and of what is averaged.
+  // The snapshot for a checkpoint: everything but the gradients, and with averages the weights
+  // before averaging as well.
   const double snapshot_bytes =
       4.0 * (all + trained_parameters * (state_copies + (averages > 0 ? averages + 1 : 0)));
 
   // What one trained block keeps for its backward pass, for each token: two residual streams and
   // two normalised inputs, q, k, v and the heads' output (4 x dim), the MLP before and after GELU.
-  // Under bfloat16 the matrix products' inputs are kept in half the size, the residual streams in
-  // float32, and on CUDA so are the norms' outputs.
+  // Under bfloat16 the matrix products' inputs take half the size; the residual streams stay in
+  // float32, on CUDA the norms' outputs too.
   const double matmul_bytes = bfloat16 ? 2 : 4;
   const double norm_bytes = bfloat16 && device != Device::Kind::kCpu ? 4 : 0;
   double token_bytes = 4 * 2 * dim + matmul_bytes * (6 * dim + 2 * hidden) + norm_bytes * 2 * dim;
-  // Dropout keeps a mask, and its output beside its input.
+  // Dropout keeps a mask, and its output in addition to its input.
   if (model.proj_drop_rate() > 0) token_bytes += (matmul_bytes + 1) * (2 * dim + hidden);
   if (model.attn_drop_rate() > 0)
     token_bytes += (2 * matmul_bytes + 1) * tokens * model.num_heads();
@@ -55,7 +56,7 @@ MemoryEstimate EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const T
                      4 * 3 * image_floats);
   // Temporaries of the widest layer's backward pass.
   const double transient_bytes = micro_batch * tokens * 4 * 2 * hidden;
-  // Batches made ahead, as bytes.
+  // Prefetched batches, as bytes.
   const double loader_bytes =
       (spec.data().prefetch_batches() + 2.0) * spec.batch_size() * image_floats;
   const double computing = parameter_bytes + activation_bytes + transient_bytes;
@@ -63,7 +64,7 @@ MemoryEstimate EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const T
   if (device == Device::Kind::kCpu) {
     return {.host_bytes = static_cast<int64_t>(computing + beside) + decoded_bytes};
   }
-  // Two batches of bytes on their way.
+  // Two batches of bytes being copied.
   const double staged_bytes = 2.0 * spec.batch_size() * image_floats;
   return {.host_bytes = static_cast<int64_t>(beside + kCudaHostBytes) + decoded_bytes,
           .device_bytes = static_cast<int64_t>(computing + staged_bytes + kCudaDeviceBytes)};

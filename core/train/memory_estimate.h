@@ -15,9 +15,9 @@ struct MemoryEstimate {
   int64_t device_bytes = 0;  // 0 for the CPU
 };
 
-// Estimated peak of the daemon's memory while it trains `spec` (effective) on `device`, of which
-// `trained` is trained (see FindTrainedPart). `decoded_bytes`: the decoded pictures kept in memory.
-// The terms for the CPU were fitted to measured peaks; docs/performance.md has them.
+// Estimates the daemon's peak memory while it trains `spec` (effective) on `device`. `trained`: the
+// trained part (see FindTrainedPart). `decoded_bytes`: the decoded images kept in memory. The terms
+// for the CPU were fitted to measured peaks, which docs/performance.md lists.
 MemoryEstimate EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const TrainedPart& trained,
                                       int64_t decoded_bytes, Device::Kind device);
 

@@ -17,7 +17,7 @@ absl::StatusOr<ServableModel> PinModel(absl::string_view field, const std::strin
   absl::StatusOr<ServableModel> model = models->Find(*ref);
   if (!model.ok()) {
     const absl::Status named = Annotate(model.status(), what);
-    // UNAVAILABLE would ask a caller to try again.
+    // UNAVAILABLE would ask the caller to retry.
     return absl::IsUnavailable(named) ? absl::FailedPreconditionError(named.message()) : named;
   }
   VIT_RETURN_IF_ERROR(VerifyChecksums(model->directory, {kWeightsFile}));

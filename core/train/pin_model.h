@@ -1,4 +1,4 @@
-// The models that a specification names, as init or teacher: which version each one is.
+// Finds the versions of the models that a specification names as init or teacher.
 #ifndef VIT_CORE_TRAIN_PIN_MODEL_H_
 #define VIT_CORE_TRAIN_PIN_MODEL_H_
 
@@ -11,17 +11,17 @@
 
 namespace vit {
 
-// The models of a specification that is being planned, their files held until the run keeps its
+// The models of a specification that is being planned. Their files are held until the run keeps its
 // own.
 struct PinnedModels {
-  std::optional<ServableModel> init;  // where init names a model rather than a file
+  std::optional<ServableModel> init;  // if init names a model rather than a file
   std::optional<ServableModel> teacher;
 };
 
-// The model that `text` ("run:ID", "model:NAME", with or without a number) means now, the checksum
-// of its weights verified. `field` names the reference in messages. FAILED_PRECONDITION where a run
-// has no checkpoint yet, NOT_FOUND where there is no such run, model or version, INVALID_ARGUMENT
-// for anything else.
+// Finds the model that `text` ("run:ID", "model:NAME", with or without a number) means now, and
+// verifies the checksum of its weights. `field` names the reference in messages.
+// FAILED_PRECONDITION if a run does not have a checkpoint yet, NOT_FOUND if there is no such run,
+// model or version, INVALID_ARGUMENT for anything else.
 absl::StatusOr<ServableModel> PinModel(absl::string_view field, const std::string& text,
                                        ModelSource* models);
 

@@ -7,7 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
-#include "core/data/loader/loader.h"
+#include "core/data/loader/sample_reader.h"
+#include "core/spec/presets.h"
 #include "core/train/initial_weights.h"
 #include "core/train/optim/trained_part.h"
 #include "core/train/recipe/resolve_teacher.h"
@@ -18,6 +19,23 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::vit::v1::TrainingSpec;
+
+// A preset that starts from weights needs them. If init is set to nothing, the weights are random
+// all the same.
+absl::Status CheckInit(const std::string& preset, const TrainingSpec& merged) {
+  if (preset.empty() || merged.has_init()) return absl::OkStatus();
+  VIT_ASSIGN_OR_RETURN(const vit::v1::Preset* recipe, FindPreset(preset));
+  if (recipe->needs_init().empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("preset ", preset, " starts from weights, but init is not set; set --init to ",
+                   recipe->needs_init()));
+}
+
+// The part of a plan that needs neither weights nor an estimate.
+absl::StatusOr<ResolvedSpec> Resolve(TrainingSpec merged, const TrainingEnvironment& environment) {
+  VIT_ASSIGN_OR_RETURN(std::shared_ptr<const DataSet> data, OpenData(environment, &merged));
+  return ResolveSpec(merged, std::move(data), environment);
+}
 
 absl::Status PinInit(const TrainingEnvironment& environment, const ExistingRun& run,
                      ResolvedSpec* plan) {
@@ -72,14 +90,16 @@ absl::Status EstimateMemory(const TrainingEnvironment& environment, int64_t teac
 absl::StatusOr<ResolvedSpec> PlanPreview(const std::string& preset, const TrainingSpec& spec,
                                          const TrainingEnvironment& environment) {
   VIT_ASSIGN_OR_RETURN(TrainingSpec merged, MergePreset(preset, spec));
-  VIT_ASSIGN_OR_RETURN(std::shared_ptr<const DataSet> data, OpenData(environment, &merged));
-  return ResolveSpec(merged, std::move(data), environment);
+  return Resolve(std::move(merged), environment);
 }
 
 absl::StatusOr<ResolvedSpec> PlanRun(const std::string& preset, const TrainingSpec& spec,
                                      const TrainingEnvironment& environment,
                                      const ExistingRun& run) {
-  VIT_ASSIGN_OR_RETURN(ResolvedSpec plan, PlanPreview(preset, spec, environment));
+  VIT_ASSIGN_OR_RETURN(TrainingSpec merged, MergePreset(preset, spec));
+  VIT_RETURN_IF_ERROR(CheckInit(preset, merged));
+  VIT_ASSIGN_OR_RETURN(ResolvedSpec plan, Resolve(std::move(merged), environment));
+  if (plan.spec.has_distillation()) VIT_RETURN_IF_ERROR(ValidateDistillation(plan.spec));
   int64_t teacher_bytes = 0;
   VIT_RETURN_IF_ERROR(PinInit(environment, run, &plan));
   VIT_RETURN_IF_ERROR(PinTeacher(environment, run, &plan, &teacher_bytes));

@@ -1,5 +1,5 @@
-// Everything that is settled before a run starts: its spec, its data, the weights that it names,
-// the memory that it needs.
+// Settles everything before a run starts: its spec, its data, the weights that it names, the memory
+// that it needs.
 #ifndef VIT_CORE_TRAIN_PLAN_RUN_H_
 #define VIT_CORE_TRAIN_PLAN_RUN_H_
 
@@ -12,24 +12,24 @@
 
 namespace vit {
 
-// What is known of a run that exists already.
+// A run that exists already.
 struct ExistingRun {
   // Its folder, which keeps the weights that it needs; empty for a new run.
   std::filesystem::path directory;
-  // It continues from a checkpoint, so it no longer needs the weights that init names.
+  // Whether it continues from a checkpoint and so no longer needs the weights that init names.
   bool has_checkpoint = false;
 };
 
 // Merges `preset` and `spec`, opens the data, resolves the spec, finds the models that it names
 // (replacing "run:NAME" by "run:ID@STEP" and "model:NAME" by "model:NAME@VERSION", so that the run
 // can be repeated) and estimates the memory. Checks everything that can be checked without
-// allocating the model. Statuses of MergePreset, OpenData, ResolveSpec, PinModel and
+// allocating the model. Returns the statuses of MergePreset, OpenData, ResolveSpec, PinModel and
 // ResolveInitialWeights.
 absl::StatusOr<ResolvedSpec> PlanRun(const std::string& preset, const vit::v1::TrainingSpec& spec,
                                      const TrainingEnvironment& environment,
                                      const ExistingRun& run = {});
 
-// The part of it that what training sees depends on: neither weights nor memory.
+// Does the part of PlanRun that determines what training sees: neither weights nor memory.
 absl::StatusOr<ResolvedSpec> PlanPreview(const std::string& preset,
                                          const vit::v1::TrainingSpec& spec,
                                          const TrainingEnvironment& environment);

@@ -20,7 +20,7 @@ void SetPresetSizes(int batch_size, vit::v1::Preset* preset) {
   FillDefaults({.class_count = kUsualClassCount}, &spec);
   preset->set_parameter_count(ParameterCount(spec.model()));
   preset->set_forward_flops(ForwardFlops(spec.model()));
-  // A preset whose patterns do not fit its model is found by a test.
+  // A test finds presets whose patterns do not fit their model.
   const TrainedPart all{.parameters = preset->parameter_count(), .blocks = spec.model().depth()};
   preset->set_training_memory_bytes(EstimateTrainingMemory(spec,
                                                            FindTrainedPart(spec).value_or(all),

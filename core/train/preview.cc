@@ -25,7 +25,7 @@ namespace {
 
 constexpr int kDefaultCount = 32, kDefaultColumns = 8, kMaxCount = 1024;
 
-// [3, S, S], normalised, to the picture that it shows.
+// Turns [3, S, S], normalised, back into an image.
 Image ToImage(const at::Tensor& normalized, const vit::v1::DataConfig& data) {
   std::vector<at::Tensor> planes;
   for (int c = 0; c < 3; ++c) {
@@ -37,7 +37,7 @@ Image ToImage(const at::Tensor& normalized, const vit::v1::DataConfig& data) {
   return {.width = side, .height = side, .rgb = {bytes, bytes + rgb.numel()}};
 }
 
-// The classes that picture `i` counts as, the largest part first.
+// Returns the classes of image `i`, those of a mix with their parts, the largest first.
 std::vector<std::string> Caption(const Targets& targets, int64_t i,
                                  const std::vector<std::string>& names) {
   if (!targets.parts.defined()) return {names[targets.labels[i].item<int64_t>()]};
@@ -76,8 +76,8 @@ absl::StatusOr<std::string> PreviewTraining(const ResolvedSpec& resolved, int64_
     VIT_ASSIGN_OR_RETURN(Batch batch, loader.Next(std::stop_token()));
     const auto readable = static_cast<int64_t>(batch.labels.size());
     if (readable == 0) {
-      MutexLock lock(&mu);  // the loader goes on to the next step
-      return Annotate(first_bad, "none of the step's pictures can be read");
+      MutexLock lock(&mu);  // the loader continues with the next step
+      return Annotate(first_bad, "none of the step's images can be read");
     }
     const Normalizer normalize(spec.data(), at::kCPU);
     const auto [images, labels] = BatchUpload(&normalize, at::kCPU)(&batch);
@@ -103,8 +103,8 @@ absl::StatusOr<vit::v1::PreviewDataResponse> PreviewData(const vit::v1::PreviewD
   const int count = request.count() == 0 ? std::min(kDefaultCount, most) : request.count();
   const int columns = request.columns() == 0 ? kDefaultColumns : request.columns();
   if (count < 1 || count > most) {
-    return absl::InvalidArgumentError(absl::StrCat("count is ", count, "; expected 1 to ", most,
-                                                   ", of a batch_size of ", batch_size));
+    return absl::InvalidArgumentError(
+        absl::StrCat("count is ", count, "; expected 1 to ", most, " at batch_size ", batch_size));
   }
   if (columns < 1 || columns > kMaxCount) {
     return absl::InvalidArgumentError(

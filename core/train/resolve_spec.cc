@@ -15,7 +15,6 @@
 #include "core/train/optim/optimizer_config.h"
 #include "core/train/optim/schedule_config.h"
 #include "core/train/recipe/recipe_config.h"
-#include "core/train/recipe/resolve_teacher.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -23,7 +22,7 @@ namespace {
 
 using ::vit::v1::TrainingSpec;
 
-// Checks what the rules of an effective spec do not say, apart from the parts that have their own
+// Checks what the rules of an effective spec do not cover, except the parts that have their own
 // check.
 absl::Status ValidateSpec(const TrainingSpec& s) {
   VIT_RETURN_IF_ERROR(ValidateOptimizerConfig(s.batch_size(), s.optimizer()));
@@ -34,8 +33,8 @@ absl::Status ValidateSpec(const TrainingSpec& s) {
   }
   const int top_k = s.evaluation().top_k(), classes = s.model().num_classes();
   if (top_k > classes) {
-    return absl::InvalidArgumentError(absl::StrCat("evaluation.top_k is ", top_k,
-                                                   "; expected at most the ", classes, " classes"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "evaluation.top_k is ", top_k, "; expected at most ", classes, ", the number of classes"));
   }
   if (s.evaluation().best() == vit::v1::BEST_METRIC_TOP_K_ACCURACY && top_k == classes) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -45,7 +44,7 @@ absl::Status ValidateSpec(const TrainingSpec& s) {
   return absl::OkStatus();
 }
 
-// Length and warmup against the data's size.
+// Resolves the run's length and checks it and the warmup against the data's size.
 absl::Status ResolveLength(ResolvedSpec* resolved) {
   const TrainingSpec& spec = resolved->spec;
   const int64_t size = resolved->data->size(DataSplit::kTrain);
@@ -78,14 +77,14 @@ SpecFacts MachineFacts(const TrainingEnvironment& environment) {
           .fast_bfloat16 = environment.device.has_fast_bfloat16()};
 }
 
-// The classes of the model against the data's.
+// Checks the model's number of classes against the data's.
 absl::Status CheckClasses(const TrainingSpec& spec, const DataSet& data) {
   const int classes = static_cast<int>(data.class_names().size());
-  // A run that began before this was checked continues to its end.
+  // A run that began before this check existed continues to its end.
   if (classes == 1 && spec.data().listing_version() > 1) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        spec.data().source(), " has one class alone, '", data.class_names().front(),
-        "', so there is nothing to tell apart; expected two or more, such as one folder for each"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(spec.data().source(), " has only one class, '", data.class_names().front(),
+                     "'; expected two or more, such as one folder per class"));
   }
   if (spec.model().num_classes() == classes) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
@@ -111,12 +110,6 @@ absl::StatusOr<TrainingSpec> MergePreset(const std::string& preset, const Traini
         recipe->needs_data().empty()
             ? ""
             : absl::StrCat("; preset ", preset, " is for ", recipe->needs_data())));
-  }
-  // Set to nothing, init says that the weights are to be random all the same.
-  if (!recipe->needs_init().empty() && !merged.has_init()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("preset ", preset, " starts from weights, and init is not set: --init wants ",
-                     recipe->needs_init()));
   }
   return merged;
 }
@@ -152,10 +145,9 @@ absl::StatusOr<ResolvedSpec> ResolveSpec(const TrainingSpec& spec,
   if (effective.precision() == vit::v1::PRECISION_BFLOAT16 && !environment.device.has_bfloat16()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "precision is bfloat16, which ", environment.device.model_name(),
-        " cannot compute (CUDA devices do from compute capability 8 on); set it to float32"));
+        " does not support (CUDA devices do from compute capability 8 on); set it to float32"));
   }
   VIT_RETURN_IF_ERROR(ValidateRecipe(effective, facts.class_count));
-  if (effective.has_distillation()) VIT_RETURN_IF_ERROR(ValidateDistillation(effective));
   VIT_RETURN_IF_ERROR(ResolveLength(&resolved));
   resolved.parameter_count = ParameterCount(effective.model());
   return resolved;

@@ -1,4 +1,4 @@
-// From what a person wrote to a specification that a run can follow, step by step.
+// Turns a user's specification into one that a run can follow, step by step.
 #ifndef VIT_CORE_TRAIN_RESOLVE_SPEC_H_
 #define VIT_CORE_TRAIN_RESOLVE_SPEC_H_
 
@@ -25,7 +25,7 @@ struct TrainingEnvironment {
   ComputeBudget budget;
   std::vector<std::string> data_roots;
   ImageLimits image_limits;
-  // The models that init and distillation.teacher may name; null where there are none.
+  // The models that init and distillation.teacher may name; null if there are none.
   ModelSource* models = nullptr;
 };
 
@@ -36,13 +36,13 @@ struct ResolvedSpec {
   int64_t parameter_count = 0;
   int64_t steps_per_epoch = 0;
   int64_t total_steps = 0;
-  // What PlanRun adds.
+  // Added by PlanRun.
   PinnedModels models;
   MemoryEstimate estimated_memory;
 };
 
 // Merges `preset` (empty for none) and `spec`. INVALID_ARGUMENT names a field, NOT_FOUND the preset
-// (with the nearest name).
+// (and the nearest name).
 absl::StatusOr<vit::v1::TrainingSpec> MergePreset(const std::string& preset,
                                                   const vit::v1::TrainingSpec& spec);
 
@@ -52,8 +52,8 @@ absl::StatusOr<vit::v1::TrainingSpec> MergePreset(const std::string& preset,
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenData(const TrainingEnvironment& environment,
                                                         vit::v1::TrainingSpec* spec);
 
-// Fills in the rest and checks everything but the weights that it names. Reads no files. An
-// effective spec resolves to itself.
+// Fills in the remaining defaults and checks everything but the weights that the spec names. Reads
+// no files. An effective spec resolves to itself.
 absl::StatusOr<ResolvedSpec> ResolveSpec(const vit::v1::TrainingSpec& spec,
                                          std::shared_ptr<const DataSet> data,
                                          const TrainingEnvironment& environment);

@@ -12,16 +12,16 @@
 
 namespace vit {
 
-// What the trainer tells; it knows none of its observers. Called on the training thread unless said
-// otherwise; must return quickly and never throw.
+// Receives what the trainer reports; the trainer knows none of its observers. Called on the
+// training thread unless stated otherwise; must return quickly and never throw.
 class TrainObserver {
  public:
   struct Step {
     int64_t step = 0;  // updates done
-    int samples = 0;   // pictures in this update
+    int samples = 0;   // images in this update
     absl::Duration data_wait;
     absl::Duration compute;
-    absl::Duration checkpoint;  // that this step was held up by taking a snapshot
+    absl::Duration checkpoint;  // time spent on taking a snapshot
   };
   virtual ~TrainObserver() = default;
 
@@ -31,20 +31,20 @@ class TrainObserver {
   virtual void OnStep(const Step& step) = 0;
   // A new entry of the history.
   virtual void OnMetrics(const vit::v1::MetricPoint& point) = 0;
-  // A checkpoint of `step` is written and about to get its name. Everything that OnMetrics told up
-  // to `step` must be durable when this returns, as a resume from it tells none of that again; on
-  // an error the checkpoint is dropped. On the checkpoint writer's thread.
+  // A checkpoint of `step` is written and about to get its name. Everything that OnMetrics reported
+  // up to `step` must be durable when this returns, because a resume does not report it again; on
+  // an error the checkpoint is dropped. Called on the checkpoint writer's thread.
   virtual absl::Status OnBeforeCheckpoint(int64_t step) = 0;
-  // A checkpoint is on disk, whole. Called on the checkpoint writer's thread.
+  // A checkpoint is complete on disk. Called on the checkpoint writer's thread.
   virtual void OnCheckpoint(const vit::v1::CheckpointInfo& checkpoint,
                             absl::Duration write_time) = 0;
-  // A checkpoint could not be written; training goes on and the previous one stays. On the
+  // A checkpoint could not be written; training continues and the previous one stays. Called on the
   // checkpoint writer's thread.
   virtual void OnCheckpointFailed(int64_t step, const absl::Status& why) = 0;
-  // On a loader thread, once for each image.
+  // Called on a loader thread, once per image.
   virtual void OnBadImage(const BadImage& image) = 0;
-  // Where the run starts or continues, before the first step. `note` says that a resume is inexact
-  // and why; else empty. The history after `step` is to be dropped.
+  // The run starts or continues after `step`, before its first update. `note` says, for example,
+  // why a resume is inexact; may be empty. The observer drops the history after `step`.
   virtual void OnStart(int64_t step, const std::string& note) = 0;
 };
 

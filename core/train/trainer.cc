@@ -21,10 +21,12 @@
 #include "core/train/checkpoint/checkpoint_info.h"
 #include "core/train/checkpoint/checkpoint_writer.h"
 #include "core/train/checkpoint/snapshot.h"
-#include "core/train/evaluate.h"
-#include "core/train/evaluation_report.h"
+#include "core/train/evaluation/best_checkpoint.h"
+#include "core/train/evaluation/evaluate.h"
+#include "core/train/evaluation/evaluation_report.h"
 #include "core/train/initial_weights.h"
 #include "core/train/optim/schedule.h"
+#include "core/train/pin_model.h"
 #include "core/train/recipe/resolve_teacher.h"
 #include "core/train/training_step.h"
 #include "core/weights/load_weights.h"
@@ -36,10 +38,10 @@ namespace {
 
 using ::vit::v1::MetricPoint;
 
-// For all threads: LibTorch has these by process.
+// Sets them for all threads: LibTorch keeps them per process.
 void SetComputeMode(bool deterministic, bool allow_tf32) {
   at::globalContext().setDeterministicAlgorithms(deterministic, /*warn_only=*/false);
-  // What is not written is not read either.
+  // Memory that is not written is not read either.
   at::globalContext().setDeterministicFillUninitializedMemory(false);
   at::globalContext().setAllowTF32CuBLAS(allow_tf32);
 }
@@ -67,13 +69,13 @@ class TrainingRun {
     VIT_RETURN_IF_ERROR(Prepare());
     if (state_.evaluation_due) {
       VIT_RETURN_IF_ERROR(EvaluateStep());
-      if (!state_.evaluation_due) TakeCheckpoint();  // it says now how good it is
+      if (!state_.evaluation_due) TakeCheckpoint();  // now with its evaluation
     }
     if (!stop_.stop_requested()) {
       options_.observer->OnPhase("training", 0);
       VIT_RETURN_IF_ERROR(TrainSteps());
     }
-    // The state at the end, whatever the end is; nothing is written twice.
+    // Keeps the final state, however the run ended; no step is written twice.
     VIT_RETURN_IF_ERROR(CheckFinite());
     if (last_checkpoint_step_ != state_.step) TakeCheckpoint();
     options_.observer->OnPhase("writing checkpoint", 0);
@@ -84,22 +86,23 @@ class TrainingRun {
     }
     if (state_.evaluation_due) return TrainOutcome::kStopped;
     if (state_.step == steps_.total) return TrainOutcome::kFinished;
-    return NoLongerImproves() ? TrainOutcome::kStoppedEarly : TrainOutcome::kStopped;
+    return NoLongerImproves(state_, spec_) ? TrainOutcome::kStoppedEarly : TrainOutcome::kStopped;
   }
 
  private:
-  // The model, the optimizer and the position, from the newest sound checkpoint or the beginning.
+  // Sets up the model, the optimizer and the position, from the newest sound checkpoint or from the
+  // beginning.
   absl::Status Prepare() {
     SetComputeMode(spec_.deterministic(), spec_.allow_tf32());
     VIT_RETURN_IF_ERROR(RemoveUnfinishedCheckpoints(options_.directory));
     std::vector<std::string> notes;
     if (!options_.note.empty()) notes.push_back(options_.note);
     VIT_ASSIGN_OR_RETURN(const std::optional<std::filesystem::path> checkpoint,
-                         NewestSoundCheckpoint(&notes));
+                         NewestSoundCheckpoint(options_.directory, &notes));
     if (!checkpoint.has_value()) {
       model_->Initialize(spec_.seed());
       if (spec_.has_init()) {
-        const auto& pinned = options_.resolved.models.init;
+        VIT_ASSIGN_OR_RETURN(const std::optional<ServableModel> pinned, PinnedInit());
         const auto& roots = options_.environment.data_roots;
         VIT_ASSIGN_OR_RETURN(const std::filesystem::path path,
                              FindInitialWeights(spec_, options_.directory,
@@ -124,19 +127,14 @@ class TrainingRun {
     return absl::OkStatus();
   }
 
-  // Damaged ones are set aside, with a note.
-  absl::StatusOr<std::optional<std::filesystem::path>> NewestSoundCheckpoint(
-      std::vector<std::string>* notes) const {
-    const std::vector<int64_t> steps = CheckpointSteps(options_.directory);
-    for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-      const std::filesystem::path path = CheckpointPath(options_.directory, *step);
-      const absl::Status status = VerifyCheckpoint(path);
-      if (status.ok()) return path;
-      if (!absl::IsDataLoss(status)) return status;
-      notes->push_back(absl::StrCat("set aside a damaged checkpoint: ", status.message()));
-      VIT_RETURN_IF_ERROR(SetAsideCheckpoint(path));
+  // Returns the model that init names, if the run's folder does not keep its weights. The plan of a
+  // run that has checkpoints does not hold it, but all of them may turn out to be damaged.
+  absl::StatusOr<std::optional<ServableModel>> PinnedInit() const {
+    if (options_.resolved.models.init.has_value() || !IsPrefixedModelRef(spec_.init()) ||
+        KeepsInitialWeights(options_.directory)) {
+      return options_.resolved.models.init;
     }
-    return std::nullopt;
+    return PinModel("init", spec_.init(), options_.environment.models);
   }
 
   absl::Status Restore(const std::filesystem::path& path, std::vector<std::string>* notes) {
@@ -145,7 +143,7 @@ class TrainingRun {
     if (state_.data_fingerprint != fingerprint) {
       return absl::FailedPreconditionError(
           absl::StrCat("the data of ", spec_.data().source(),
-                       " is not what the run began with (names, sizes, classes or split differ: ",
+                       " has changed since the run began (names, sizes, classes or split differ: ",
                        state_.data_fingerprint, " then, ", fingerprint,
                        " now); restore the data, or start a new run with --init"));
     }
@@ -159,7 +157,7 @@ class TrainingRun {
         Annotate(training_step_->averages().LoadState(optimizer.tensors), path.string()));
     training_step_->SetSums(state_.loss_sum, state_.correct);
     last_checkpoint_step_ = state_.step;
-    VIT_RETURN_IF_ERROR(CarryBestOver(path, notes));
+    VIT_RETURN_IF_ERROR(CarryBestOver(options_.directory, spec_.evaluation(), &state_, notes));
     // What exact continuation depends on.
     const auto differs = [&](absl::string_view what, const auto& then, const auto& now) {
       if (then != now)
@@ -175,33 +173,6 @@ class TrainingRun {
     return absl::OkStatus();
   }
 
-  // The run may have been resumed with another evaluation.best than the checkpoint at `path` was
-  // written under. The best so far is then judged anew, by what its checkpoint knows.
-  absl::Status CarryBestOver(const std::filesystem::path& path, std::vector<std::string>* notes) {
-    VIT_ASSIGN_OR_RETURN(const vit::v1::TrainingSpec then, ReadCheckpointSpec(path));
-    if (!state_.best_step || SameMeasure(then.evaluation(), spec_.evaluation())) {
-      return absl::OkStatus();
-    }
-    state_.improved_value.reset();
-    state_.evaluations_since_improved = 0;
-    const int64_t step = *state_.best_step;
-    const absl::StatusOr<vit::v1::Evaluation> evaluation =
-        ReadEvaluation(CheckpointPath(options_.directory, step));
-    const bool known =
-        evaluation.ok() && (spec_.evaluation().best() != vit::v1::BEST_METRIC_TOP_K_ACCURACY ||
-                            evaluation->metrics().top_k() == spec_.evaluation().top_k());
-    if (known) {
-      state_.best_value = BestValue(*evaluation, spec_.evaluation().best());
-    } else {
-      state_.best_step.reset();
-      state_.best_value.reset();
-      notes->push_back(absl::StrCat("the best checkpoint so far, of step ", step,
-                                    ", does not say how it stands by the new evaluation.best: the "
-                                    "next evaluation counts as the best"));
-    }
-    return absl::OkStatus();
-  }
-
   absl::Status TrainSteps() {
     if (state_.step >= steps_.total) return absl::OkStatus();
     TrainLoader loader(&reader_, {.seed = spec_.seed(),
@@ -211,7 +182,8 @@ class TrainingRun {
                                   .prefetch_batches = spec_.data().prefetch_batches(),
                                   .device = options_.environment.device});
     last_point_time_ = options_.clock->Now();
-    while (state_.step < steps_.total && !stop_.stop_requested() && !NoLongerImproves()) {
+    while (state_.step < steps_.total && !stop_.stop_requested() &&
+           !NoLongerImproves(state_, spec_)) {
       TrainObserver::Step report;
       const absl::Time start = options_.clock->Now();
       absl::StatusOr<Batch> batch = loader.Next(stop_);
@@ -244,7 +216,7 @@ class TrainingRun {
     training_step_->Run(images, labels, batch->slots, batch->size, state_.step);
   }
 
-  // History, evaluation and checkpoint where this step is due for them, in this order.
+  // Does what is due after this step: history, evaluation and checkpoint, in this order.
   absl::Status EndOfStep() {
     const auto due = [&](int64_t every) { return every > 0 && state_.step % every == 0; };
     const bool last = state_.step == steps_.total;
@@ -263,8 +235,7 @@ class TrainingRun {
     return absl::OkStatus();
   }
 
-  // INTERNAL where a loss or gradient was not finite; its update was suppressed. Waits for the
-  // device.
+  // INTERNAL if a loss or gradient was not finite; its update was suppressed. Waits for the device.
   absl::Status CheckFinite() {
     const std::optional<int64_t> step = training_step_->FirstBadStep();
     return step.has_value() ? NotFinite("the loss or its gradient", *step + 1) : absl::OkStatus();
@@ -274,7 +245,7 @@ class TrainingRun {
     return absl::InternalError(absl::StrCat(
         what, " was not finite at step ", step, ", learning rate ",
         training_step_->LearningRateAt(step - 1),
-        "; the last checkpoint is from before it: try a lower optimizer.learning_rate, "
+        "; the last checkpoint is from before that; try a lower optimizer.learning_rate, "
         "a longer warmup, or clip_grad_norm"));
   }
 
@@ -313,8 +284,8 @@ class TrainingRun {
     return absl::OkStatus();
   }
 
-  // Evaluates the step and keeps the best. A stop in the middle leaves evaluation_due set, so that
-  // a resume makes up for it.
+  // Evaluates the step and keeps the best. A stop midway leaves evaluation_due set, so that a
+  // resume evaluates again.
   absl::Status EvaluateStep() {
     state_.evaluation_due = true;
     options_.observer->OnPhase("evaluating", 0);
@@ -336,40 +307,13 @@ class TrainingRun {
     state_.accuracy = result->accuracy;
     state_.loss = result->loss;
     evaluation_ = MakeEvaluation(state_.step, *result, options_.resolved.data->class_names());
-    KeepBest(*evaluation_);
+    KeepBest(*evaluation_, spec_, &state_);
     MetricPoint point = NewPoint(vit::v1::SPLIT_VALIDATION);
     point.set_loss(result->loss);
     point.set_accuracy(result->accuracy);
     *point.mutable_evaluation() = evaluation_->metrics();
     options_.observer->OnMetrics(point);
     return absl::OkStatus();
-  }
-
-  void KeepBest(const vit::v1::Evaluation& evaluation) {
-    const vit::v1::BestMetric best = spec_.evaluation().best();
-    const double value = BestValue(evaluation, best);
-    const double sign = LowerIsBetter(best) ? -1 : 1;
-    const double best_value = state_.best_value.value_or(
-        best == vit::v1::BEST_METRIC_LOSS ? state_.best_loss : state_.best_accuracy);
-    if (!state_.best_step || sign * value > sign * best_value) {
-      state_.best_step = state_.step;
-      state_.best_accuracy = evaluation.accuracy();
-      state_.best_loss = evaluation.loss();
-      state_.best_value = value;
-    }
-    const auto& stopping = spec_.early_stopping();
-    if (stopping.patience() == 0) return;
-    ++state_.evaluations_since_improved;
-    if (!state_.improved_value ||
-        sign * (value - *state_.improved_value) > stopping.min_improvement()) {
-      state_.improved_value = value;
-      state_.evaluations_since_improved = 0;
-    }
-  }
-
-  bool NoLongerImproves() const {
-    const int patience = spec_.early_stopping().patience();
-    return patience > 0 && state_.evaluations_since_improved >= patience;
   }
 
   // Copies everything that changes and hands it to the writer.
@@ -403,7 +347,7 @@ class TrainingRun {
     checkpoint_time_ += options_.clock->Now() - start;
   }
 
-  // Those that are evaluated.
+  // Takes a snapshot of the weights that evaluation uses.
   void SnapshotWeights() {
     const WeightAverages::InUse averaged(&training_step_->averages(), state_.step);
     NamedTensors weights;
@@ -440,7 +384,7 @@ absl::StatusOr<TrainOutcome> Train(const TrainerOptions& options, std::stop_toke
   absl::StatusOr<TrainOutcome> outcome =
       CatchExceptions("training", [&] { return TrainingRun(options, std::move(stop)).Run(); });
   SetComputeMode(/*deterministic=*/false, /*allow_tf32=*/false);
-  options.environment.device.ReleaseUnusedMemory();  // nobody needs the tensors' memory now
+  options.environment.device.ReleaseUnusedMemory();  // the tensors are gone
   return outcome;
 }
 

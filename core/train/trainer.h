@@ -22,7 +22,7 @@ struct TrainerOptions {
   TrainingEnvironment environment;
   // The run's folder; checkpoints go to directory/checkpoints/step-000001000/.
   std::filesystem::path directory;
-  // Comes before what OnStart's note has to say; may be empty.
+  // Precedes OnStart's own note; may be empty.
   std::string note;
   TrainObserver* observer = nullptr;
   Clock* clock = Clock::Real();
@@ -34,15 +34,15 @@ struct TrainerOptions {
 // kStoppedEarly: finished before the last step, because the evaluations no longer improved.
 enum class TrainOutcome { kFinished, kStopped, kStoppedEarly };
 
-// Runs the training on the calling thread, which must be one that ComputeBudget::StartThread made
-// with the spec's compute_threads: from the last checkpoint in options.directory where there is
-// one, else from the beginning. A request on `stop` ends it soon, after a checkpoint: kStopped.
-// Blocks until the last checkpoint is on disk.
+// Trains on the calling thread, which ComputeBudget::StartThread must have started with the spec's
+// compute_threads: from the last checkpoint in options.directory if there is one, else from the
+// beginning. A request on `stop` ends it soon, after a checkpoint: kStopped. Blocks until the last
+// checkpoint is on disk.
 //
-// FAILED_PRECONDITION where the data's fingerprint differs from the checkpoint's; INTERNAL where
-// the loss is no longer finite (names the step and learning rate); RESOURCE_EXHAUSTED out of
-// memory, or where the last checkpoint could not be written; INVALID_ARGUMENT where too many
-// pictures are bad. The last good checkpoint stays.
+// FAILED_PRECONDITION if the data's fingerprint differs from the checkpoint's; INTERNAL if the loss
+// is no longer finite (names the step and learning rate); RESOURCE_EXHAUSTED if memory runs out or
+// the last checkpoint could not be written; INVALID_ARGUMENT if too many images are bad. The last
+// good checkpoint stays.
 absl::StatusOr<TrainOutcome> Train(const TrainerOptions& options, std::stop_token stop);
 
 }  // namespace vit

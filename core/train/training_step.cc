@@ -62,7 +62,8 @@ void TrainingStep::Run(const at::Tensor& images, const at::Tensor& labels,
   const int micro_size = batch_size / spec_.accumulation_steps();
   int64_t begin = 0;
   for (int micro = 0; micro < spec_.accumulation_steps(); ++micro) {
-    // Places, not pictures, make a micro-batch: an unreadable one shifts no other.
+    // A micro-batch consists of places, not images, so that an unreadable image does not shift the
+    // others.
     int64_t end = begin;
     while (end < count && slots[end] < (micro + 1) * micro_size) ++end;
     if (end == begin) continue;
@@ -100,7 +101,7 @@ TrainingStep::Forward TrainingStep::RunForward(const at::Tensor& images, const T
           (logits + distilled).detach()};
 }
 
-// Dropout draws from LibTorch's generator, which starts anew from (seed, step, micro-batch);
+// Dropout draws from LibTorch's generator, which is seeded again from (seed, step, micro-batch);
 // nothing else draws from it.
 void TrainingStep::SeedDropout(int micro_batch, int64_t step) {
   if (!has_dropout_) return;
@@ -109,7 +110,7 @@ void TrainingStep::SeedDropout(int micro_batch, int64_t step) {
 }
 
 // Clipping and the check for finite numbers stay on the device: the optimizer divides the gradient
-// by `scale` and does nothing where `bad` is set.
+// by `scale` and does nothing if `bad` is set.
 void TrainingStep::Update(const at::Tensor& loss, int64_t step) {
   at::Tensor squares = at::zeros({}, grad_norm_.options());
   for (const ParameterGroup& group : groups_) squares += group.gradients.dot(group.gradients);

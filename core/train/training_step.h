@@ -1,4 +1,4 @@
-// One optimizer update: forward, loss, backward, clipping, update. Only for the rooms that compute.
+// One optimizer update: forward, loss, backward, clipping, update.
 #ifndef VIT_CORE_TRAIN_TRAINING_STEP_H_
 #define VIT_CORE_TRAIN_TRAINING_STEP_H_
 
@@ -18,36 +18,36 @@
 
 namespace vit {
 
-// Which way of rounding this program has on the CPU. A change that makes a step give other values,
-// with the same processor, LibTorch and threads, raises it: runs of before then continue inexactly.
+// The version of this program's rounding on the CPU. A change that makes a step give other values,
+// with the same processor, LibTorch and threads, raises it: earlier runs then continue inexactly.
 inline constexpr int kArithmetic = 2;
 
-// Owns the flat parameters, the optimizer and the averages of a model, and what is summed up
-// between two points of the history. Nothing here waits for the device but the functions that
-// return host numbers. Not thread-safe.
+// Owns the flat parameters, the optimizer and the averages of a model, and the sums between two
+// points of the history. Only the functions that return host numbers wait for the device. Not
+// thread-safe.
 class TrainingStep {
  public:
   // `spec`: effective. `model` is on its device, initialised, and must outlive this; its parameters
-  // become views of flat storage. `teacher`: of the spec's distillation, null where there is none;
+  // become views of flat storage. `teacher`: for the spec's distillation, null if there is none;
   // must outlive this.
   TrainingStep(const vit::v1::TrainingSpec& spec, VisionTransformerImpl* model,
                const StepCounts& steps, Teacher* teacher = nullptr);
 
-  // Update number `step` (from 0): the gradient of the loss over the pictures, mixed with each
-  // other as the spec says, micro-batch by micro-batch, clipped to clip_grad_norm. `images`:
-  // [count, 3, S, S], normalised; `labels`: [count]; both on the device. `slots` says where in a
-  // batch of `batch_size` places each picture stands; there is one at least. Where the loss or the
-  // gradient is not finite nothing is updated.
+  // Runs update `step` (from 0): the gradient of the loss over the images, mixed with each other as
+  // the spec says, micro-batch by micro-batch, clipped to clip_grad_norm. `images`: [count, 3, S,
+  // S], normalised; `labels`: [count]; both on the device. `slots`: the place of each image in a
+  // batch of `batch_size`; at least one. If the loss or the gradient is not finite, nothing is
+  // updated.
   void Run(const at::Tensor& images, const at::Tensor& labels, const std::vector<int>& slots,
            int batch_size, int64_t step);
 
-  // Update number `step` of a batch that holds no readable picture.
+  // Runs update `step` for a batch without readable images.
   void SkipEmpty(int64_t step) { averages_.Update(step); }
 
   // The learning rate of update `step`, before the multipliers of parameter groups.
   double LearningRateAt(int64_t step) const;
 
-  // Sums over the pictures since ResetSums. Wait for the device.
+  // Sums over the images since ResetSums. The getters wait for the device.
   double LossSum() const { return loss_sum_.item<double>(); }
   int64_t Correct() const { return correct_.item<int64_t>(); }
   void SetSums(double loss_sum, int64_t correct);
@@ -62,7 +62,8 @@ class TrainingStep {
   WeightAverages& averages() { return averages_; }
 
  private:
-  // What a micro-batch adds to the update's loss, and its scores for counting hits: [micro, K].
+  // What a micro-batch adds to the update's loss, and its scores for counting correct answers:
+  // [micro, K].
   struct Forward {
     at::Tensor loss, scores;
   };

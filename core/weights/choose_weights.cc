@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/status.h"
 #include "core/tensor_file/some_names.h"
 #include "core/weights/layouts/layout_names.h"
@@ -28,14 +29,14 @@ constexpr const char* kAnchors[] = {
     "conv_proj.weight",        "patch_proj.weight",
     "patchify.weight",         "embedding/kernel"};
 
-// The dicts that scripts keep a model's weights under, in the order in which one is preferred, as
-// in timm.models.load_state_dict; they say nothing of the model.
+// The dicts under which scripts keep a model's weights, in order of preference, as in
+// timm.models.load_state_dict; they say nothing about the model.
 constexpr const char* kContainers[] = {"state_dict_ema",   "model_ema", "state_dict", "model",
                                        "model_state_dict", "module",    "weights",    "params"};
-constexpr char kLightningRaw[] = "current_model_state.";  // state_dict is averaged beside it
+constexpr char kLightningRaw[] = "current_model_state.";  // the state_dict beside it is averaged
 
 struct Candidate {
-  std::string path;   // what stands in front of its names
+  std::string path;   // the prefix of its names
   std::string shown;  // without containers
   bool averaged = false;
 };
@@ -64,14 +65,14 @@ bool IsAveraged(const TensorFile& file, const std::string& path) {
   return file.sections.contains(kLightningRaw) && absl::StartsWith(path, "state_dict.");
 }
 
-// Moments and the like, which have the names of what they belong to.
+// Moments and the like, which have the names of the weights they belong to.
 bool IsOfOptimizer(const std::string& path) {
   const std::vector<std::string> components = Components(path);
   return !components.empty() && absl::StartsWith(components[0], "opt") &&
          std::find(components.begin(), components.end(), "target") == components.end();
 }
 
-// The path without the containers among the dicts that it leads through.
+// Returns the path without the containers among its dicts.
 std::string Shown(const TensorFile& file, const std::string& path) {
   std::string section;
   for (const std::string& each : file.sections) {
@@ -88,8 +89,8 @@ std::string Shown(const TensorFile& file, const std::string& path) {
   return absl::StrCat(shown, path.substr(section.size()));
 }
 
-// Without what belongs to the layout of `anchor` itself: transformers' name of the model, Flax's
-// names of the parameters.
+// Removes what belongs to the layout of `anchor` itself: transformers' name for the model, Flax's
+// names for the parameters.
 std::string WithoutLayout(absl::string_view anchor, std::string shown) {
   if (absl::StartsWith(anchor, "embeddings.")) {
     for (const absl::string_view model : {"vit.", "deit.", "dinov2.", "dinov2_with_registers."}) {
@@ -134,7 +135,8 @@ std::string List(const std::vector<Candidate>& candidates) {
   });
 }
 
-// Leaves those that `asked` means: its very prefix, else what begins with it.
+// Keeps the candidates that `asked` means: those with exactly this prefix, else those that begin
+// with it.
 absl::Status KeepPrefix(const std::string& asked, std::vector<Candidate>* candidates) {
   if (asked.empty()) return absl::OkStatus();
   std::string prefix = asked == "." ? "" : asked;
@@ -152,7 +154,7 @@ absl::Status KeepPrefix(const std::string& asked, std::vector<Candidate>* candid
   if (same.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("prefix '", asked, "': no model's names begin with it; the file has ",
-                     candidates->empty() ? "none that is known here" : List(*candidates)));
+                     candidates->empty() ? "no known model" : List(*candidates)));
   }
   *candidates = std::move(same);
   return absl::OkStatus();
@@ -163,7 +165,7 @@ bool AnyAveraged(const std::vector<Candidate>& candidates) {
                      [](const Candidate& c) { return c.averaged; });
 }
 
-// Leaves the averaged or the other ones.
+// Keeps either the averaged or the raw candidates.
 absl::Status KeepKind(vit::v1::WeightsChoice asked, std::vector<Candidate>* candidates) {
   if (asked == WEIGHTS_CHOICE_UNSPECIFIED && !AnyAveraged(*candidates)) return absl::OkStatus();
   const bool averaged = asked != WEIGHTS_CHOICE_RAW;
@@ -173,15 +175,15 @@ absl::Status KeepKind(vit::v1::WeightsChoice asked, std::vector<Candidate>* cand
   }
   if (kept.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
-        averaged ? "averaged" : "raw", " weights are asked for, but the file has none; it has ",
+        averaged ? "averaged" : "raw", " weights are requested, but the file has none; it has ",
         averaged ? "" : "averaged ones, at ", List(*candidates)));
   }
   *candidates = std::move(kept);
   return absl::OkStatus();
 }
 
-// The one candidate that is left, by the order of the containers where several have the same
-// prefix.
+// Returns the only candidate left or, if several have the same prefix, the first in the order of
+// containers.
 absl::StatusOr<Candidate> TheOnly(std::vector<Candidate> candidates) {
   const auto rank = [](const Candidate& candidate) {
     const std::vector<std::string> components = Components(candidate.path);
@@ -195,15 +197,15 @@ absl::StatusOr<Candidate> TheOnly(std::vector<Candidate> candidates) {
     if (other.shown != candidates.front().shown) {
       return absl::InvalidArgumentError(
           absl::StrCat("the file holds several models, at ", List(candidates),
-                       "; say which with --prefix (for a run --set init_prefix=...)"));
+                       "; choose one with --prefix (for a run, --set init_prefix=...)"));
     }
   }
   return candidates.front();
 }
 
-// Takes the head, and for transformers the blocks, from above `path` where they are not below it.
+// Takes the head, and for transformers the blocks, from above `path` if they are not below it.
 void TakeFromAbove(const TensorFile& file, std::string path, std::set<std::string>* taken,
-                   std::map<std::string, at::Tensor>* tensors) {
+                   TensorMap* tensors) {
   const auto has = [&](const auto& predicate) {
     return std::any_of(tensors->begin(), tensors->end(),
                        [&](const auto& item) { return predicate(item.first); });
@@ -236,18 +238,18 @@ void TakeFromAbove(const TensorFile& file, std::string path, std::set<std::strin
 void AddNotes(const TensorFile& file, const Candidate& taken, const std::vector<Candidate>& all,
               const std::set<std::string>& names, std::vector<std::string>* notes) {
   if (!taken.shown.empty())
-    notes->push_back(absl::StrCat("taken: the model at prefix '", taken.shown, "'"));
+    notes->push_back(absl::StrCat("used: the model at prefix '", taken.shown, "'"));
   std::vector<Candidate> others;
   for (const Candidate& other : all) {
     if (other.path != taken.path) others.push_back(other);
   }
   if (taken.averaged) {
     notes->push_back(absl::StrCat(
-        "taken: the averaged weights", taken.path.empty() ? "" : ", " + Quoted(taken.path),
-        others.empty() ? "" : absl::StrCat("; beside them there are ", List(others))));
+        "used: the averaged weights", taken.path.empty() ? "" : ", " + Quoted(taken.path),
+        others.empty() ? "" : absl::StrCat("; the file also has ", List(others))));
   } else if (!others.empty()) {
-    notes->push_back(absl::StrCat("taken: the weights ", Quoted(taken.path),
-                                  "; beside them there are ", List(others)));
+    notes->push_back(absl::StrCat("used: the weights ", Quoted(taken.path), "; the file also has ",
+                                  List(others)));
   }
   std::vector<std::string> beside;
   for (const auto& [name, tensor] : file.tensors) {
@@ -258,7 +260,7 @@ void AddNotes(const TensorFile& file, const Candidate& taken, const std::vector<
     if (!names.contains(name) && !of_other) beside.push_back(name);
   }
   if (!beside.empty())
-    notes->push_back(absl::StrCat("not used, as it is beside the model: ", SomeNames(beside)));
+    notes->push_back(absl::StrCat("not used, as it is outside the model: ", SomeNames(beside)));
 }
 
 }  // namespace
@@ -277,7 +279,7 @@ absl::StatusOr<ChosenWeights> ChooseWeights(const TensorFile& file, const Weight
   std::set<std::string> names;
   for (const auto& [name, tensor] : file.tensors) {
     if (!absl::StartsWith(name, taken.path)) continue;
-    // Without a prefix, what belongs to another model is not this one's.
+    // Without a prefix, skip what belongs to another model.
     const bool of_other = std::any_of(all.begin(), all.end(), [&, &name = name](const auto& other) {
       return other.path.size() > taken.path.size() && absl::StartsWith(name, other.path);
     });

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/status.h"
 #include "core/model/model_config.h"
 #include "core/model/position_embedding.h"
@@ -17,9 +18,8 @@ namespace vit {
 namespace {
 
 using ::vit::v1::ModelConfig;
-using Tensors = std::map<std::string, at::Tensor>;
 
-// The tokens in front of the patches, in their order.
+// The prefix tokens, in order.
 constexpr const char* kPrefixTokens[] = {"cls_token", "dist_token", "reg_token"};
 
 PatchGrid OwnGrid(const ModelConfig& config) {
@@ -27,7 +27,7 @@ PatchGrid OwnGrid(const ModelConfig& config) {
           .columns = config.image_size() / config.patch_width()};
 }
 
-// A square grid of `count` patches, or `own` where that has as many.
+// Returns `own` if it has `count` patches, else a square grid of as many, if there is one.
 std::optional<PatchGrid> GridOf(int64_t count, const PatchGrid& own) {
   if (count == own.rows * own.columns) return own;
   const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(count))));
@@ -35,8 +35,8 @@ std::optional<PatchGrid> GridOf(int64_t count, const PatchGrid& own) {
   return PatchGrid{side, side};
 }
 
-// Adds the positions of the tokens in front to the tokens themselves, which comes to the same.
-void FoldPositionsIntoTokens(const at::Tensor& positions, Tensors* tensors) {
+// Adds the positions of the prefix tokens to the tokens themselves, which is equivalent.
+void FoldPositionsIntoTokens(const at::Tensor& positions, TensorMap* tensors) {
   int64_t next = 0;
   for (const char* name : kPrefixTokens) {
     const auto token = tensors->find(name);
@@ -48,7 +48,7 @@ void FoldPositionsIntoTokens(const at::Tensor& positions, Tensors* tensors) {
   }
 }
 
-absl::Status FitPositions(const ModelConfig& config, Tensors* tensors,
+absl::Status FitPositions(const ModelConfig& config, TensorMap* tensors,
                           std::vector<std::string>* notes) {
   const auto found = tensors->find("pos_embed");
   if (found == tensors->end()) return absl::OkStatus();
@@ -60,7 +60,7 @@ absl::Status FitPositions(const ModelConfig& config, Tensors* tensors,
   const at::Tensor& source = found->second;
   if (source.dim() != 3 || source.size(0) != 1 || source.size(2) != config.embed_dim() ||
       source.size(1) == PositionCount(config)) {
-    return absl::OkStatus();  // fits, or is named as a mismatch with both shapes
+    return absl::OkStatus();  // fits, or is reported as a mismatch with both shapes
   }
   int64_t tokens = 0;
   for (const char* name : kPrefixTokens) {
@@ -71,13 +71,13 @@ absl::Status FitPositions(const ModelConfig& config, Tensors* tensors,
   int64_t prefix = tokens;
   std::optional<PatchGrid> grid = GridOf(source.size(1) - prefix, own);
   if (!grid) {
-    prefix = 0;  // a model whose tokens in front have no positions
+    prefix = 0;  // a model whose prefix tokens have no positions
     grid = GridOf(source.size(1), own);
   }
   if (!grid) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "pos_embed [", absl::StrJoin(source.sizes(), ", "), "] holds no square grid behind ",
-        tokens, " tokens, so that it cannot be resampled to ", own.rows, " x ", own.columns));
+        "pos_embed [", absl::StrJoin(source.sizes(), ", "), "] holds no square grid after ", tokens,
+        " prefix tokens, so it cannot be resampled to ", own.rows, " x ", own.columns));
   }
   const int64_t wanted = PositionCount(config) - PatchCount(config);
   at::Tensor front = source.slice(1, 0, prefix);  // [1, prefix, D]
@@ -97,7 +97,7 @@ absl::Status FitPositions(const ModelConfig& config, Tensors* tensors,
   return absl::OkStatus();
 }
 
-void FitPatches(const ModelConfig& config, Tensors* tensors, std::vector<std::string>* notes) {
+void FitPatches(const ModelConfig& config, TensorMap* tensors, std::vector<std::string>* notes) {
   const auto found = tensors->find("patch_embed.proj.weight");
   if (found == tensors->end()) return;
   const at::Tensor& kernel = found->second;
@@ -112,19 +112,18 @@ void FitPatches(const ModelConfig& config, Tensors* tensors, std::vector<std::st
   found->second = ResamplePatchProjection(kernel, config.patch_size(), config.patch_width());
 }
 
-void FitHead(const ModelConfig& config, Tensors* tensors, std::vector<std::string>* notes) {
+void FitHead(const ModelConfig& config, TensorMap* tensors, std::vector<std::string>* notes) {
   const auto head = tensors->find("head.weight");
   if (head == tensors->end()) {
     const std::string other = FindOtherHead(*tensors);
-    notes->push_back(other.empty()
-                         ? "the weights have no head; it starts anew"
-                         : absl::StrCat("the head starts anew: that of the weights, '", other,
-                                        "', is not one linear layer called 'head'"));
+    notes->push_back(other.empty() ? "the head is new: the weights have none"
+                                   : absl::StrCat("the head is new: that of the weights, '", other,
+                                                  "', is not one linear layer called 'head'"));
     return;
   }
   if (head->second.dim() != 2 || head->second.size(0) == config.num_classes()) return;
-  notes->push_back(absl::StrCat("the head starts anew: the weights have ", head->second.size(0),
-                                " classes, the data ", config.num_classes()));
+  notes->push_back(absl::StrCat("the head is new: the weights have ", head->second.size(0),
+                                " classes, the data has ", config.num_classes()));
   for (const char* name : {"head.weight", "head.bias", "head_dist.weight", "head_dist.bias"}) {
     tensors->erase(name);
   }
@@ -136,7 +135,7 @@ at::Tensor ResamplePatchProjection(const at::Tensor& kernel, int64_t height, int
   const int64_t from = kernel.size(2) * kernel.size(3), to = height * width;
   const at::Tensor basis =
       at::eye(from, at::kDouble).view({from, 1, kernel.size(2), kernel.size(3)});
-  const at::Tensor resized =  // row i: what becomes of a patch that is 1 at value i, [from, to]
+  const at::Tensor resized =  // row i: the resized patch that is 1 at value i, [from, to]
       at::_upsample_bicubic2d_aa(basis, {height, width}, /*align_corners=*/false).view({from, to});
   const at::Tensor inverse = at::linalg_pinv(resized);  // [to, from]
   return at::matmul(kernel.flatten(2).to(at::kDouble), inverse.t())
@@ -144,7 +143,7 @@ at::Tensor ResamplePatchProjection(const at::Tensor& kernel, int64_t height, int
       .to(kernel.scalar_type());
 }
 
-void KeepDistillationToken(Tensors* tensors) {
+void KeepDistillationToken(TensorMap* tensors) {
   if (tensors->contains("reg_token") || tensors->contains("head_dist.weight")) return;
   auto token = tensors->extract("dist_token");
   if (token.empty()) return;
@@ -152,7 +151,7 @@ void KeepDistillationToken(Tensors* tensors) {
   tensors->insert(std::move(token));
 }
 
-absl::Status FitWeights(const ModelConfig& config, Tensors* tensors,
+absl::Status FitWeights(const ModelConfig& config, TensorMap* tensors,
                         std::vector<std::string>* notes) {
   if (!config.distillation_token() && config.reg_tokens() == 1) KeepDistillationToken(tensors);
   VIT_RETURN_IF_ERROR(FitPositions(config, tensors, notes));

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/compute/named_tensors.h"
 
 namespace vit {
 namespace {
@@ -29,8 +30,7 @@ bool AreNames(const std::vector<std::string>& labels) {
   return false;
 }
 
-void MatchHead(const HeadLabels& labels, std::map<std::string, at::Tensor>* tensors,
-               std::vector<std::string>* notes) {
+void MatchHead(const HeadLabels& labels, TensorMap* tensors, std::vector<std::string>* notes) {
   const auto head = tensors->find("head.weight");
   const auto count = static_cast<int64_t>(labels.model.size());
   if (head == tensors->end() || head->second.dim() < 1 || head->second.size(0) != count ||
@@ -44,7 +44,7 @@ void MatchHead(const HeadLabels& labels, std::map<std::string, at::Tensor>* tens
   for (const std::string& label : labels.model) {
     if (const auto row = rows.find(label); row != rows.end()) order.push_back(row->second);
   }
-  // Labels that are met twice cannot be told apart.
+  // Labels that occur twice cannot be told apart.
   const bool same =
       static_cast<int64_t>(rows.size()) == count && static_cast<int64_t>(order.size()) == count;
   for (const char* name : kHeads) {
@@ -57,8 +57,9 @@ void MatchHead(const HeadLabels& labels, std::map<std::string, at::Tensor>* tens
     }
   }
   notes->push_back(same ? "the head's rows are put into the data's order of classes"
-                        : absl::StrCat("the head starts anew: the weights' classes are ",
-                                       Some(labels.weights), ", the data's ", Some(labels.model)));
+                        : absl::StrCat("the head is new: the weights' classes are ",
+                                       Some(labels.weights), ", the data's are ",
+                                       Some(labels.model)));
 }
 
 }  // namespace vit

@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/model/model_config.h"
@@ -25,12 +26,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The usual names of weights in a folder, the first of them wins.
+// The usual names of weights in a folder; the first that exists wins.
 constexpr const char* kWeightFiles[] = {"model.safetensors", "model.safetensors.index.json",
                                         "pytorch_model.bin", "pytorch_model.bin.index.json",
                                         "model.pth"};
 
-// The file under the name that it has in the folder, as an index looks for its shards beside it.
+// Returns the file under its name in the folder, because an index looks for its shards beside it.
 absl::StatusOr<fs::path> WeightFile(const fs::path& path,
                                     absl::Span<const std::string> data_roots) {
   if (!fs::is_directory(path)) return path;
@@ -43,13 +44,13 @@ absl::StatusOr<fs::path> WeightFile(const fs::path& path,
                                           absl::StrJoin(kWeightFiles, ", ")));
 }
 
-// Fills in what the layout's makers use where nothing was said.
+// Fills in what the layout's makers use if nothing is given.
 void AssumePreprocessing(const std::string& layout, vit::v1::DataConfig* data,
                          std::vector<std::string>* notes) {
   const bool torchvision = layout == "torchvision";
   std::vector<std::string> assumed;
   if (data->mean().empty() || data->std().empty()) {
-    // torchvision's are ImageNet's; 0.5 is that of Google's weights and of timm's from them.
+    // torchvision's are ImageNet's; 0.5 is for Google's weights and timm's copies of them.
     const std::vector<double> mean =
         torchvision ? std::vector<double>{0.485, 0.456, 0.406} : std::vector<double>{0.5, 0.5, 0.5};
     const std::vector<double> std = torchvision ? std::vector<double>{0.229, 0.224, 0.225} : mean;
@@ -70,7 +71,7 @@ void AssumePreprocessing(const std::string& layout, vit::v1::DataConfig* data,
   if (!data->has_apply_orientation()) data->set_apply_orientation(true);
   if (!assumed.empty())
     notes->push_back(
-        absl::StrCat("assumed, as the file does not tell: ", absl::StrJoin(assumed, ", ")));
+        absl::StrCat("assumed, as the file does not say: ", absl::StrJoin(assumed, ", ")));
 }
 
 void MergePreprocessing(const vit::v1::DataConfig& given, vit::v1::DataConfig* data) {
@@ -81,7 +82,7 @@ void MergePreprocessing(const vit::v1::DataConfig& given, vit::v1::DataConfig* d
   if (given.has_apply_orientation()) data->set_apply_orientation(given.apply_orientation());
 }
 
-// INVALID_ARGUMENT where the weights' shapes say otherwise than a field of `given`.
+// INVALID_ARGUMENT if the weights' shapes contradict a field of `given`.
 absl::Status CheckAgainst(const vit::v1::ModelConfig& given, const vit::v1::ModelConfig& inferred) {
   std::vector<const google::protobuf::FieldDescriptor*> fields;
   given.GetReflection()->ListFields(given, &fields);
@@ -108,7 +109,7 @@ absl::Status SetLabels(std::vector<std::string> given, std::vector<std::string> 
   labels = given.empty() ? std::move(own) : std::move(given);
   if (labels.empty()) {
     for (int i = 0; i < num_classes; ++i) labels.push_back(absl::StrCat(i));
-    model->notes.push_back("no labels; the classes are called by their numbers");
+    model->notes.push_back("no labels; the classes are named by their numbers");
   }
   if (static_cast<int>(labels.size()) != num_classes) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -117,7 +118,7 @@ absl::Status SetLabels(std::vector<std::string> given, std::vector<std::string> 
   return absl::OkStatus();
 }
 
-// Notes what the weights do not tell of the model's formula and was assumed.
+// Notes what was assumed about the model's formula because the weights do not show it.
 void NoteAssumptions(const vit::v1::ModelConfig& known, const vit::v1::ModelConfig& inferred,
                      std::vector<std::string>* notes) {
   if (!known.has_num_heads() && !inferred.qk_norm()) {
@@ -126,15 +127,15 @@ void NoteAssumptions(const vit::v1::ModelConfig& known, const vit::v1::ModelConf
   }
   if (!known.has_activation()) {
     notes->push_back(
-        "assumed exact GELU, as the file does not tell; others are set with "
+        "assumed exact GELU, as the file does not say; set another with "
         "model.activation=gelu_tanh or quick_gelu");
   }
   if (inferred.num_classes() == 0)
-    notes->push_back("there is no head: the model embeds images, and does not classify them");
+    notes->push_back("there is no head: the model embeds images but does not classify them");
 }
 
-// The model's tensors out of those of the file.
-absl::Status TakeTensors(std::map<std::string, at::Tensor> tensors, ImportedModel* model) {
+// Takes the model's tensors from those of the file.
+absl::Status TakeTensors(TensorMap tensors, ImportedModel* model) {
   const vit::v1::ModelConfig& config = model->description.model;
   const VisionTransformer module(config);  // allocated, never touched
   std::set<std::string> own;
@@ -146,7 +147,7 @@ absl::Status TakeTensors(std::map<std::string, at::Tensor> tensors, ImportedMode
       continue;
     }
     unused.push_back(name);
-    // transformers' encoders come with a layer behind the class token, which no features need.
+    // transformers' encoders have a layer after the class token that features do not need.
     if (config.num_classes() > 0 || !absl::StartsWith(name, "pooler.dense."))
       foreign.push_back(name);
   }
@@ -159,7 +160,7 @@ absl::Status TakeTensors(std::map<std::string, at::Tensor> tensors, ImportedMode
 
 absl::StatusOr<ImportedModel> Import(const fs::path& path, const ImportOptions& options) {
   ImportedModel model;
-  PretrainedConfig config;  // first: it may name what the model is and vitd has not
+  PretrainedConfig config;  // first: it may name parts that vitd does not have
   if (fs::is_directory(path)) {
     VIT_ASSIGN_OR_RETURN(config, ReadPretrainedConfig(path, options.data_roots));
   }
@@ -172,9 +173,9 @@ absl::StatusOr<ImportedModel> Import(const fs::path& path, const ImportOptions& 
   if (const std::string other = FindOtherHead(weights.tensors); !other.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("the head '", other,
-                     "' is not read: expected one linear layer, called head, classifier or "
-                     "linear_head ('head.weight' [classes, features]); save it so, or leave it out "
-                     "and import the encoder alone"));
+                     "' is not supported: expected one linear layer called head, classifier or "
+                     "linear_head ('head.weight' [classes, features]); save it like that, or leave "
+                     "it out and import the encoder alone"));
   }
   KeepDistillationToken(&weights.tensors);
   vit::v1::ModelConfig known = weights.config;

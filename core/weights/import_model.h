@@ -1,4 +1,4 @@
-// Weights and models of other programs, understood as ours. Only for the rooms that compute.
+// Reads weights and models of other programs as ours.
 #ifndef VIT_CORE_WEIGHTS_IMPORT_MODEL_H_
 #define VIT_CORE_WEIGHTS_IMPORT_MODEL_H_
 
@@ -11,13 +11,14 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/weights/choose_weights.h"
 #include "core/weights/layouts/weight_layout.h"
 #include "core/weights/model_directory.h"
 
 namespace vit {
 
-// What stands in a file of weights.
+// The contents of a weights file.
 struct FileWeights {
   TimmWeights timm;
   // As ChosenWeights has them.
@@ -27,17 +28,16 @@ struct FileWeights {
 };
 
 // Reads `path`: a file in one of ReadTensorFile's formats, or a folder with one of the usual names
-// (model.safetensors, pytorch_model.bin, ...), takes what `choice` asks for and brings it into
-// timm's layout. Links lead on within the folder or to what is under one of `data_roots`. Statuses
-// as those of ReadTensorFile, ChooseWeights and ToTimmLayout; NOT_FOUND for a folder without
-// weights.
+// (model.safetensors, pytorch_model.bin, ...), takes what `choice` selects and converts it to
+// timm's layout. Links may only lead into the folder or under one of `data_roots`. Statuses as
+// those of ReadTensorFile, ChooseWeights and ToTimmLayout; NOT_FOUND for a folder without weights.
 absl::StatusOr<FileWeights> ReadWeights(const std::filesystem::path& path,
                                         const WeightChoice& choice = {},
                                         absl::Span<const std::string> data_roots = {});
 
 struct ImportOptions {
-  // What the file does not tell. Where weights or config.json say otherwise, these win; a shape
-  // that contradicts them is INVALID_ARGUMENT.
+  // What the file does not say. These override what weights or config.json say; a shape that
+  // contradicts them is INVALID_ARGUMENT.
   vit::v1::ModelConfig model;
   vit::v1::DataConfig preprocessing;
   std::vector<std::string> labels;  // in the head's order; empty for the folder's own, else numbers
@@ -46,7 +46,7 @@ struct ImportOptions {
 };
 
 struct ImportedModel {
-  std::map<std::string, at::Tensor> tensors;  // all of the model's, and no other
+  TensorMap tensors;  // exactly the model's
   ModelDescription description;
   std::string layout;  // TimmWeights::layout
   std::string prefix;  // as FileWeights
@@ -54,8 +54,8 @@ struct ImportedModel {
   std::vector<std::string> notes;  // what was taken, assumed or not used, for people
 };
 
-// A model, complete enough to classify; without a head (num_classes 0, no labels), to embed.
-// Statuses as those of ReadWeights, ReadPretrainedConfig, InferModelConfig, CheckUnused,
+// Imports a model, complete enough to classify or, without a head (num_classes 0, no labels), to
+// embed. Statuses as those of ReadWeights, ReadPretrainedConfig, InferModelConfig, CheckUnused,
 // CheckWeightsFit and CheckFinite.
 absl::StatusOr<ImportedModel> ImportModel(const std::filesystem::path& path,
                                           const ImportOptions& options);

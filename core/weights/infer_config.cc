@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/status.h"
 #include "core/model/model_config.h"
 #include "core/spec/defaults.h"
@@ -17,11 +18,11 @@ namespace vit {
 namespace {
 
 using ::vit::v1::ModelConfig;
-using Tensors = std::map<std::string, at::Tensor>;
 
 class Inference {
  public:
-  Inference(const Tensors& tensors, const ModelConfig& known) : tensors_(tensors), config_(known) {}
+  Inference(const TensorMap& tensors, const ModelConfig& known)
+      : tensors_(tensors), config_(known) {}
 
   absl::StatusOr<ModelConfig> Run() {
     VIT_RETURN_IF_ERROR(Widths());
@@ -37,7 +38,8 @@ class Inference {
  private:
   bool Has(const std::string& name) const { return tensors_.contains(name); }
 
-  // The tensor, which must have so many dimensions, none of them 0 or beyond what a config can say.
+  // Returns the tensor, which must have this many dimensions, none of them 0 or too large for a
+  // config.
   absl::StatusOr<at::Tensor> Get(const std::string& name, int64_t dimensions) const {
     const auto found = tensors_.find(name);
     if (found == tensors_.end())
@@ -73,7 +75,7 @@ class Inference {
     return absl::OkStatus();
   }
 
-  // The ratio that `known` gives, where it leads to this width; else one that does.
+  // Keeps the ratio that `known` gives if it leads to this width; else sets one that does.
   void SetMlpRatio(int64_t hidden) {
     if (config_.has_mlp_ratio() && MlpHiddenDim(config_) == hidden) return;
     const double dim = config_.embed_dim();
@@ -98,7 +100,7 @@ class Inference {
     if (!Has("blocks.0.ls1.gamma")) {
       config_.set_init_values(0);
     } else if (config_.init_values() == 0) {
-      config_.set_init_values(1e-5);  // only matters for weights that are initialised anew
+      config_.set_init_values(1e-5);  // only matters for newly initialised weights
     }
     config_.set_shared_norm(Has("norm1.weight"));
     config_.set_patch_norm(Has("patch_embed.norm.weight"));
@@ -143,11 +145,11 @@ class Inference {
     if (!config_.has_num_heads() && dim % 64 == 0) config_.set_num_heads(dim / 64);
     if (config_.has_num_heads()) return absl::OkStatus();
     return absl::InvalidArgumentError(
-        absl::StrCat("the weights do not tell how many heads their ", dim,
-                     " features are split into; give model.num_heads"));
+        absl::StrCat("the weights do not show how many heads their ", dim,
+                     " features are split into; set model.num_heads"));
   }
 
-  // The input size that gives as many patches as there are positions, of a square picture.
+  // Sets the size of a square image that has as many patches as there are positions.
   absl::Status ImageSize() {
     const int height = config_.patch_size(), width = config_.patch_width();
     config_.set_no_embed_class(config_.no_embed_class());
@@ -163,15 +165,15 @@ class Inference {
         config_.set_image_size(static_cast<int>(*size));
         return absl::OkStatus();
       }
-      return absl::InvalidArgumentError(absl::StrCat(
-          "'pos_embed' has ", positions.size(1), " positions, which with ", prefix,
-          " tokens in front are those of no square picture in ", height, " x ", width, " patches"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("'pos_embed' has ", positions.size(1), " positions, which with ", prefix,
+                       " prefix tokens fit no square image of ", height, " x ", width, " patches"));
     }
     if (config_.pos_embed() != vit::v1::POSITION_EMBEDDING_NONE) {
       return absl::InvalidArgumentError(
-          "the weights have no position embedding ('pos_embed'): models with rotary positions "
-          "(EVA-02, DINOv3) have none, and vitd has not theirs; for a model without any positions "
-          "give model.pos_embed=none and model.image_size");
+          "the weights have no position embedding ('pos_embed'): rotary positions (EVA-02, DINOv3) "
+          "are not supported; for a model without any positions set model.pos_embed=none and "
+          "model.image_size");
     }
     if (config_.global_pool() == vit::v1::GLOBAL_POOL_FLATTEN) {
       const std::string name =
@@ -186,11 +188,10 @@ class Inference {
     }
     if (config_.has_image_size()) return absl::OkStatus();
     return absl::InvalidArgumentError(
-        "the weights have no positions, so that they do not tell the images' size; give "
-        "model.image_size");
+        "the weights have no positions, which would show the image size; set model.image_size");
   }
 
-  // The side of a square picture of so many patches.
+  // Returns the side of a square image with this many patches.
   std::optional<int64_t> SquareSize(int64_t patches) const {
     const int64_t height = config_.patch_size(), width = config_.patch_width();
     if (patches < 1) return std::nullopt;
@@ -203,13 +204,13 @@ class Inference {
     return size;
   }
 
-  const Tensors& tensors_;
+  const TensorMap& tensors_;
   ModelConfig config_;
 };
 
 }  // namespace
 
-absl::StatusOr<ModelConfig> InferModelConfig(const Tensors& tensors, const ModelConfig& known) {
+absl::StatusOr<ModelConfig> InferModelConfig(const TensorMap& tensors, const ModelConfig& known) {
   return Inference(tensors, known).Run();
 }
 

@@ -1,4 +1,4 @@
-// What model a file of weights is for. Only for the rooms that compute.
+// Infers the model that a file of weights is for.
 #ifndef VIT_CORE_WEIGHTS_INFER_CONFIG_H_
 #define VIT_CORE_WEIGHTS_INFER_CONFIG_H_
 
@@ -8,16 +8,17 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "core/base/compute/named_tensors.h"
 #include "vit/v1/model.pb.h"
 
 namespace vit {
 
-// The config of the model whose weights `tensors` (timm's names) are. What names and shapes tell
-// comes from them; the rest (head count, pooling, epsilon) from `known`, where it is set, else what
-// is usual for the width. Effective and valid. INVALID_ARGUMENT names the tensor that is missing or
-// oddly shaped, or the field that has to be given.
-absl::StatusOr<vit::v1::ModelConfig> InferModelConfig(
-    const std::map<std::string, at::Tensor>& tensors, const vit::v1::ModelConfig& known);
+// Returns the config, effective and valid, of the model with the weights `tensors` (timm's names).
+// What names and shapes show comes from them; the rest (head count, pooling, epsilon) from `known`
+// if it is set there, else what is usual for the width. INVALID_ARGUMENT names the tensor that is
+// missing or has an unexpected shape, or the field that must be set.
+absl::StatusOr<vit::v1::ModelConfig> InferModelConfig(const TensorMap& tensors,
+                                                      const vit::v1::ModelConfig& known);
 
 }  // namespace vit
 

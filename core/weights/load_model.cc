@@ -24,7 +24,7 @@ absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory, c1
   loaded.model->to(device);
   loaded.model->eval();
   for (at::Tensor& parameter : loaded.model->parameters()) parameter.set_requires_grad(false);
-  AwaitDevice(device);  // the weights lie on pages of the file
+  AwaitDevice(device);  // the weights are in pages of the file
   return loaded;
 }
 

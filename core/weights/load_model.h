@@ -1,4 +1,4 @@
-// A model directory as a model in memory, ready to answer.
+// Loads a model directory into memory, ready for inference.
 #ifndef VIT_CORE_WEIGHTS_LOAD_MODEL_H_
 #define VIT_CORE_WEIGHTS_LOAD_MODEL_H_
 
@@ -19,8 +19,8 @@ struct LoadedModel {
 
 // Reads `directory` and puts the model onto `device`, on the current stream; waits until it is
 // there. Statuses of ReadModelDescription, ReadSafetensors and LoadWeights; DATA_LOSS for a
-// description that no model can have. Checksums are the caller's (VerifyChecksums of ModelFiles).
-// LibTorch may throw (out of memory).
+// description that no model can have. The caller verifies checksums (VerifyChecksums of
+// ModelFiles). LibTorch may throw (out of memory).
 absl::StatusOr<LoadedModel> LoadModel(const std::filesystem::path& directory, c10::Device device);
 
 }  // namespace vit

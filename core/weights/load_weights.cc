@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/status.h"
 #include "core/tensor_file/some_names.h"
 #include "core/weights/fit_weights.h"
@@ -17,22 +18,20 @@
 namespace vit {
 namespace {
 
-using Tensors = std::map<std::string, at::Tensor>;
-
 std::string Shape(const at::Tensor& tensor) {
   return absl::StrCat("[", absl::StrJoin(tensor.sizes(), ", "), "]");
 }
 
-// Where a file's tensors and a model's differ.
+// How a file's tensors and a model's differ.
 struct Differences {
   std::vector<std::string> missing;     // in the file
   std::vector<std::string> unused;      // in the model
   std::vector<std::string> mismatched;  // with both shapes
 };
 
-Differences Compare(const Tensors& tensors, const torch::nn::Module& module) {
+Differences Compare(const TensorMap& tensors, const torch::nn::Module& module) {
   Differences differences;
-  Tensors unused = tensors;
+  TensorMap unused = tensors;
   for (const auto& [name, own] : StateDict(module)) {
     const auto found = tensors.find(name);
     if (found == tensors.end()) {
@@ -66,7 +65,7 @@ absl::Status ToStatus(const Differences& differences) {
       absl::StrCat("weights do not fit the model: ", absl::StrJoin(problems, "; ")));
 }
 
-void Copy(const Tensors& tensors, const torch::nn::Module& module) {
+void Copy(const TensorMap& tensors, const torch::nn::Module& module) {
   torch::NoGradGuard no_grad;
   for (auto& [name, own] : StateDict(module)) {
     const auto found = tensors.find(name);
@@ -78,7 +77,7 @@ bool IsHead(const std::string& name) {
   return absl::StartsWith(name, "head.") || absl::StartsWith(name, "head_dist.");
 }
 
-// Whether training can begin with this tensor as it was initialised.
+// Whether training can start with this tensor as initialised.
 bool MayStartAnew(const std::string& name) {
   for (const char* prefix : {"pre_logits.", "norm.", "fc_norm."}) {
     if (absl::StartsWith(name, prefix)) return true;
@@ -90,7 +89,7 @@ bool MayStartAnew(const std::string& name) {
   return IsHead(name);
 }
 
-// Blocks compute something else without a part of them; the message says which field adds it.
+// Blocks compute something else if a part is missing; the message says which field adds it.
 absl::Status CheckUnusedInBlocks(const std::vector<std::string>& unused) {
   constexpr std::pair<absl::string_view, absl::string_view> kFields[] = {
       {".gamma", "model.init_values=1e-5"},          {".attn.qkv.bias", "model.qkv_bias=true"},
@@ -109,16 +108,17 @@ absl::Status CheckUnusedInBlocks(const std::vector<std::string>& unused) {
     names.push_back(name);
   }
   if (names.empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "the weights' blocks have what the model's have not: ", SomeNames(names), "; set ", field));
+  return absl::InvalidArgumentError(
+      absl::StrCat("the weights' blocks have what the model's do not have: ", SomeNames(names),
+                   "; set ", field));
 }
 
 // What LoadInitialWeights copies, and its notes.
 struct Fitted {
-  Tensors tensors;
+  TensorMap tensors;
   std::vector<std::string> notes;
 };
-absl::StatusOr<Fitted> Fit(const Tensors& tensors, const VisionTransformerImpl& model,
+absl::StatusOr<Fitted> Fit(const TensorMap& tensors, const VisionTransformerImpl& model,
                            const HeadLabels& labels) {
   Fitted fitted{.tensors = tensors, .notes = {}};
   VIT_RETURN_IF_ERROR(FitWeights(model.config(), &fitted.tensors, &fitted.notes));
@@ -128,7 +128,7 @@ absl::StatusOr<Fitted> Fit(const Tensors& tensors, const VisionTransformerImpl& 
   const bool fixed_positions = model.config().pos_embed() != vit::v1::POSITION_EMBEDDING_LEARNED;
   std::erase_if(differences.missing, [&](const std::string& name) {
     if (!MayStartAnew(name)) return false;
-    // A note on the head has said it, and what is fixed is there.
+    // A note on the head already says so, and fixed positions are set.
     const bool said = IsHead(name) && !fitted.tensors.contains("head.weight");
     if (!said && !(name == "pos_embed" && fixed_positions)) anew.push_back(name);
     return true;
@@ -147,7 +147,7 @@ absl::StatusOr<Fitted> Fit(const Tensors& tensors, const VisionTransformerImpl& 
 
 }  // namespace
 
-absl::Status LoadWeights(const Tensors& tensors, torch::nn::Module& module) {
+absl::Status LoadWeights(const TensorMap& tensors, torch::nn::Module& module) {
   return CatchExceptions("load weights", [&]() -> absl::Status {
     VIT_RETURN_IF_ERROR(ToStatus(Compare(tensors, module)));
     Copy(tensors, module);
@@ -155,11 +155,11 @@ absl::Status LoadWeights(const Tensors& tensors, torch::nn::Module& module) {
   });
 }
 
-absl::Status CheckWeightsFit(const Tensors& tensors, const torch::nn::Module& module) {
+absl::Status CheckWeightsFit(const TensorMap& tensors, const torch::nn::Module& module) {
   return CatchExceptions("check weights", [&] { return ToStatus(Compare(tensors, module)); });
 }
 
-absl::Status CheckFinite(const Tensors& tensors) {
+absl::Status CheckFinite(const TensorMap& tensors) {
   return CatchExceptions("check weights", [&]() -> absl::Status {
     for (const auto& [name, tensor] : tensors) {
       if (!at::isFloatingType(tensor.scalar_type())) continue;
@@ -175,7 +175,8 @@ absl::Status CheckFinite(const Tensors& tensors) {
   });
 }
 
-absl::StatusOr<std::string> LoadInitialWeights(const Tensors& tensors, VisionTransformerImpl& model,
+absl::StatusOr<std::string> LoadInitialWeights(const TensorMap& tensors,
+                                               VisionTransformerImpl& model,
                                                const HeadLabels& labels) {
   return CatchExceptions("load weights", [&]() -> absl::StatusOr<std::string> {
     VIT_ASSIGN_OR_RETURN(const Fitted fitted, Fit(tensors, model, labels));
@@ -184,7 +185,7 @@ absl::StatusOr<std::string> LoadInitialWeights(const Tensors& tensors, VisionTra
   });
 }
 
-absl::Status CheckInitialWeightsFit(const Tensors& tensors, const VisionTransformerImpl& model) {
+absl::Status CheckInitialWeightsFit(const TensorMap& tensors, const VisionTransformerImpl& model) {
   return CatchExceptions("check weights", [&] { return Fit(tensors, model, {}).status(); });
 }
 

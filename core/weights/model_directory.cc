@@ -152,7 +152,7 @@ absl::StatusOr<ModelDescription> ReadModelDescription(const std::filesystem::pat
   if (!config.is_object() || !config.contains("vitd") || !config["vitd"].contains("model") ||
       !config["vitd"].contains("preprocessing")) {
     return absl::DataLossError(
-        absl::StrCat(config_path.string(), " has no vitd.model and vitd.preprocessing"));
+        absl::StrCat(config_path.string(), " does not have vitd.model and vitd.preprocessing"));
   }
   ModelDescription description;
   VIT_RETURN_IF_ERROR(
@@ -164,7 +164,7 @@ absl::StatusOr<ModelDescription> ReadModelDescription(const std::filesystem::pat
                              &description.precision);
   }
   description.labels = ParseLabelLines(labels);
-  // Fields that the file's writer did not know.
+  // Fills in fields that the file's writer did not know.
   FillModelDefaults(static_cast<int>(description.labels.size()), &description.model);
   if (static_cast<int>(description.labels.size()) != description.model.num_classes()) {
     return absl::DataLossError(absl::StrCat((directory / kLabelsFile).string(), " has ",

@@ -31,14 +31,14 @@ absl::StatusOr<Json> ReadJson(const fs::path& path) {
   return json;
 }
 
-// The member, null where there is none.
+// Returns the member, or null if there is none.
 const Json& Member(const Json& object, const char* name) {
   static const Json* const null = new Json;
   const auto found = object.is_object() ? object.find(name) : object.end();
   return object.is_object() && found != object.end() ? *found : *null;
 }
 
-// A side, of a number or of two equal ones.
+// Returns a side given as a number or as two equal ones.
 std::optional<int> Side(const Json& json) {
   if (json.is_number_integer()) return json.get<int>();
   if (json.is_array() && json.size() == 2 && json[0].is_number_integer() && json[0] == json[1])
@@ -59,7 +59,7 @@ void SetInterpolation(const std::string& name, vit::v1::DataConfig* data) {
   if (name == "bicubic") data->set_interpolation(vit::v1::INTERPOLATION_BICUBIC);
 }
 
-// timm's arguments that weights tell as well, or that only matter before or while training.
+// timm's arguments that weights show as well, or that only matter before or during training.
 bool SaysNothingNew(const std::string& argument) {
   static const auto* const names = new std::set<std::string>{
       "patch_size",      "in_chans",        "num_classes",    "embed_dim",      "depth",
@@ -70,7 +70,7 @@ bool SaysNothingNew(const std::string& argument) {
   return names->contains(argument);
 }
 
-// timm's switches of parts that vitd has not.
+// timm's switches for parts that vitd does not have.
 bool IsOffByDefault(const std::string& argument) {
   static const auto* const names =
       new std::set<std::string>{"scale_attn_norm", "scale_mlp_norm", "pool_include_prefix"};
@@ -125,7 +125,7 @@ absl::Status ReadTimm(const Json& json, PretrainedConfig* config) {
     VIT_RETURN_IF_ERROR(SetModelArguments({{"global_pool", json["global_pool"]}}, &config->model));
   // Newer files keep these together, older ones side by side with the rest.
   const Json& cfg = Member(json, "pretrained_cfg").is_object() ? json["pretrained_cfg"] : json;
-  // Weights without positions do not tell it.
+  // Weights without positions do not show it.
   const Json& input = Member(cfg, "input_size");
   if (!Member(json, "model_args").contains("img_size") && input.is_array() && input.size() == 3) {
     if (const std::optional<int> side = Side({input[1], input[2]})) {
@@ -175,12 +175,12 @@ absl::Status CheckModelType(const Json& json) {
   for (const auto& [other, what] : kOthers) {
     if (type == other) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "model_type '", type, "' is another model: it has ", what, ", which vitd has not"));
+          "model_type '", type, "' is another model: it has ", what, ", which vitd does not have"));
     }
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "model_type '", type,
-      "' is not known here; vit, deit, dinov2, dinov2_with_registers, vit_mae and vit_msn are"));
+      "' is not supported; vit, deit, dinov2, dinov2_with_registers, vit_mae and vit_msn are"));
 }
 
 absl::Status SetHiddenAct(const std::string& name, vit::v1::ModelConfig* model) {
@@ -199,15 +199,15 @@ absl::Status SetHiddenAct(const std::string& name, vit::v1::ModelConfig* model) 
     model->set_activation(activation);
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("hidden_act '", name,
-                   "' is another activation than vitd has: gelu, gelu_pytorch_tanh, quick_gelu"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "hidden_act '", name, "' is not supported; expected gelu, gelu_pytorch_tanh or quick_gelu"));
 }
 
 absl::Status ReadHuggingFace(const Json& json, PretrainedConfig* config) {
   VIT_RETURN_IF_ERROR(CheckModelType(json));
   if (Member(json, "use_swiglu_ffn") == true)
-    return absl::InvalidArgumentError("the model has SwiGLU (use_swiglu_ffn), which vitd has not");
+    return absl::InvalidArgumentError(
+        "the model has SwiGLU (use_swiglu_ffn), which vitd does not have");
   if (Member(json, "num_attention_heads").is_number_integer())
     config->model.set_num_heads(json["num_attention_heads"].get<int>());
   if (Member(json, "layer_norm_eps").is_number())
@@ -226,7 +226,7 @@ absl::Status ReadHuggingFace(const Json& json, PretrainedConfig* config) {
       if (!absl::SimpleAtoi(key, &index) || index < 0 || index >= static_cast<int>(labels.size()) ||
           !label.is_string()) {
         return absl::InvalidArgumentError(
-            absl::StrCat("id2label '", key, "' is no class of ", labels.size()));
+            absl::StrCat("id2label '", key, "' is not one of the ", labels.size(), " classes"));
       }
       config->labels[index] = label.get<std::string>();
     }
@@ -234,7 +234,7 @@ absl::Status ReadHuggingFace(const Json& json, PretrainedConfig* config) {
   return absl::OkStatus();
 }
 
-// Hugging Face's image processor.
+// Reads Hugging Face's image processor.
 void ReadProcessor(const Json& json, vit::v1::DataConfig* data) {
   SetNumbers(Member(json, "image_mean"), data->mutable_mean());
   SetNumbers(Member(json, "image_std"), data->mutable_std());
@@ -242,7 +242,7 @@ void ReadProcessor(const Json& json, vit::v1::DataConfig* data) {
   if (resample.is_number_integer()) {
     SetInterpolation(resample == 2 ? "bilinear" : resample == 3 ? "bicubic" : "", data);
   }
-  // The whole picture goes in, unless a crop follows.
+  // The whole image goes in, unless a crop follows.
   double crop_pct = 1;
   const Json& size = Member(json, "size");
   const Json& crop = Member(json, "crop_size");
@@ -259,8 +259,8 @@ void ReadProcessor(const Json& json, vit::v1::DataConfig* data) {
   data->mutable_eval()->set_crop_pct(crop_pct);
 }
 
-// The arguments of torchvision's VisionTransformer that weights do not tell, as the export to
-// torchvision writes them beside the rest.
+// Reads the arguments of torchvision's VisionTransformer that weights do not show, as the
+// torchvision export writes them.
 absl::Status ReadTorchvision(const Json& json, PretrainedConfig* config) {
   const Json& heads = Member(json["torchvision"], "num_heads");
   if (heads.is_number_integer()) config->model.set_num_heads(heads.get<int>());
@@ -294,7 +294,7 @@ absl::StatusOr<PretrainedConfig> ReadPretrainedConfig(const fs::path& directory,
   return CatchExceptions(
       absl::StrCat("read ", directory.string()), [&]() -> absl::StatusOr<PretrainedConfig> {
         PretrainedConfig config;
-        // Each of the files is read where it is there.
+        // Reads a file if it exists.
         const auto with = [&](const char* name, auto read) -> absl::Status {
           const absl::StatusOr<fs::path> path = ResolveInside(directory, name, data_roots);
           if (absl::IsNotFound(path.status())) return absl::OkStatus();

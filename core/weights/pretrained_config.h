@@ -1,4 +1,4 @@
-// What stands beside weights in a folder: timm's, Hugging Face's and vitd's own config.json.
+// What accompanies weights in a folder: timm's, Hugging Face's and vitd's own config.json.
 #ifndef VIT_CORE_WEIGHTS_PRETRAINED_CONFIG_H_
 #define VIT_CORE_WEIGHTS_PRETRAINED_CONFIG_H_
 
@@ -23,10 +23,10 @@ struct PretrainedConfig {
   std::vector<std::string> labels;  // in the head's order
 };
 
-// Reads config.json, preprocessor_config.json (Hugging Face) and labels.txt of `directory`, each
-// where it is there; links lead on within it or to what is under one of `data_roots`.
-// INVALID_ARGUMENT for one that cannot be understood, and for an architecture
-// with parts that this model has not, naming the file and the part.
+// Reads config.json, preprocessor_config.json (Hugging Face) and labels.txt of `directory`, each if
+// it exists; links may only lead into it or under one of `data_roots`. INVALID_ARGUMENT for one
+// that cannot be parsed, and for an architecture with parts that vitd does not have, naming the
+// file and the part.
 absl::StatusOr<PretrainedConfig> ReadPretrainedConfig(const std::filesystem::path& directory,
                                                       absl::Span<const std::string> data_roots);
 

@@ -1,4 +1,4 @@
-// A whole model directory. Only for the rooms that compute.
+// Writes a whole model directory.
 #ifndef VIT_CORE_WEIGHTS_WRITE_MODEL_H_
 #define VIT_CORE_WEIGHTS_WRITE_MODEL_H_
 
@@ -9,14 +9,14 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/weights/model_directory.h"
 
 namespace vit {
 
 // Writes model.safetensors (in the model's own order, floating point values as float32),
 // config.json and labels.txt into `directory`, fsynced. `tensors` holds all of the model's.
-absl::Status WriteModel(const std::filesystem::path& directory,
-                        const std::map<std::string, at::Tensor>& tensors,
+absl::Status WriteModel(const std::filesystem::path& directory, const TensorMap& tensors,
                         const ModelDescription& description);
 
 }  // namespace vit

@@ -22,18 +22,18 @@ InferenceMetrics::InferenceMetrics(prometheus::Registry* registry, int kept_vers
     : kept_versions_(kept_versions),
       requests_(prometheus::BuildCounter()
                     .Name("vitd_inference_requests_total")
-                    .Help("Pictures answered, by model, version and status code.")
+                    .Help("Images answered, by model, version and status code.")
                     .Register(*registry)),
       request_seconds_(AddHistogram(registry, "vitd_inference_request_seconds",
-                                    "From a picture's arrival to its answer.")),
+                                    "Time from an image's arrival to its answer.")),
       queue_seconds_(AddHistogram(registry, "vitd_inference_queue_seconds",
-                                  "A picture's wait for its batch.")),
-      compute_seconds_(
-          AddHistogram(registry, "vitd_inference_compute_seconds", "The forward of one batch.")),
-      batch_size_(AddHistogram(registry, "vitd_inference_batch_size", "Pictures in a batch.")),
+                                  "Time that an image waits for its batch.")),
+      compute_seconds_(AddHistogram(registry, "vitd_inference_compute_seconds",
+                                    "Time of one batch's forward pass.")),
+      batch_size_(AddHistogram(registry, "vitd_inference_batch_size", "Images in a batch.")),
       queue_depth_(prometheus::BuildGauge()
                        .Name("vitd_inference_queue_depth")
-                       .Help("Pictures that wait for a batch.")
+                       .Help("Images that wait for a batch.")
                        .Register(*registry)),
       loaded_(prometheus::BuildGauge()
                   .Name("vitd_model_loaded")

@@ -1,4 +1,4 @@
-// What Prometheus sees of inference.
+// The inference metrics for Prometheus.
 #ifndef VIT_SERVER_METRICS_INFERENCE_METRICS_H_
 #define VIT_SERVER_METRICS_INFERENCE_METRICS_H_
 
@@ -19,10 +19,10 @@
 
 namespace vit {
 
-// Keeps the vitd_inference_* and vitd_model_loaded series up to date. A model's series go when its
-// last version is unloaded; of its counts by version, those of the newest `kept_versions` unloaded
-// ones stay a while, so that the last scrape sees them. What names no loaded model is counted under
-// model "unknown": clients cannot make series. Thread-safe.
+// Keeps the vitd_inference_* and vitd_model_loaded series up to date. Removes a model's series when
+// its last version is unloaded; until then keeps the counts of the newest `kept_versions` unloaded
+// versions, so that the last scrape sees them. Counts requests that name no loaded model under
+// model "unknown", so that clients cannot create series. Thread-safe.
 class InferenceMetrics : public InferenceObserver {
  public:
   // `registry` must outlive this.

@@ -16,12 +16,12 @@ namespace vit {
 // Serves the metrics of some collectables until it is destroyed. Thread-safe.
 class MetricsEndpoint {
  public:
-  // Listens on `address`. FAILED_PRECONDITION where the port is taken.
+  // Listens on `address`. FAILED_PRECONDITION if the port is taken.
   static absl::StatusOr<std::unique_ptr<MetricsEndpoint>> Create(
       const ListenAddress& address,
       std::vector<std::shared_ptr<prometheus::Collectable>> collectables);
 
-  // The port it listens on, also where port 0 was asked for.
+  // Returns the port it listens on, also if port 0 was requested.
   int port() const { return server_->port(); }
 
  private:

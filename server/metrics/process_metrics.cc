@@ -41,8 +41,8 @@ MetricFamily Single(const char* name, const char* help, MetricType type, double 
   return family;
 }
 
-// The fields of /proc/self/stat from the third, "state", on; empty where it cannot be read. See
-// proc(5).
+// Returns the fields of /proc/self/stat from the third, "state", on; empty if it cannot be read.
+// See proc(5).
 std::vector<std::string> ReadStat() {
   std::ifstream file("/proc/self/stat");
   const std::string text(std::istreambuf_iterator<char>(file), {});
@@ -54,7 +54,7 @@ std::vector<std::string> ReadStat() {
   return {std::istream_iterator<std::string>(rest), {}};
 }
 
-// When the machine started, in Unix time; 0 where it cannot be read.
+// Returns when the machine started, in Unix time; 0 if it cannot be read.
 double BootTimeSeconds() {
   std::ifstream file("/proc/stat");
   std::string key;
@@ -73,7 +73,7 @@ int CountOpenFiles() {
        it.increment(error)) {
     ++count;
   }
-  return count > 0 ? count - 1 : 0;  // less the one that lists them
+  return count > 0 ? count - 1 : 0;  // without the one that lists them
 }
 
 void AppendProcess(std::vector<MetricFamily>* out) {
@@ -112,15 +112,15 @@ std::vector<MetricFamily> ProcessMetrics::Collect() const {
   std::vector<MetricFamily> families;
   MetricFamily memory =
       Family("vitd_device_memory_bytes",
-             "Memory of the compute device: used by this process, and in all.", MetricType::Gauge);
+             "Memory of the compute device: used by this process, and total.", MetricType::Gauge);
   const Device::Memory bytes = device_.memory();
   AddSample(&memory, static_cast<double>(bytes.used_bytes),
             {{"device", device_.name()}, {"kind", "used"}});
   AddSample(&memory, static_cast<double>(bytes.total_bytes),
             {{"device", device_.name()}, {"kind", "total"}});
   families.push_back(std::move(memory));
-  MetricFamily build =
-      Family("vitd_build_info", "Always 1; its labels say what runs.", MetricType::Gauge);
+  MetricFamily build = Family(
+      "vitd_build_info", "Always 1; its labels describe the build and device.", MetricType::Gauge);
   AddSample(&build, 1,
             {{"version", VIT_VERSION}, {"torch", TorchVersion()}, {"device", device_.name()}});
   families.push_back(std::move(build));

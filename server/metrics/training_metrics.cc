@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "proto/spec_text.h"
+#include "proto/field_names.h"
 #include "proto/time.h"
 
 namespace vit {
@@ -36,7 +36,7 @@ constexpr char kValidation[] = "validation";
 
 }  // namespace
 
-// The series of one run. A series appears with its first value and goes with this.
+// The series of one run. A series appears with its first value and is removed with this object.
 class TrainingMetrics::RunSeries {
  public:
   RunSeries(TrainingMetrics* metrics, const std::string& run) : run_(run) {
@@ -130,44 +130,44 @@ TrainingMetrics::TrainingMetrics(prometheus::Registry* registry, int max_runs)
                      "Mean cross entropy at the run's newest point of each split.")),
       accuracy_(AddGauge(
           registry, "vitd_training_accuracy_ratio",
-          "Part of the pictures classified correctly at the run's newest point of each split.")),
+          "Fraction of the images classified correctly at the run's newest point of each split.")),
       top_k_accuracy_(
           AddGauge(registry, "vitd_training_top_k_accuracy_ratio",
-                   "Part of the validation pictures whose label is among the k highest scores.")),
+                   "Fraction of the validation images whose label is among the k highest scores.")),
       recall_(AddGauge(registry, "vitd_training_recall_ratio",
-                       "Recall on the validation split, its mean over the classes.")),
+                       "Mean recall over the classes on the validation split.")),
       f1_(AddGauge(registry, "vitd_training_f1_ratio",
-                   "F1 on the validation split, its mean over the classes.")),
+                   "Mean F1 over the classes on the validation split.")),
       calibration_error_(AddGauge(registry, "vitd_training_calibration_error_ratio",
                                   "Expected calibration error on the validation split.")),
       learning_rate_(
           AddGauge(registry, "vitd_training_learning_rate", "Learning rate at the newest point.")),
-      epoch_(AddGauge(registry, "vitd_training_epoch", "Passes over the training split done.")),
+      epoch_(AddGauge(registry, "vitd_training_epoch", "Passes done over the training split.")),
       progress_(
-          AddGauge(registry, "vitd_training_progress_ratio", "Part of the run's steps done.")),
+          AddGauge(registry, "vitd_training_progress_ratio", "Fraction of the run's steps done.")),
       grad_norm_(AddGauge(registry, "vitd_training_grad_norm",
                           "Norm of the gradient before clipping at the newest point.")),
       steps_(AddCounter(registry, "vitd_training_steps_total",
                         "Optimizer updates done by this process.")),
       samples_(
           AddCounter(registry, "vitd_training_samples_total",
-                     "Pictures trained on by this process; its rate is the training throughput.")),
+                     "Images trained on by this process; its rate is the training throughput.")),
       bad_images_(AddCounter(registry, "vitd_training_bad_images_total",
-                             "Pictures of the data set found unreadable by this process.")),
+                             "Images of the data set found unreadable by this process.")),
       checkpoint_time_(AddGauge(registry, "vitd_checkpoint_last_success_timestamp_seconds",
                                 "When the run's newest checkpoint was written, in Unix time.")),
       runs_by_state_(AddGauge(registry, "vitd_runs", "Runs in each state.")) {
   auto& steps =
       prometheus::BuildHistogram()
           .Name("vitd_training_step_seconds")
-          .Help("Parts of a training step: waiting for data, computing, held up by a checkpoint.")
+          .Help("Time per training step: waiting for data, computing, held up by a checkpoint.")
           .Register(*registry);
   data_wait_seconds_ = &steps.Add({{"phase", "data_wait"}}, kSeconds);
   compute_seconds_ = &steps.Add({{"phase", "compute"}}, kSeconds);
   checkpoint_seconds_ = &steps.Add({{"phase", "checkpoint"}}, kSeconds);
   checkpoint_write_seconds_ = &prometheus::BuildHistogram()
                                    .Name("vitd_checkpoint_write_seconds")
-                                   .Help("Writing one checkpoint to disk, beside training.")
+                                   .Help("Time to write one checkpoint, beside training.")
                                    .Register(*registry)
                                    .Add({}, kSeconds);
   // Every state from the beginning: a series that first appears at 1 shows no increase.
@@ -197,7 +197,7 @@ void TrainingMetrics::OnMetrics(const vit::v1::Run& run, const vit::v1::MetricPo
 void TrainingMetrics::OnStep(const std::string& run, const TrainObserver::Step& step) {
   data_wait_seconds_->Observe(absl::ToDoubleSeconds(step.data_wait));
   compute_seconds_->Observe(absl::ToDoubleSeconds(step.compute));
-  // Only the steps that were held up; the others would drown them.
+  // Counts only the steps that were held up; the others would drown them out.
   if (step.checkpoint > absl::ZeroDuration()) {
     checkpoint_seconds_->Observe(absl::ToDoubleSeconds(step.checkpoint));
   }

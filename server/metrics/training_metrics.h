@@ -1,4 +1,4 @@
-// What Prometheus sees of training.
+// The training metrics for Prometheus.
 #ifndef VIT_SERVER_METRICS_TRAINING_METRICS_H_
 #define VIT_SERVER_METRICS_TRAINING_METRICS_H_
 
@@ -19,10 +19,10 @@
 
 namespace vit {
 
-// Keeps the vitd_training_*, vitd_checkpoint_* and vitd_runs series up to date with what it is
-// told. Only the `max_runs` most recently started runs have series of their own, running ones
-// before all; a run that leaves them, or is deleted, loses its series. Gauges show what Status
-// shows. Thread-safe.
+// Keeps the vitd_training_*, vitd_checkpoint_* and vitd_runs series up to date with the events that
+// it receives. Only the `max_runs` most recently started runs have their own series, running ones
+// first; a run that drops out, or is deleted, loses its series. Gauges show what Status shows.
+// Thread-safe.
 class TrainingMetrics : public RunListener {
  public:
   // `registry` must outlive this.
@@ -46,11 +46,12 @@ class TrainingMetrics : public RunListener {
   struct KnownRun {
     vit::v1::RunState state = vit::v1::RUN_STATE_UNSPECIFIED;
     Rank rank;
-    std::unique_ptr<RunSeries> series;  // null where it is not among the latest
+    std::unique_ptr<RunSeries> series;  // null if it is not among the latest
   };
 
   void Update(const vit::v1::Run& run) VIT_REQUIRES(mu_);
-  // Gives `known` series if it belongs to the latest, and takes them from the one it pushes out.
+  // Gives `known` series if it belongs to the latest, and takes them from the run that it pushes
+  // out.
   void Admit(const std::string& id, KnownRun* known) VIT_REQUIRES(mu_);
   RunSeries* FindSeries(const std::string& run) VIT_REQUIRES(mu_);
 

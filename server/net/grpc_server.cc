@@ -18,7 +18,7 @@
 namespace vit {
 
 int GrpcServer::MaxRequestBytes(int64_t max_image_bytes) {
-  constexpr int64_t kFraming = 1 << 20;  // everything in a request that is not a picture
+  constexpr int64_t kFraming = 1 << 20;  // everything in a request that is not an image
   const int64_t bytes = std::max(int64_t{64} << 20, 4 * max_image_bytes) + kFraming;
   return static_cast<int>(
       std::min<int64_t>(bytes, std::max(int64_t{1} << 30, max_image_bytes + kFraming)));
@@ -37,7 +37,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Create(
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(MaxRequestBytes(options.max_image_bytes));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1000);
-  // A Watch whose client's machine vanished is found out within 80 s.
+  // Detects within 80 s that a Watch client's machine vanished.
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);

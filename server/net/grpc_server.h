@@ -21,25 +21,25 @@ class GrpcServer {
   struct Options {
     ListenAddress address;
     int64_t max_image_bytes =
-        0;  // a request may be large enough for four such pictures, 64 MiB at least
+        0;  // a request may be large enough for four such images, 64 MiB at least
   };
-  // Listens and answers from now on. FAILED_PRECONDITION where the port is taken. `services` must
+  // Listens and answers from now on. FAILED_PRECONDITION if the port is taken. `services` must
   // outlive the server.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Create(
       const Options& options, const std::vector<grpc::Service*>& services);
   ~GrpcServer();
 
-  // The port it listens on, also where port 0 was asked for; 0 for a Unix socket.
+  // Returns the port it listens on, also if port 0 was requested; 0 for a Unix socket.
   int port() const { return port_; }
 
-  // What a health check of the server and of each vit.v1 service says.
+  // Sets what a health check of the server and of each vit.v1 service reports.
   void SetServing(bool serving);
 
-  // Takes no more calls and waits for those in flight; after `grace` they are cancelled. Called
-  // once at most.
+  // Takes no more calls and waits for those in flight; after `grace` they are cancelled. Called at
+  // most once.
   void Shutdown(absl::Duration grace);
 
-  // Bytes that a request may have, for pictures of at most `max_image_bytes`.
+  // Returns the bytes that a request may have, for images of at most `max_image_bytes`.
   static int MaxRequestBytes(int64_t max_image_bytes);
 
  private:

@@ -9,8 +9,8 @@
 namespace vit {
 
 // The codes are the same by number. A message longer than 2000 bytes is cut, at a character's edge:
-// it travels in a trailer, percent-encoded, and a client refuses trailers above 8 KiB with an error
-// of its own.
+// it travels in a trailer, percent-encoded, and a client answers trailers above 8 KiB with its own
+// error.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 }  // namespace vit

@@ -47,7 +47,7 @@ class HttpServer::Impl {
     if (thread_.joinable()) thread_.join();
   }
 
-  // Not OK where it cannot; why is the caller's to find out.
+  // Returns whether it listens; if not, the caller finds out why.
   bool Listen(const ListenAddress& address) {
     error_code error;
     tcp::resolver resolver(io_);
@@ -59,7 +59,7 @@ class HttpServer::Impl {
     acceptor_.open(endpoint.protocol(), error);
     if (error) return false;
     acceptor_.set_option(asio::socket_base::reuse_address(true), error);
-    // "[::]" is for IPv4 too, as gRPC has it.
+    // "[::]" also accepts IPv4, as in gRPC.
     if (endpoint.address().is_v6()) acceptor_.set_option(asio::ip::v6_only(false), error);
     acceptor_.bind(endpoint, error);
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
@@ -86,7 +86,7 @@ class HttpServer::Impl {
   void Accept() {
     acceptor_.async_accept([this](error_code error, tcp::socket socket) {
       if (!acceptor_.is_open()) return;
-      if (error) {  // such as no descriptor left: a busy loop would not bring one back
+      if (error) {  // such as no descriptor left, which a busy loop would not bring back
         retry_.expires_after(std::chrono::milliseconds(100));
         retry_.async_wait([this](error_code cancelled) {
           if (!cancelled) Accept();
@@ -103,7 +103,7 @@ class HttpServer::Impl {
     });
   }
 
-  // By value: the list's own pointer goes.
+  // By value: the list's own pointer is removed.
   void Close(ConnectionPtr connection) {
     if (connection->place == connections_.end()) return;
     connections_.erase(std::exchange(connection->place, connections_.end()));
@@ -147,7 +147,7 @@ class HttpServer::Impl {
       answer = {.status = malformed == http::error::header_limit ? 431 : 400,
                 .body = absl::StrCat("bad request: ", malformed.message(), "\n")};
     } else if (!reads) {
-      answer = {.status = 405, .body = "GET and HEAD are answered\n"};
+      answer = {.status = 405, .body = "only GET and HEAD are supported\n"};
     } else {
       const std::string target(request.target());
       answer = Handle({.path = target.substr(0, target.find('?'))});
@@ -160,7 +160,7 @@ class HttpServer::Impl {
     if (answer.status == 405) response.set(http::field::allow, "GET, HEAD");
     response.keep_alive(!malformed && request.keep_alive());
     response.content_length(answer.body.size());
-    // The length alone, where only the header was asked for.
+    // Only the length, if only the header was requested.
     if (request.method() != http::verb::head) response.body() = std::move(answer.body);
     SetTimeout(connection, options_.timeout);
     http::async_write(connection->stream, response, [this, connection](error_code error, size_t) {

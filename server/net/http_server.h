@@ -23,21 +23,22 @@ struct HttpResponse {
 };
 
 // Answers GET and HEAD until it is destroyed. A client that is slow to send its request, or to take
-// the answer, is cut off; where `max_connections` are open, a new one takes the place of the one
-// that has been idle for longest, so that nobody can lock others out. Thread-safe.
+// the answer, is cut off; if `max_connections` are open, a new one replaces the one that has been
+// idle for longest, so that no client can lock others out. Thread-safe.
 class HttpServer {
  public:
   struct Options {
     int max_connections = 64;
-    // For a request, from its first byte on, and for taking the answer.
+    // For a request, from its first byte on, and for the client to take the answer.
     absl::Duration timeout = absl::Seconds(5);
     // Between two requests of a connection.
     absl::Duration idle_timeout = absl::Minutes(5);
   };
-  // Called on the server's thread, one request at a time. What it throws is answered with 500.
+  // Called on the server's thread, one request at a time. An exception is answered with 500.
   using Handler = std::function<HttpResponse(const HttpRequest& request)>;
 
-  // Listens on `address`, not a socket. FAILED_PRECONDITION where the port is taken.
+  // Listens on `address`, which must not be a Unix socket. FAILED_PRECONDITION if the port is
+  // taken.
   static absl::StatusOr<std::unique_ptr<HttpServer>> Create(const ListenAddress& address,
                                                             Handler handler,
                                                             const Options& options);
@@ -48,7 +49,7 @@ class HttpServer {
   // Closes every connection.
   ~HttpServer();
 
-  // The port it listens on, also where port 0 was asked for.
+  // Returns the port it listens on, also if port 0 was requested.
   int port() const;
 
  private:

@@ -37,7 +37,7 @@ absl::Status Taken(const ListenAddress& address) {
                                    address.socket.empty() ? "port" : "path"));
 }
 
-// Listens for a moment: 0, or the errno.
+// Listens for a moment; returns 0 or the errno.
 int TryListen(int family, int protocol, const sockaddr* address, socklen_t length) {
   const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, protocol);
   if (fd < 0) return 0;
@@ -105,8 +105,7 @@ absl::Status RemoveStaleSocket(const ListenAddress& address) {
   if (address.socket.empty() || lstat(address.socket.c_str(), &info) != 0) return absl::OkStatus();
   if (!S_ISSOCK(info.st_mode)) {
     return CannotListen(address,
-                        "a file that is no socket is there; remove it or choose another "
-                        "path");
+                        "a file that is not a socket is there; remove it or choose another path");
   }
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   const sockaddr_un name = SocketAddress(address);

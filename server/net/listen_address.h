@@ -20,18 +20,18 @@ struct ListenAddress {
   bool is_loopback() const;
 };
 
-// INVALID_ARGUMENT for anything but HOST:PORT with a port in 0..65535; an IPv6 address stands in
+// INVALID_ARGUMENT for anything but HOST:PORT with a port in 0..65535; an IPv6 address must be in
 // brackets.
 absl::StatusOr<ListenAddress> ParseListenAddress(const std::string& text);
-// Also takes "unix:" and an absolute path.
+// Also accepts "unix:" and an absolute path.
 absl::StatusOr<ListenAddress> ParseListenAddressOrSocket(const std::string& text);
 
 // Removes the socket of a server that is gone, so that `address` can be listened on.
-// FAILED_PRECONDITION where a server listens on it, or where something else has its name.
+// FAILED_PRECONDITION if a server listens on it, or if something else has its name.
 absl::Status RemoveStaleSocket(const ListenAddress& address);
 
-// Why nobody can listen on `address` at this moment, for a server library that failed to and does
-// not say why: FAILED_PRECONDITION where the port is taken, else what the system says.
+// Returns why `address` cannot be listened on now, for a server library that failed without saying
+// why: FAILED_PRECONDITION if the port is taken, else the system's error.
 absl::Status ExplainListenFailure(const ListenAddress& address);
 
 }  // namespace vit

@@ -28,13 +28,13 @@ class Interceptor final : public grpc::experimental::Interceptor {
   void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
     if (methods->QueryInterceptionHookPoint(InterceptionHookPoints::PRE_SEND_STATUS)) {
       const grpc::Status status = methods->GetSendStatus();
-      // No method of ours answers so: it is gRPC's own answer where it could not parse the request.
+      // No method of ours answers this: it is gRPC's own answer if it could not parse the request.
       if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED &&
           status.error_message().empty() && Exists(info_->method())) {
         methods->ModifySendStatus(
             {grpc::StatusCode::INVALID_ARGUMENT,
-             absl::StrCat("the request cannot be read as ", info_->method(),
-                          "'s: it is no valid protobuf message, or a text field is not UTF-8")});
+             absl::StrCat("cannot read the request of ", info_->method(),
+                          ": it is not a valid protobuf message, or a text field is not UTF-8")});
       }
     }
     methods->Proceed();

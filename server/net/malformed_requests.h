@@ -1,4 +1,4 @@
-// Answers for requests that are no message of their method.
+// Answers to requests that are not a message of their method.
 #ifndef VIT_SERVER_NET_MALFORMED_REQUESTS_H_
 #define VIT_SERVER_NET_MALFORMED_REQUESTS_H_
 

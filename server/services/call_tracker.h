@@ -22,7 +22,7 @@ class CallTracker {
     return std::shared_ptr<void>(nullptr, [this](void*) { Leave(); });
   }
 
-  // Waits until no call is in flight, or until `deadline`; whether it came to that.
+  // Waits until no call is in flight, or until `deadline`; returns whether none is.
   bool AwaitIdle(absl::Time deadline) {
     MutexLock lock(&mu_);
     while (calls_ > 0) {

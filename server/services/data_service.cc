@@ -24,25 +24,25 @@ using ::vit::v1::PackDataResponse;
 
 constexpr int kDefaultJpegQuality = 95;
 
-// Fields that say how data is used mean nothing where it is only read.
+// Fields that say how data is used mean nothing when it is only read.
 absl::Status CheckSourceAlone(const vit::v1::DataConfig& data) {
   vit::v1::DataConfig rest = data;
   rest.clear_source();
   rest.clear_shapes();
   if (rest.ByteSizeLong() == 0) return ValidateDataConfig(data);
   return absl::InvalidArgumentError(absl::StrCat(
-      "data: only source and shapes count here, but more is set: ", rest.ShortDebugString(),
+      "data: only source and shapes apply here, but more is set: ", rest.ShortDebugString(),
       "; set it in the spec of the run"));
 }
 
-// `path`, in its folder's true place.
+// Returns `path` with the links in its folder resolved.
 absl::StatusOr<fs::path> ResolveNewFile(const std::string& path,
                                         const std::vector<std::string>& roots) {
   const fs::path given(path);
   const std::string name = given.filename().string();
   if (!given.is_absolute() || name.empty() || name == "." || name == "..") {
     return absl::InvalidArgumentError(absl::StrCat(
-        "path '", path, "' is no absolute path of a file; paths are the daemon's own"));
+        "path '", path, "' is not an absolute path of a file; give one on the daemon's machine"));
   }
   VIT_ASSIGN_OR_RETURN(const fs::path folder,
                        ResolveUnderRoots(given.parent_path().string(), roots));

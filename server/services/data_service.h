@@ -13,16 +13,16 @@
 
 namespace vit {
 
-// Answers UNAVAILABLE until Serve. Calls work one after the other, on a thread of their own: they
-// may take hours, and the disk would not be faster for two. Thread-safe.
+// Answers UNAVAILABLE until Serve. Calls run one after the other, on their own thread: they may
+// take hours, and two at once would not make the disk faster. Thread-safe.
 class DataService final : public vit::v1::DataService::CallbackService {
  public:
   // `calls` must outlive the service.
   explicit DataService(CallTracker* calls) : calls_(calls) {}
 
-  // Begins to answer. `threads`: that decode pictures. Called once.
+  // Begins to answer; `threads` threads decode images. Called once.
   void Serve(DataSetOptions options, int threads) { gate_.Serve({std::move(options), threads}); }
-  // From now on calls are UNAVAILABLE; those under way are stopped.
+  // From now on calls are UNAVAILABLE; those in progress are stopped.
   void RefuseNewWork();
 
  private:

@@ -27,7 +27,7 @@ class ExportStream final : public grpc::ServerWriteReactor<vit::v1::ExportModelR
       std::function<absl::Status(const std::filesystem::path&, vit::v1::ModelIdentity* model)>;
   ExportStream(std::filesystem::path directory, CallTracker* calls)
       : directory_(std::move(directory)), in_flight_(calls->Enter()) {}
-  // A stream that only says `refusal`.
+  // Makes a stream that only returns `refusal`.
   explicit ExportStream(const absl::Status& refusal);
 
   void Start(TaskPool* pool, Fill fill);
@@ -45,11 +45,11 @@ class ExportStream final : public grpc::ServerWriteReactor<vit::v1::ExportModelR
 
   const std::filesystem::path directory_;
   const std::shared_ptr<void> in_flight_;
-  // Touched by one thread at a time: the pool's, then those of gRPC, one write after the other.
-  std::vector<std::filesystem::path> files_;  // those not wholly sent, the next one last
+  // Used by one thread at a time: the pool's, then those of gRPC, one write after the other.
+  std::vector<std::filesystem::path> files_;  // not yet sent in full, the next one last
   std::ifstream file_;                        // files_.back()
   bool sent_any_of_file_ = false;
-  vit::v1::ExportModelResponse piece_;  // stays while it is being written
+  vit::v1::ExportModelResponse piece_;  // kept while it is being written
 };
 
 }  // namespace vit

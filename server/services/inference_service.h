@@ -33,7 +33,7 @@ class InferenceService final : public vit::v1::InferenceService::CallbackService
                                     const vit::v1::ExplainRequest* request,
                                     vit::v1::ExplainResponse* response) override;
 
-  // Answers with what `method` of the engine comes to.
+  // Answers with the result of the engine's `method`.
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Answer(
       grpc::CallbackServerContext* context, const Request& request, Response* response,

@@ -1,4 +1,4 @@
-// Calls that work for long and tell how far they are.
+// Long calls that report their progress.
 #ifndef VIT_SERVER_SERVICES_JOB_STREAM_H_
 #define VIT_SERVER_SERVICES_JOB_STREAM_H_
 
@@ -18,7 +18,7 @@
 
 namespace vit {
 
-// Runs a job on a thread of a pool and streams what it tells. A client that reads slowly misses
+// Runs a job on a thread of a pool and streams what it reports. A client that reads slowly misses
 // messages, but never the last one. The job's stop token is stopped when the client goes away and
 // when `stop_all` is. Deletes itself.
 template <typename Response>
@@ -78,7 +78,7 @@ class JobStream final : public grpc::ServerWriteReactor<Response> {
         last = status_;
       }
     }
-    // Not with the lock: this object may be gone by the time that Finish returns.
+    // Without the lock: this object may be gone when Finish returns.
     if (last.has_value()) this->Finish(*last);
   }
   void End(const absl::Status& status) {

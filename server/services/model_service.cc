@@ -16,7 +16,7 @@ namespace vit {
 
 namespace {
 
-// What the run tells of its checkpoint at `step`.
+// Returns what the run reports about its checkpoint at `step`.
 vit::v1::ModelVersion AboutCheckpoint(const vit::v1::StatusResponse& status, int64_t step) {
   vit::v1::ModelVersion about;
   about.set_source(status.run().preset());
@@ -102,14 +102,16 @@ absl::Status ModelService::Export(const vit::v1::ExportModelRequest& request,
 
 absl::Status ModelService::Remove(const vit::v1::RemoveModelRequest& request,
                                   vit::v1::RemoveModelResponse* response) {
-  VIT_ASSIGN_OR_RETURN(const std::vector<vit::v1::ModelVersion> removed,
-                       backend().models->Remove(request.model()));
-  response->set_versions(static_cast<int>(removed.size()));
-  for (const vit::v1::ModelVersion& about : removed) {
+  VIT_ASSIGN_OR_RETURN(const std::vector<vit::v1::ModelVersion> versions,
+                       backend().models->List(request.model()));
+  const auto removed = backend().models->Remove(request.model());
+  // Also after an error: some may be gone, and the others are read again when they are requested.
+  for (const vit::v1::ModelVersion& about : versions) {
     backend().engine->Unload(ModelRef::Model(about.name(), about.version()).ToString());
-    // The next request for the name alone reads what is the newest then.
     backend().engine->Unload(about.name());
   }
+  if (!removed.ok()) return removed.status();
+  response->set_versions(static_cast<int>(removed->size()));
   return absl::OkStatus();
 }
 

@@ -67,9 +67,9 @@ class ModelService final : public vit::v1::ModelService::CallbackService {
                     vit::v1::ListModelsResponse* response);
   absl::Status Publish(const vit::v1::PublishRunRequest& request,
                        vit::v1::PublishRunResponse* response);
-  // The model that `text` refers to.
+  // Returns the model that `text` refers to.
   absl::StatusOr<ServableModel> FindModel(const std::string& text) const;
-  // What is known of `model`, in the repository or a run's.
+  // Returns what is known about `model`, a version in the repository or a run's checkpoint.
   absl::StatusOr<vit::v1::ModelVersion> About(const ServableModel& model) const;
   absl::Status Export(const vit::v1::ExportModelRequest& request,
                       const std::filesystem::path& directory, vit::v1::ModelIdentity* identity);

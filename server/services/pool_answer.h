@@ -12,8 +12,8 @@
 
 namespace vit {
 
-// Answers with what `call` returns, which runs on `pool` unless the client has gone by then; the
-// pool's refusal is the answer where it is full.
+// Answers with what `call` returns, which runs on `pool` unless the client has gone by then; if the
+// pool is full, its refusal is the answer.
 grpc::ServerUnaryReactor* AnswerOnPool(TaskPool* pool, CallTracker* calls,
                                        grpc::CallbackServerContext* context,
                                        std::function<absl::Status()> call);

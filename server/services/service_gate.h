@@ -1,4 +1,4 @@
-// Whether a service answers: while vitd starts, serves and drains.
+// A service's state: starting, serving or draining.
 #ifndef VIT_SERVER_SERVICES_SERVICE_GATE_H_
 #define VIT_SERVER_SERVICES_SERVICE_GATE_H_
 
@@ -13,14 +13,16 @@ namespace vit {
 template <typename Backend>
 class ServiceGate {
  public:
-  // Begins to serve from `backend`. Called once.
+  // Begins to serve from `backend`. Called once; without effect after Drain.
   void Serve(Backend backend) {
     backend_ = std::move(backend);
-    state_ = State::kServing;
+    State starting = State::kStarting;
+    state_.compare_exchange_strong(starting, State::kServing);
   }
-  // From now on new work is refused.
+  // Refuses new work from now on, and all of it if Serve was not called before.
   void Drain() {
-    if (state_.exchange(State::kDraining) == State::kStarting) never_served_ = true;
+    State starting = State::kStarting;
+    if (!state_.compare_exchange_strong(starting, State::kNeverServed)) state_ = State::kDraining;
   }
 
   // UNAVAILABLE until Serve, and for new work from Drain on.
@@ -29,20 +31,19 @@ class ServiceGate {
     if (state == State::kStarting) {
       return absl::UnavailableError("vitd is starting; retry in a moment");
     }
-    if (state == State::kDraining && (new_work || never_served_)) {
+    if (state == State::kNeverServed || (state == State::kDraining && new_work)) {
       return absl::UnavailableError("vitd is shutting down; retry later");
     }
     return absl::OkStatus();
   }
-  // After a Check that was OK.
+  // To be called after a Check that returned OK.
   const Backend& backend() const { return backend_; }
 
  private:
-  enum class State { kStarting, kServing, kDraining };
+  enum class State { kStarting, kServing, kDraining, kNeverServed };
 
   Backend backend_{};  // set before state_ is kServing
   std::atomic<State> state_ = State::kStarting;
-  std::atomic<bool> never_served_ = false;
 };
 
 }  // namespace vit

@@ -8,6 +8,7 @@
 #include "core/spec/presets.h"
 #include "core/train/preset_sizes.h"
 #include "core/train/preview.h"
+#include "proto/schema.h"
 #include "server/net/grpc_status.h"
 #include "server/services/pool_answer.h"
 
@@ -32,9 +33,11 @@ absl::Status Take(absl::StatusOr<T> from, T* into) {
 absl::Status FindPresets(const vit::v1::ListPresetsRequest& request,
                          vit::v1::ListPresetsResponse* response) {
   const std::string& name = request.name();
-  if (request.batch_size() < 0 || request.batch_size() > (1 << 20)) {
+  const double most =
+      RuleOf(vit::v1::TrainingSpec::descriptor()->FindFieldByName("batch_size")).max();
+  if (request.batch_size() < 0 || request.batch_size() > most) {
     return absl::InvalidArgumentError(
-        absl::StrCat("batch_size is ", request.batch_size(), "; expected 0 to 1048576"));
+        absl::StrCat("batch_size is ", request.batch_size(), "; expected 0 to ", NumberText(most)));
   }
   std::vector<vit::v1::Preset> presets = AllPresets();
   if (!name.empty()) {

@@ -28,7 +28,7 @@ class TrainingService final : public vit::v1::TrainingService::CallbackService {
   // Begins to answer from `runs`, which must outlive the service, and previews under
   // `environment`. Called once.
   void Serve(RunManager* runs, const TrainingEnvironment& environment);
-  // From now on StartTraining and ResumeRun are UNAVAILABLE, and so ends a Watch whose run is
+  // From now on StartTraining and ResumeRun return UNAVAILABLE, as does a Watch whose run is
   // interrupted.
   void RefuseNewWork();
   // Ends every Watch stream.

@@ -13,7 +13,7 @@ using vit::v1::MetricPoint;
 using vit::v1::RunState;
 using vit::v1::WatchResponse;
 
-// Whether it ended by itself or was stopped.
+// Returns whether the run ended by itself or was stopped.
 bool IsDone(RunState state) {
   return state == vit::v1::RUN_STATE_SUCCEEDED || state == vit::v1::RUN_STATE_FAILED ||
          state == vit::v1::RUN_STATE_STOPPED;
@@ -23,7 +23,7 @@ bool HasEnded(RunState state) { return IsDone(state) || state == vit::v1::RUN_ST
 
 grpc::Status ShuttingDown() {
   return grpc::Status(grpc::StatusCode::UNAVAILABLE,
-                      "vitd is shutting down; the run goes on when it starts again");
+                      "vitd is shutting down; the run continues when vitd starts again");
 }
 
 }  // namespace
@@ -77,7 +77,8 @@ class WatchHub::Watcher : public grpc::ServerWriteReactor<WatchResponse> {
     return read;
   }
 
-  // Each split on its own: an evaluation's point comes after training's of the same step.
+  // Reads each split by itself: an evaluation's point comes after the training point of the same
+  // step.
   absl::Status ReadPoints(vit::v1::Split split, int64_t* after_step) {
     vit::v1::GetHistoryRequest request;
     request.set_run(run_);
@@ -173,7 +174,7 @@ WatchHub::Watcher* WatchHub::AwaitDue() {
       const bool due = watcher->cancelled_ || watcher->last_message_sent_ || draining_ ||
                        (watcher->changed_ && watcher->next_send_ <= now);
       if (due) {
-        // To the end of the line, so that each gets its turn.
+        // Moves it to the end of the line, so that each gets its turn.
         std::rotate(watchers_.begin() + i, watchers_.begin() + i + 1, watchers_.end());
         return watcher;
       }
@@ -190,7 +191,7 @@ void WatchHub::Serve(Watcher* watcher) {
     MutexLock lock(&mu_);
     cancelled = watcher->cancelled_;
     draining = draining_;
-    watcher->changed_ = false;  // before reading: what changes from here on is told next time
+    watcher->changed_ = false;  // before reading: what changes from here on is reported next time
     watcher->next_send_ = options_.clock->Now() + options_.min_interval;
   }
   if (cancelled) {
@@ -204,7 +205,7 @@ void WatchHub::Serve(Watcher* watcher) {
   watcher->last_message_sent_ = draining || HasEnded(state);
   {
     MutexLock lock(&mu_);
-    // Looked at after the run, which is interrupted only once the shutdown is announced.
+    // Checked after the run, which is interrupted only once the shutdown is announced.
     if (shutting_down_ && !IsDone(state)) watcher->end_ = ShuttingDown();
     watcher->writing_ = true;
   }

@@ -18,8 +18,8 @@
 namespace vit {
 
 // Each stream gets a message at once, then one whenever its run changed, but never two within
-// `min_interval`: what changes in between is told together. The first message brings the history so
-// far, later ones what is new; either is thinned to `max_points` for each split. A stream ends,
+// `min_interval`: changes in between are reported together. The first message brings the history so
+// far, later ones what is new; both are thinned to `max_points` for each split. A stream ends,
 // after the message that says so, when its run has ended; it ends UNAVAILABLE when the daemon shuts
 // down first or interrupts the run for that, and NOT_FOUND when the run is deleted. A slow reader
 // is skipped, never waited for.
@@ -36,10 +36,10 @@ class WatchHub {
   WatchHub(RunManager* runs, Options options);
   ~WatchHub();
 
-  // The reactor of a new stream; it deletes itself.
+  // Returns the reactor of a new stream; it deletes itself.
   grpc::ServerWriteReactor<vit::v1::WatchResponse>* Watch(const vit::v1::WatchRequest& request);
 
-  // The daemon is shutting down: what interrupts a run from now on is that.
+  // Says that the daemon is shutting down, which is what interrupts a run from now on.
   void AnnounceShutdown();
   // Sends every stream its last message and ends it; later ones end at once. Implies
   // AnnounceShutdown.
@@ -49,10 +49,10 @@ class WatchHub {
   class Watcher;
 
   void Work();
-  // Waits until a watcher has something to do and returns it; null once the hub may go.
+  // Waits until a watcher has something to do and returns it; null once the hub may be destroyed.
   Watcher* AwaitDue();
   void Serve(Watcher* watcher);
-  // Takes `watcher` from the list and ends its stream; it may be gone on return.
+  // Removes `watcher` from the list and ends its stream; it may be gone on return.
   void End(Watcher* watcher, const grpc::Status& status);
 
   RunManager* const runs_;

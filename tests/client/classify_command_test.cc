@@ -16,7 +16,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-// Names every picture after its bytes; "bad..." cannot be decoded.
+// Names every image after its bytes; "bad..." cannot be decoded.
 FakeAnswers Naming(std::vector<v1::ClassifyRequest>* requests) {
   FakeAnswers answers;
   answers.classify = [requests](const v1::ClassifyRequest& request,
@@ -26,9 +26,9 @@ FakeAnswers Naming(std::vector<v1::ClassifyRequest>* requests) {
       v1::ImageResult* result = response->add_results();
       if (absl::StartsWith(image, "bad")) {
         if (request.images_size() == 1)
-          return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "not a picture");
+          return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "not an image");
         result->set_code(grpc::StatusCode::INVALID_ARGUMENT);
-        result->set_error("not a picture");
+        result->set_error("not an image");
         continue;
       }
       v1::ClassScore* first = result->add_classes();
@@ -47,16 +47,16 @@ FakeAnswers Naming(std::vector<v1::ClassifyRequest>* requests) {
   return answers;
 }
 
-std::string Picture(const std::string& name, const std::string& bytes) {
+std::string TestImage(const std::string& name, const std::string& bytes) {
   const std::string path = absl::StrCat(::testing::TempDir(), "/", name);
   std::ofstream(path, std::ios::binary) << bytes;
   return path;
 }
 
-TEST(ClassifyCommandTest, NamesOnePicture) {
+TEST(ClassifyCommandTest, NamesOneImage) {
   std::vector<v1::ClassifyRequest> requests;
   FakeVitd vitd(Naming(&requests));
-  const std::string cat = Picture("cat.jpg", "tabby");
+  const std::string cat = TestImage("cat.jpg", "tabby");
   const Outcome outcome =
       Vitctl(vitd, {"classify", cat, "--model", "run:7f3a2c", "--top-k", "2"}, Tty(200));
   EXPECT_EQ(outcome.exit_code, kExitOk) << outcome.err;
@@ -68,25 +68,25 @@ TEST(ClassifyCommandTest, NamesOnePicture) {
   EXPECT_THAT(outcome.out, HasSubstr("by run:7f3a2c, step 1,200\n"));
 }
 
-TEST(ClassifyCommandTest, BadPicturesFailAlone) {
+TEST(ClassifyCommandTest, BadImagesFailAlone) {
   std::vector<v1::ClassifyRequest> requests;
   FakeVitd vitd(Naming(&requests));
-  const std::string bad = Picture("notes.txt.jpg", "bad");
-  const std::string cat = Picture("cat.jpg", "tabby");
+  const std::string bad = TestImage("notes.txt.jpg", "bad");
+  const std::string cat = TestImage("cat.jpg", "tabby");
   const Outcome outcome = Vitctl(vitd, {"classify", bad, "/no/such.jpg", cat});
   EXPECT_EQ(outcome.exit_code, kExitFailure);
   EXPECT_EQ(outcome.err,
-            absl::StrCat("vitctl: ", bad, ": not a picture\nvitctl: /no/such.jpg: no such file\n"));
+            absl::StrCat("vitctl: ", bad, ": not an image\nvitctl: /no/such.jpg: no such file\n"));
   EXPECT_THAT(outcome.out, HasSubstr("tabby"));
   EXPECT_THAT(outcome.out, Not(HasSubstr("notes")));
 }
 
-TEST(ClassifyCommandTest, OneBadPictureGivesItsOwnExitCode) {
+TEST(ClassifyCommandTest, OneBadImageGivesItsOwnExitCode) {
   std::vector<v1::ClassifyRequest> requests;
   FakeVitd vitd(Naming(&requests));
-  const Outcome undecodable = Vitctl(vitd, {"classify", Picture("a.jpg", "bad")});
+  const Outcome undecodable = Vitctl(vitd, {"classify", TestImage("a.jpg", "bad")});
   EXPECT_EQ(undecodable.exit_code, kExitUsage);
-  EXPECT_THAT(undecodable.err, HasSubstr("a.jpg: not a picture\n"));
+  EXPECT_THAT(undecodable.err, HasSubstr("a.jpg: not an image\n"));
   EXPECT_EQ(Vitctl(vitd, {"classify", "/no/such.jpg"}).exit_code, kExitNotFound);
 }
 
@@ -98,18 +98,18 @@ TEST(ClassifyCommandTest, ReadsStandardInput) {
   EXPECT_THAT(outcome.out, HasSubstr("from stdin"));
 }
 
-TEST(ClassifyCommandTest, ManyPicturesGoInBatches) {
+TEST(ClassifyCommandTest, ManyImagesGoInBatches) {
   std::vector<v1::ClassifyRequest> requests;
   FakeVitd vitd(Naming(&requests));
   std::vector<std::string> args = {"classify", "-o", "json"};
   for (int i = 0; i < 100; ++i)
-    args.push_back(Picture(absl::StrCat(i, ".jpg"), absl::StrCat("picture ", i)));
+    args.push_back(TestImage(absl::StrCat(i, ".jpg"), absl::StrCat("image ", i)));
   const Outcome outcome = Vitctl(vitd, args);
   EXPECT_EQ(outcome.exit_code, kExitOk);
   EXPECT_EQ(requests.size(), 2u);
   const auto results = nlohmann::json::parse(outcome.out)["results"];
   ASSERT_EQ(results.size(), 100u);
-  EXPECT_EQ(results[99]["classes"][0]["label"], "picture 99");
+  EXPECT_EQ(results[99]["classes"][0]["label"], "image 99");
   EXPECT_EQ(results[99]["model"]["step"], 1200);
 }
 
@@ -118,7 +118,7 @@ TEST(ClassifyCommandTest, AnswersBeforeAnErrorOfALaterRequestAreKept) {
   FakeAnswers answers = Naming(&requests);
   answers.classify = [naming = answers.classify](const v1::ClassifyRequest& request,
                                                  v1::ClassifyResponse* response) {
-    if (request.images(0) == "picture 64") {
+    if (request.images(0) == "image 64") {
       return grpc::Status(grpc::StatusCode::UNAVAILABLE, "vitd is shutting down");
     }
     return naming(request, response);
@@ -126,13 +126,13 @@ TEST(ClassifyCommandTest, AnswersBeforeAnErrorOfALaterRequestAreKept) {
   FakeVitd vitd(answers);
   std::vector<std::string> args = {"classify"};
   for (int i = 0; i < 200; ++i)
-    args.push_back(Picture(absl::StrCat(i, ".jpg"), absl::StrCat(i == 5 ? "bad " : "picture ", i)));
+    args.push_back(TestImage(absl::StrCat(i, ".jpg"), absl::StrCat(i == 5 ? "bad " : "image ", i)));
   Outcome outcome = Vitctl(vitd, args);
   EXPECT_EQ(outcome.exit_code, kExitUnavailable);
-  EXPECT_THAT(outcome.out, HasSubstr("picture 63"));
+  EXPECT_THAT(outcome.out, HasSubstr("image 63"));
   EXPECT_EQ(outcome.err, absl::StrCat("vitctl: ", args[6],
-                                      ": not a picture\n"
-                                      "vitctl: 136 of 200 pictures have no answer\n"
+                                      ": not an image\n"
+                                      "vitctl: 136 of 200 images have no answer\n"
                                       "vitctl: vitd is shutting down\n"));
   EXPECT_EQ(requests.size(), 1u) << "what comes after the error is not sent";
 
@@ -142,7 +142,7 @@ TEST(ClassifyCommandTest, AnswersBeforeAnErrorOfALaterRequestAreKept) {
   EXPECT_THAT(outcome.err, HasSubstr("\"code\":\"UNAVAILABLE\""));
   const auto results = nlohmann::json::parse(outcome.out)["results"];
   ASSERT_EQ(results.size(), 200u);
-  EXPECT_EQ(results[63]["classes"][0]["label"], "picture 63");
+  EXPECT_EQ(results[63]["classes"][0]["label"], "image 63");
   EXPECT_EQ(results[5]["error"]["code"], "INVALID_ARGUMENT");
   for (int i = 64; i < 200; ++i) {
     EXPECT_EQ(results[i]["error"]["code"], "UNAVAILABLE") << i;
@@ -155,7 +155,7 @@ TEST(ClassifyCommandTest, BatchesAreBoundedInBytes) {
   FakeVitd vitd(Naming(&requests));
   std::vector<std::string> args = {"classify"};
   for (int i = 0; i < 3; ++i)
-    args.push_back(Picture(absl::StrCat("big", i), std::string(9 << 20, 'x')));
+    args.push_back(TestImage(absl::StrCat("big", i), std::string(9 << 20, 'x')));
   EXPECT_EQ(Vitctl(vitd, args).exit_code, kExitOk);
   EXPECT_EQ(requests.size(), 3u);
 }
@@ -163,8 +163,8 @@ TEST(ClassifyCommandTest, BatchesAreBoundedInBytes) {
 TEST(ClassifyCommandTest, JsonHoldsErrorsToo) {
   std::vector<v1::ClassifyRequest> requests;
   FakeVitd vitd(Naming(&requests));
-  const Outcome outcome =
-      Vitctl(vitd, {"-o", "json", "classify", Picture("a.jpg", "bad"), Picture("b.jpg", "tabby")});
+  const Outcome outcome = Vitctl(
+      vitd, {"-o", "json", "classify", TestImage("a.jpg", "bad"), TestImage("b.jpg", "tabby")});
   EXPECT_EQ(outcome.exit_code, kExitFailure);
   EXPECT_EQ(outcome.err, "");
   const auto results = nlohmann::json::parse(outcome.out)["results"];
@@ -178,7 +178,7 @@ TEST(ClassifyCommandTest, NoModelYetIsUnavailable) {
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "no run has a checkpoint yet");
   };
   FakeVitd vitd(answers);
-  const Outcome outcome = Vitctl(vitd, {"classify", Picture("a.jpg", "x")});
+  const Outcome outcome = Vitctl(vitd, {"classify", TestImage("a.jpg", "x")});
   EXPECT_EQ(outcome.exit_code, kExitUnavailable);
   EXPECT_EQ(outcome.err, "vitctl: no run has a checkpoint yet\n");
 }

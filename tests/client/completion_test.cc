@@ -55,7 +55,7 @@ TEST(CompletionTest, OffersEveryOptionOfACommand) {
 }
 
 TEST(CompletionTest, OffersValues) {
-  EXPECT_THAT(Complete({"-o", ""}), ElementsAre("table", "json"));
+  EXPECT_THAT(Complete({"-o", ""}), ElementsAre("table", "wide", "json"));
   EXPECT_THAT(Complete({"runs", "--state", "st"}), ElementsAre("stopping", "stopped"));
   EXPECT_THAT(Complete({"runs", "--state=f"}), ElementsAre("--state=failed"));
   EXPECT_THAT(Complete({"completion", ""}), ElementsAre("bash", "zsh", "fish"));

@@ -31,13 +31,13 @@ class EmbedExplainTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(directory_); }
 
-  // Two features of a picture: its first byte, and half of that.
+  // Two features of an image: its first byte, and half of that.
   static grpc::Status Embed(const v1::EmbedRequest& request, v1::EmbedResponse* response) {
     for (const std::string& image : request.images()) {
       auto* result = response->add_results();
       if (image == "bad") {
         result->set_code(3);
-        result->set_error("no picture");
+        result->set_error("no image");
         continue;
       }
       result->add_values(image[0]);
@@ -59,7 +59,7 @@ class EmbedExplainTest : public ::testing::Test {
   std::vector<std::string> files_;
 };
 
-TEST_F(EmbedExplainTest, FeaturesBecomeANumpyFileInTheOrderOfThePictures) {
+TEST_F(EmbedExplainTest, FeaturesBecomeANumpyFileInTheOrderOfTheImages) {
   FakeAnswers answers;
   answers.embed = Embed;
   FakeVitd vitd(answers);
@@ -82,7 +82,7 @@ TEST_F(EmbedExplainTest, FeaturesBecomeANumpyFileInTheOrderOfThePictures) {
   EXPECT_EQ(values[2 * 17 + 1], 8.5f);
 }
 
-TEST_F(EmbedExplainTest, APictureThatCannotBeReadFailsTheWhole) {
+TEST_F(EmbedExplainTest, AImageThatCannotBeReadFailsTheWhole) {
   FakeAnswers answers;
   answers.embed = Embed;
   FakeVitd vitd(answers);
@@ -90,7 +90,7 @@ TEST_F(EmbedExplainTest, APictureThatCannotBeReadFailsTheWhole) {
   const std::string out = (directory_ / "features.npy").string();
   const Outcome outcome = Vitctl(vitd, {"embed", files_[0], files_[1], "--out", out});
   EXPECT_EQ(outcome.exit_code, kExitUsage);
-  EXPECT_THAT(outcome.err, HasSubstr(files_[1] + ": no picture"));
+  EXPECT_THAT(outcome.err, HasSubstr(files_[1] + ": no image"));
   EXPECT_FALSE(fs::exists(out));
   EXPECT_EQ(Vitctl(vitd, {"embed", (directory_ / "none").string()}).exit_code, kExitNotFound);
 }

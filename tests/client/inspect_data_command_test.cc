@@ -64,9 +64,9 @@ TEST_F(InspectDataCommandTest, ShowsWhatIsThere) {
 
 TEST_F(InspectDataCommandTest, NamesWhatIsWrongWithin80Columns) {
   report_.set_unreadable_count(120);
-  v1::UnreadablePicture* picture = report_.add_unreadable();
-  picture->set_name("/data/pets/" + std::string(90, 'x') + "/\x1B[2J.jpg");
-  picture->set_reason("the file is truncated");
+  v1::UnreadablePicture* image = report_.add_unreadable();
+  image->set_name("/data/pets/" + std::string(90, 'x') + "/\x1B[2J.jpg");
+  image->set_reason("the file is truncated");
   report_.set_leaked(1);
   v1::DuplicateGroup* group = report_.add_groups();
   group->set_exact(true);
@@ -75,9 +75,9 @@ TEST_F(InspectDataCommandTest, NamesWhatIsWrongWithin80Columns) {
   group->add_names("/data/pets/train/cat/1.jpg");
   group->add_names("/data/pets/val/cat/1.jpg");
   const Outcome outcome = Run({}, Tty(80));
-  EXPECT_THAT(outcome.out, HasSubstr("1 validation pictures are in training too"));
+  EXPECT_THAT(outcome.out, HasSubstr("1 validation images are also in training"));
   EXPECT_THAT(outcome.out, HasSubstr("(the file is truncated)\n  and 119 more\n"));
-  EXPECT_THAT(outcome.out, HasSubstr("the same, in both splits:\n  /data/pets/train/cat/1.jpg\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("identical, in both splits:\n  /data/pets/train/cat/1.jpg\n"));
   EXPECT_THAT(outcome.out, HasSubstr("  and 10 more\n"));
   EXPECT_EQ(outcome.out.find('\x1B'), std::string::npos);
   EXPECT_LE(WidestLine(outcome.out), 80);
@@ -105,7 +105,7 @@ TEST_F(InspectDataCommandTest, JsonIsTheReport) {
 TEST_F(InspectDataCommandTest, OnlyTheDatasFieldsCanBeSet) {
   const Outcome outcome = Run({"--set", "epochs=3"});
   EXPECT_EQ(outcome.exit_code, kExitUsage);
-  EXPECT_THAT(outcome.err, HasSubstr("only fields of data matter"));
+  EXPECT_THAT(outcome.err, HasSubstr("inspect-data takes only fields of data"));
 }
 
 }  // namespace

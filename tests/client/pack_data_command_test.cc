@@ -39,7 +39,7 @@ class PackDataCommandTest : public ::testing::Test {
 TEST_F(PackDataCommandTest, SaysWhatWasPacked) {
   const Outcome outcome = Run({});
   EXPECT_EQ(outcome.exit_code, kExitOk) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("packed 1,500 pictures into /data/pets.vitpack: 3.0 MiB\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("packed 1,500 images into /data/pets.vitpack: 3.0 MiB\n"));
   EXPECT_THAT(outcome.out, HasSubstr("start-run --data packed:/data/pets.vitpack\n"));
   EXPECT_EQ(request_.data().source(), "folder:/data/pets");
   EXPECT_EQ(request_.path(), "/data/pets.vitpack");
@@ -48,12 +48,13 @@ TEST_F(PackDataCommandTest, SaysWhatWasPacked) {
   EXPECT_EQ(outcome.err, "");
 }
 
-TEST_F(PackDataCommandTest, NamesUnreadablePicturesAndAnEarlierAttempt) {
+TEST_F(PackDataCommandTest, NamesUnreadableImagesAndAnEarlierAttempt) {
   messages_[1].set_unreadable(2);
   messages_[1].add_first_unreadable("/data/pets/\x1B[2J.jpg (truncated)");
   messages_[1].set_resumed_from(1200);
   const Outcome outcome = Run({"--max-side", "512", "--quality", "90"});
-  EXPECT_THAT(outcome.out, HasSubstr("went on from 1,200 that an earlier attempt had packed\n"));
+  EXPECT_THAT(outcome.out,
+              HasSubstr("continued from 1,200 images that an earlier attempt had packed\n"));
   EXPECT_THAT(outcome.out, HasSubstr("2 could not be read:\n  /data/pets/"));
   EXPECT_EQ(outcome.out.find('\x1B'), std::string::npos);
   EXPECT_EQ(request_.max_side(), 512);

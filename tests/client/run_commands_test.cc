@@ -184,10 +184,9 @@ TEST(StopCommandTest, SaysHowToGoOn) {
     return grpc::Status::OK;
   };
   FakeVitd vitd(answers);
-  EXPECT_EQ(
-      Vitctl(vitd, {"stop", "7f3a2c"}).out,
-      "run 7f3a2c (pets) writes a checkpoint and stops; go on with it later: vitctl --server " +
-          vitd.address() + " resume 7f3a2c\n");
+  EXPECT_EQ(Vitctl(vitd, {"stop", "7f3a2c"}).out,
+            "run 7f3a2c (pets) writes a checkpoint and stops; continue it later: vitctl --server " +
+                vitd.address() + " resume 7f3a2c\n");
 }
 
 TEST(ResumeCommandTest, SendsLoaderThreadsAndChanges) {
@@ -204,7 +203,7 @@ TEST(ResumeCommandTest, SendsLoaderThreadsAndChanges) {
   EXPECT_EQ(asked.run(), "7f3a2c");
   EXPECT_EQ(asked.loader_threads(), 3);
   EXPECT_FALSE(asked.has_changes());
-  EXPECT_THAT(outcome.out, StartsWith("run 7f3a2c (pets) goes on from step 1,200 of 2,860\n"));
+  EXPECT_THAT(outcome.out, StartsWith("run 7f3a2c (pets) continues from step 1,200 of 2,860\n"));
 
   Vitctl(vitd, {"resume", "x", "--set", "epochs=40", "--set", "schedule.type=constant"});
   EXPECT_EQ(asked.changes().epochs(), 40);
@@ -321,7 +320,7 @@ TEST(EvaluationCommandTest, ATableOfTheClasses) {
   FakeVitd vitd(WithEvaluation());
   const std::string table = Vitctl(vitd, {"evaluation", "7f3a2c"}, Tty(80)).out;
   EXPECT_THAT(table, HasSubstr("step 1,200"));
-  EXPECT_THAT(table, HasSubstr("cat                 50   60.0%      50.0%"));
+  EXPECT_THAT(table, HasSubstr("cat                50   60.0%      50.0%"));
   EXPECT_THAT(table, HasSubstr("a \"big\", dog 40.0%"));
   EXPECT_LE(WidestLine(table), 80);
 }
@@ -360,7 +359,7 @@ TEST(PresetsCommandTest, OnePresetIsAFileForSpec) {
   const std::string text = Vitctl(vitd, {"presets", "shapes_demo"}).out;
   EXPECT_THAT(text,
               StartsWith("# shapes_demo: Generated shapes, in two minutes on a CPU\n"
-                         "# 211 k parameters, 5.35 MFLOP an image, about 300 MiB to train\n"));
+                         "# 211 k parameters, 5.35 MFLOP per image, about 300 MiB to train\n"));
   v1::TrainingSpec spec;
   ASSERT_TRUE(ParseMessageText(text, &spec).ok());
   EXPECT_EQ(spec.model().depth(), 4);

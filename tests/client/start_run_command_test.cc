@@ -161,7 +161,7 @@ TEST(StartRunCommandTest, ValidateOnlyPrintsASpecFile) {
   EXPECT_TRUE(asked.validate_only());
   EXPECT_THAT(outcome.out, StartsWith("# valid; nothing was started\n# model   21.7 M parameters"));
   EXPECT_THAT(outcome.out,
-              HasSubstr("# rate    peak learning rate 1.0e-03, from 5.0e-04 at 256 pictures\n"));
+              HasSubstr("# rate    peak learning rate 1.0e-03, from 5.0e-04 at 256 images\n"));
   v1::TrainingSpec spec;
   ASSERT_TRUE(ParseMessageText(outcome.out, &spec).ok());
   EXPECT_EQ(spec.batch_size(), 64);

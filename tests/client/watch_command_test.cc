@@ -207,7 +207,7 @@ TEST(WatchCommandTest, CtrlCLeavesTheRunGoingAndSaysHowToStopIt) {
                                  [&](const std::string&) { interrupt.request_stop(); });
   EXPECT_EQ(outcome.exit_code, kExitInterrupted);
   EXPECT_EQ(outcome.err,
-            absl::StrCat("run 7f3a2c (pets) goes on. Follow it again with: vitctl --server ",
+            absl::StrCat("run 7f3a2c (pets) continues. Follow it again with: vitctl --server ",
                          vitd.address(), " watch 7f3a2c\nStop it with: vitctl --server ",
                          vitd.address(), " stop 7f3a2c\n"));
 }
@@ -223,7 +223,7 @@ TEST(WatchCommandTest, TimeoutEndsTheWatchingOnly) {
   FakeVitd vitd(answers);
   const Outcome outcome = Vitctl(vitd, {"watch", "--timeout", "300ms"});
   EXPECT_EQ(outcome.exit_code, kExitDeadline);
-  EXPECT_EQ(outcome.err, "vitctl: run 7f3a2c (pets) is still RUNNING after 300ms; it goes on\n");
+  EXPECT_EQ(outcome.err, "vitctl: run 7f3a2c (pets) is still RUNNING after 300ms; it continues\n");
 }
 
 TEST(StartRunWatchTest, StartsAndFollows) {

@@ -184,11 +184,11 @@ def check_rules(prometheus):
                 raise Failure(f"rule {rule['name']} asks for {metric}, which vitd does not export")
 
 
-def classify_until(stopped, vitd, picture, failures):
+def classify_until(stopped, vitd, image, failures):
     """Classifies over and over, so that the serving panels have something to show."""
     while not stopped.is_set():
         try:
-            vitd.vitctl("classify", picture)
+            vitd.vitctl("classify", image)
         except Failure as failure:
             failures.append(failure)
             return
@@ -229,8 +229,8 @@ def test(source, bin_dir, folder, prometheus_binary, promtool):
     if not queries:
         raise Failure("the dashboard has no queries")
 
-    run([bin_dir / "make_shapes", folder / "pictures", "--val", "10", "--seed", "1"])
-    picture = next((folder / "pictures").rglob("*.png"))
+    run([bin_dir / "make_shapes", folder / "images", "--val", "10", "--seed", "1"])
+    image = next((folder / "images").rglob("*.png"))
     rules = deploy / "prometheus/rules.yml"
     with Vitd(bin_dir, folder) as vitd, Prometheus(prometheus_binary, vitd.metrics_address, rules, folder) as prometheus:
         started = json.loads(vitd.vitctl(
@@ -245,7 +245,7 @@ def test(source, bin_dir, folder, prometheus_binary, promtool):
 
         poll(180, "the run has no checkpoint", first_checkpoint)
         stopped, failures = threading.Event(), []
-        client = threading.Thread(target=classify_until, args=(stopped, vitd, picture, failures))
+        client = threading.Thread(target=classify_until, args=(stopped, vitd, image, failures))
         client.start()
         try:
             missing = list(queries)

@@ -30,7 +30,7 @@ namespace {
 
 constexpr int kClasses = 3;
 
-// A picture whose colour tells its class, with a ramp and a size of its own.
+// An image whose colour shows its class, with its own ramp and size.
 Image ColouredImage(int label, int number) {
   Image image = SmoothImage(20 + number, 24 - number, label * 100 + number);
   for (size_t i = 0; i < image.rgb.size(); ++i) {
@@ -40,7 +40,7 @@ Image ColouredImage(int label, int number) {
   return image;
 }
 
-// Writes the data set; returns the validation pictures' bytes by their paths.
+// Writes the data set; returns the validation images' bytes by their paths.
 std::map<std::string, std::string> WriteData(const TemporaryFolder& folder) {
   std::map<std::string, std::string> validation;
   for (int label = 0; label < kClasses; ++label) {
@@ -58,7 +58,7 @@ std::map<std::string, std::string> WriteData(const TemporaryFolder& folder) {
   return validation;
 }
 
-// What evaluation computes for the validation pictures with the weights of `checkpoint`: class
+// What evaluation computes for the validation images with the weights of `checkpoint`: class
 // probabilities by path.
 std::map<std::string, std::vector<float>> EvaluationOutput(
     const vit::v1::TrainingSpec& spec, const std::filesystem::path& checkpoint) {
@@ -92,7 +92,7 @@ std::map<std::string, std::vector<float>> EvaluationOutput(
 
 TEST(ClassifyWhileTrainingTest, NoCallFailsAndEachAnswerIsTheNamedCheckpointsEvaluation) {
   TemporaryFolder folder;
-  const std::map<std::string, std::string> pictures = WriteData(folder);
+  const std::map<std::string, std::string> images = WriteData(folder);
   TestDaemon daemon(folder.path() / "state", {"--data-root", (folder.path() / "data").string()});
   ASSERT_NO_FATAL_FAILURE(daemon.Start());
   Client starter(daemon.grpc_port());
@@ -106,7 +106,7 @@ TEST(ClassifyWhileTrainingTest, NoCallFailsAndEachAnswerIsTheNamedCheckpointsEva
   ASSERT_TRUE(daemon.process().AwaitLine("checkpoint written"));
 
   struct Answer {
-    std::string picture;
+    std::string image;
     std::vector<float> probabilities;
   };
   Mutex mu;
@@ -116,20 +116,20 @@ TEST(ClassifyWhileTrainingTest, NoCallFailsAndEachAnswerIsTheNamedCheckpointsEva
   for (int i = 0; i < 8; ++i) {
     clients.emplace_back([&, i] {
       Client client(daemon.grpc_port());
-      auto picture = std::next(pictures.begin(), i);
-      // A thousand calls among them, and on until they have seen three changes.
+      auto image = std::next(images.begin(), i);
+      // A thousand calls in all, and more until they have seen three changes.
       while ((calls < 1000 || checkpoints < 4) && !testing::Test::HasFailure()) {
         vit::v1::ClassifyResponse response;
         const grpc::Status status =
-            client.Classify({picture->second}, calls % 2 ? "latest" : "run:" + run.id(), &response);
+            client.Classify({image->second}, calls % 2 ? "latest" : "run:" + run.id(), &response);
         ++calls;
         ASSERT_TRUE(status.ok()) << status.error_code() << ": " << status.error_message();
         ASSERT_EQ(response.results_size(), 1);
         ASSERT_EQ(response.results(0).classes_size(), kClasses);
-        Answer answer{picture->first, std::vector<float>(kClasses)};
+        Answer answer{image->first, std::vector<float>(kClasses)};
         for (const auto& c : response.results(0).classes())
           answer.probabilities[c.index()] = c.probability();
-        if (++picture == pictures.end()) picture = pictures.begin();
+        if (++image == images.end()) image = images.begin();
         MutexLock lock(&mu);
         std::vector<Answer>& of_step = answers[response.model().step()];
         if (of_step.empty()) ++checkpoints;
@@ -148,8 +148,8 @@ TEST(ClassifyWhileTrainingTest, NoCallFailsAndEachAnswerIsTheNamedCheckpointsEva
     const auto expected =
         EvaluationOutput(effective, CheckpointPath(daemon.RunDirectory(run.id()), step));
     for (const Answer& answer : of_step) {
-      const auto found = expected.find(answer.picture);
-      ASSERT_NE(found, expected.end()) << answer.picture;
+      const auto found = expected.find(answer.image);
+      ASSERT_NE(found, expected.end()) << answer.image;
       // A batch's size may change the order of a sum, nothing more.
       EXPECT_THAT(answer.probabilities,
                   testing::Pointwise(testing::FloatNear(1e-5), found->second));

@@ -84,7 +84,7 @@ TEST(EndToEndTest, TrainsIsWatchedClassifiesAndIsScraped) {
       run["last_train"]["learning_rate"]);
 
   for (const char* extension : {".png", ".jpg", ".webp", ".bmp"}) {
-    const std::string file = absl::StrCat("picture", extension);
+    const std::string file = absl::StrCat("image", extension);
     folder.Write(file, Encode(SmoothImage(50, 40), extension));
     const auto [classify_code, answer] =
         daemon.Vitctl({"-o", "json", "classify", (folder.path() / file).string(), "--top-k", "3"});
@@ -94,7 +94,7 @@ TEST(EndToEndTest, TrainsIsWatchedClassifiesAndIsScraped) {
     EXPECT_EQ(result["model"]["run"], run["id"]);
     EXPECT_EQ(absl::StrCat(result["model"]["step"].get<int64_t>()), run["best_checkpoint"]["step"]);
   }
-  folder.Write("notes.jpg", "not a picture");
+  folder.Write("notes.jpg", "not an image");
   EXPECT_EQ(daemon.Vitctl({"classify", (folder.path() / "notes.jpg").string()}).first, 2);
 
   daemon.process().Kill(SIGTERM);
@@ -209,14 +209,14 @@ TEST(EndToEndTest, SecondSignalEndsAtOnce) {
   Client client(daemon.grpc_port());
   const vit::v1::Run run = client.Start(TinySpec(1'000'000));
   client.AwaitStep(run.id(), 10);
-  // Both pending before the first is acted on: shutting down takes longer than looking at the
+  // Both pending before the first is handled: shutting down takes longer than looking at the
   // second.
   daemon.process().Kill(SIGTERM);
   daemon.process().Kill(SIGINT);
   EXPECT_THAT(daemon.process().Wait(), testing::AnyOf(128 + SIGTERM, 128 + SIGINT));
 }
 
-// Everything random that a run may have, pictures from a folder, one of them damaged.
+// Everything random that a run may have, images from a folder, one of them damaged.
 vit::v1::TrainingSpec RestlessSpec(const fs::path& data, int steps) {
   vit::v1::TrainingSpec spec = TinySpec(steps);
   spec.mutable_data()->set_source("folder:" + data.string());
@@ -275,7 +275,7 @@ std::vector<std::string> Comparable(std::vector<vit::v1::MetricPoint> history) {
   return lines;
 }
 
-// Trains the same spec twice, once in peace and once killed `kills` times (every third at any
+// Trains the same spec twice, once undisturbed and once killed `kills` times (every third at any
 // moment, the others while a checkpoint is written) and restarted with another number of loader
 // threads each time.
 void ExpectKilledRunEndsAsIfItHadNotBeen(int kills, int steps) {
@@ -362,7 +362,7 @@ TEST(EndToEndTest, FullDiskFailsTheRunCleanlyAndKeepsThePreviousCheckpoint) {
   ASSERT_TRUE(daemon.process().AwaitLine("checkpoint written"));
   // The database stays below this, a checkpoint does not.
   LimitFiles(daemon.process().pid(), 5 << 20);
-  ASSERT_TRUE(daemon.process().AwaitLine("checkpoint not written")) << "training goes on";
+  ASSERT_TRUE(daemon.process().AwaitLine("checkpoint not written")) << "training continues";
   const vit::v1::Run failed = client.AwaitEnd(run.id());
   EXPECT_EQ(failed.state(), vit::v1::RUN_STATE_FAILED);
   EXPECT_THAT(failed.message(), HasSubstr("checkpoint"));

@@ -1,4 +1,4 @@
-// What `vitd` does before it is the daemon.
+// What `vitd` does before it becomes the daemon.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -26,7 +26,7 @@ std::vector<std::string> Vitd(std::vector<std::string> changes,
   return changes;
 }
 
-// Its output, as it is to fail.
+// Returns its output; it must fail.
 std::string ErrorWith(const std::string& libtorch) {
   Process vitd(Vitd({"LIBTORCH=" + libtorch}, {"--version"}));
   EXPECT_EQ(vitd.Wait(), 1);

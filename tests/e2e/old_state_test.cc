@@ -1,5 +1,5 @@
-// A state directory of an earlier release (tests/data/old_state): what it began goes on, and its
-// models answer as they did.
+// A state directory of an earlier release (tests/data/old_state): its runs continue, and its models
+// answer as they did.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -71,7 +71,7 @@ TEST_F(OldStateTest, InterruptedRunEndsAndSaysThatItIsInexact) {
   const fs::path checkpoint =
       daemon_->RunDirectory(run["id"].get<std::string>()) / "checkpoints/step-000000400";
   EXPECT_EQ(ReadAll(checkpoint / "labels.txt"), Expected("labels.txt"));
-  // Today's kernels round otherwise.
+  // Today's kernels round differently.
   EXPECT_THAT(run["message"], HasSubstr("continues inexactly: vitd's arithmetic was 1, is 2"));
   EXPECT_NEAR(run["last_validation"]["loss"].get<double>(),
               expected["run"]["last_validation"]["loss"].get<double>(), 0.1);

@@ -23,15 +23,15 @@ std::string ReadAll(const std::filesystem::path& path);
 class Process {
  public:
   explicit Process(const std::vector<std::string>& arguments);
-  // Kills it where it still runs.
+  // Kills it if it still runs.
   ~Process();
 
   pid_t pid() const { return pid_; }
   void Kill(int signal) const;
   // Blocks until it has ended: its exit code, or 128 + the signal that ended it.
   int Wait();
-  // Blocks until a line of standard error holds `text`, for the `count`th time; false where the
-  // output ended before.
+  // Blocks until a line of standard error holds `text`, for the `count`th time; false if the output
+  // ended before.
   bool AwaitLine(const std::string& text, int count = 1);
   // What it has written so far; all of it after Wait.
   std::string standard_output();
@@ -50,7 +50,7 @@ class Process {
   std::thread output_reader_, error_reader_;
 };
 
-// A vitd of its own: one state directory, free ports, one compute thread.
+// A separate vitd: one state directory, free ports, one compute thread.
 class TestDaemon {
  public:
   explicit TestDaemon(std::filesystem::path state_dir, std::vector<std::string> flags = {});
@@ -76,10 +76,10 @@ class TestDaemon {
   int metrics_port_ = 0;
 };
 
-// Tells when checkpoints of a run begin to be written and are there.
+// Reports when a run's checkpoints begin to be written and when they are there.
 class CheckpointWatch {
  public:
-  // From now on. `run_directory` must have a folder "checkpoints".
+  // Watches from now on. `run_directory` must have a folder "checkpoints".
   explicit CheckpointWatch(const std::filesystem::path& run_directory);
   ~CheckpointWatch();
 

@@ -6,7 +6,7 @@
 
 namespace vit {
 
-// Fails the test, with the first line that differs, where `text` is not the content of
+// Fails the test, with the first line that differs, if `text` is not the content of
 // tests/data/golden/`name`. With VIT_UPDATE_GOLDEN set in the environment, writes the file instead.
 void ExpectGolden(const std::string& name, const std::string& text);
 

@@ -13,7 +13,8 @@
 #include "core/spec/presets.h"
 #include "core/train/plan_run.h"
 #include "core/train/resolve_spec.h"
-#include "proto/spec_text.h"
+#include "proto/field_names.h"
+#include "proto/set_field.h"
 #include "tests/golden/golden.h"
 
 namespace vit {
@@ -87,7 +88,7 @@ void AddRefused(const Descriptor* type, const std::string& path,
       }
       continue;
     }
-    // What a large value would cost is memory and time, or it depends on the machine.
+    // A large value would cost memory and time, or depends on the machine.
     if (name == "data.shapes.train_size" || name == "data.shapes.val_size") continue;
     absl::StrAppend(text, name, ":");
     for (const std::string& value : ValuesOf(field)) {
@@ -145,7 +146,7 @@ void Flatten(const google::protobuf::Message& message, const std::string& path,
 TEST(SpecGoldenTest, EffectiveSpecs) {
   const TrainingEnvironment environment = Environment();
   std::string text;
-  std::set<std::string> first;  // the first one is given whole, of the others what differs from it
+  std::set<std::string> first;  // the first is written in full, the others as differences from it
   const auto add = [&](const std::string& title, const std::string& preset,
                        const TrainingSpec& spec) {
     const auto resolved = PlanRun(preset, spec, environment);

@@ -66,12 +66,12 @@ class Daemon:
             raise SystemExit(f"vitctl {' '.join(map(str, arguments))}: {done.stdout}{done.stderr}")
         return done.stdout if ok else done.stderr
 
-    def logits(self, model, picture, labels):
+    def logits(self, model, image, labels):
         """The daemon's, but for a constant: the logarithms of its probabilities, less their mean."""
         import numpy
 
         answer = json.loads(
-            self.vitctl("classify", "--model", model, "--top-k", str(len(labels)), "-o", "json", picture)
+            self.vitctl("classify", "--model", model, "--top-k", str(len(labels)), "-o", "json", image)
         )
         result = answer["results"][0]
         by_label = {each["label"]: each["probability"] for each in result["classes"]}
@@ -100,7 +100,7 @@ class Check:
         print(f"ok   {what}" if good else f"FAIL {what}: {actual!r}, expected {expected!r}", flush=True)
 
 
-# Each takes an exported directory and returns what turns normalised pictures [B, 3, S, S] into logits [B, K].
+# Each takes an exported directory and returns what turns normalised images [B, 3, S, S] into logits [B, K].
 
 
 def load_timm(directory):
@@ -206,12 +206,12 @@ def check_parity(check, daemon, source, name):
         out = daemon.root / f"{name}-{format}"
         if format not in PARITY[name]:
             message = daemon.vitctl("export", name, "--format", format, "-o", out, ok=False)
-            check.equal(f"{name} {format}: refused", "has not" in message and not out.exists(), True)
+            check.equal(f"{name} {format}: refused", "does not have" in message and not out.exists(), True)
             continue
         daemon.vitctl("export", name, "--format", format, "-o", out)
         run, _ = LOADERS[format](out)
         check.near(f"{name} {format}: the makers' logits", run(expected["input"]), expected["logits"])
-        check.near(f"{name} {format}: one picture", run(expected["input"][:1]), expected["logits"][:1])
+        check.near(f"{name} {format}: one image", run(expected["input"][:1]), expected["logits"][:1])
         if format == "onnx":
             continue
         daemon.vitctl("import", out, "--name", f"{name}-{format}")
@@ -223,7 +223,7 @@ def check_parity(check, daemon, source, name):
 
 
 def check_architecture(check, daemon, architecture):
-    """A picture of no model's size, in the daemon and in every program after timm's own preprocessing."""
+    """An image of no model's size, in the daemon and in every program after timm's own preprocessing."""
     import numpy
     import safetensors.torch
     import timm
@@ -243,9 +243,9 @@ def check_architecture(check, daemon, architecture):
     # Of a shape that resizes to whole pixels: transformers rounds fractions otherwise than timm.
     rows, columns = numpy.mgrid[0:240, 0:300]
     waves = [128 + 100 * numpy.sin(rows / (9 + 5 * i) + columns / (23 - 4 * i)) for i in range(3)]
-    picture = Image.fromarray(numpy.stack(waves, 2).astype(numpy.uint8))
-    picture.save(daemon.root / "picture.png")
-    expected = daemon.logits(architecture, daemon.root / "picture.png", labels)
+    image = Image.fromarray(numpy.stack(waves, 2).astype(numpy.uint8))
+    image.save(daemon.root / "image.png")
+    expected = daemon.logits(architecture, daemon.root / "image.png", labels)
 
     images = None
     for format, load in LOADERS.items():
@@ -254,7 +254,7 @@ def check_architecture(check, daemon, architecture):
         run, loaded = load(out)
         if format == "timm":
             transform = timm.data.create_transform(**timm.data.resolve_model_data_config(loaded))
-            images = transform(picture).unsqueeze(0).numpy()
+            images = transform(image).unsqueeze(0).numpy()
             check.equal(f"{architecture} timm: labels", list(loaded.pretrained_cfg["label_names"]), labels)
         logits = run(images)[0]
         check.near(f"{architecture} {format}: the daemon's logits", logits - logits.mean(), expected)
@@ -263,9 +263,9 @@ def check_architecture(check, daemon, architecture):
         if format == "hf":
             check.equal(f"{architecture} hf: labels", [loaded.config.id2label[i] for i in range(10)], labels)
             processor = transformers.AutoImageProcessor.from_pretrained(out)
-            pixels = numpy.asarray(processor(picture, return_tensors="np")["pixel_values"])
+            pixels = numpy.asarray(processor(image, return_tensors="np")["pixel_values"])
             check.equal(
-                f"{architecture} hf: its image processor sees the same picture",
+                f"{architecture} hf: its image processor sees the same image",
                 pixels.shape == images.shape and float(numpy.abs(pixels - images).mean()) < 0.02,
                 True,
             )
@@ -339,8 +339,8 @@ class Imports:
 
         self.check, self.daemon, self.count = check, daemon, 0
         pixels = numpy.random.default_rng(3).integers(0, 256, (32, 32, 3), dtype=numpy.uint8)
-        self.picture = daemon.root / "small.png"
-        Image.fromarray(pixels).save(self.picture)
+        self.image = daemon.root / "small.png"
+        Image.fromarray(pixels).save(self.image)
         self.images = (torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255 - 0.5) / 0.5
 
     def path(self, name):
@@ -365,7 +365,7 @@ class Imports:
 
     def answers(self, what, path, model, *flags, labels=None):
         name = self.import_(path, *flags)
-        actual = self.daemon.logits(name, self.picture, labels or LABELS)
+        actual = self.daemon.logits(name, self.image, labels or LABELS)
         self.check.near(what, actual, self.expected(model), IMPORT_TOLERANCE)
         return name
 
@@ -464,13 +464,13 @@ def check_encoders(check, daemon, imports):
     encoder.save_pretrained(path)
     name = imports.import_(path)
     out = daemon.root / "features.npy"
-    daemon.vitctl("embed", imports.picture, "--model", name, "-o", out)
+    daemon.vitctl("embed", imports.image, "--model", name, "-o", out)
     import numpy
 
     with torch.inference_mode():
         token = encoder(imports.images).last_hidden_state[:, 0].numpy()
     check.near("an encoder embeds", numpy.load(out), token, IMPORT_TOLERANCE)
-    message = daemon.vitctl("classify", "--model", name, imports.picture, ok=False)
+    message = daemon.vitctl("classify", "--model", name, imports.image, ok=False)
     check.equal("an encoder does not classify", "without a head" in message, True)
 
 

@@ -4,6 +4,8 @@
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
+#include "proto/field_names.h"
+#include "proto/set_field.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
@@ -141,7 +143,7 @@ TEST(SpecTextTest, ABadAssignmentNamesTheWayOut) {
                    "optimizer.groups={parameters: ...},{...}"},
            BadText{"seed=-1", "'-1' is not an integer of at least 0"},
            BadText{"optimizer=adamw", "optimizer is a group of fields"},
-           BadText{"batch_size.x=1", "'batch_size' has no fields of its own"},
+           BadText{"batch_size.x=1", "'batch_size' has no fields"},
            BadText{"batch_size", "expected path.to.field=value"},
            BadText{"data.mean=0.5,red", "'red' is not a number"},
        }) {

@@ -144,7 +144,7 @@ TEST_F(DaemonTest, SocketInUseAndFileInItsPlaceAreLeftAlone) {
   other.listen = absl::StrCat("unix:", folder_.root(), "/notes");
   status = Daemon::Create(other, &logger_).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("no socket"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("not a socket"));
   EXPECT_TRUE(fs::exists(folder_.path() / "notes"));
 }
 
@@ -221,7 +221,7 @@ TEST_F(DaemonTest, RequestThatIsNoMessageIsSaidToBeThat) {
             grpc::StatusCode::NOT_FOUND);
   for (const std::string& bytes :
        {std::string("\x0a\xff\xff\xff\x0f", 5),  // a length beyond the end
-        std::string("\x0a\x02\xc3\x28", 4),      // no UTF-8
+        std::string("\x0a\x02\xc3\x28", 4),      // not UTF-8
         std::string("not a message")}) {
     const grpc::Status status = CallWithBytes(port, stop, bytes);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
@@ -317,7 +317,8 @@ TEST_F(DaemonTest, TellsHowTheClassesDid) {
   request.set_step(3);
   status = client_->training().GetEvaluation(NewContext().get(), request, &response);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
-  EXPECT_THAT(status.error_message(), HasSubstr("keeps no evaluation of step 3; there are"));
+  EXPECT_THAT(status.error_message(),
+              HasSubstr("keeps no evaluation of step 3; its evaluated checkpoints are"));
 }
 
 TEST_F(DaemonTest, DrawsWhatARunWouldSee) {
@@ -382,7 +383,7 @@ TEST_F(DaemonTest, ClassifiesFromTheRunsCheckpoint) {
   EXPECT_EQ(client_->Classify({png}, "", &response).error_code(), grpc::StatusCode::UNAVAILABLE);
   const vit::v1::Run run = client_->Start(TinySpec(16));
   client_->AwaitEnd(run.id());
-  const grpc::Status status = client_->Classify({png, "no picture"}, "run:" + run.id(), &response);
+  const grpc::Status status = client_->Classify({png, "no image"}, "run:" + run.id(), &response);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(response.model().run(), run.id());
   EXPECT_EQ(response.model().step(), client_->Status(run.id()).run().best_checkpoint().step());
@@ -399,7 +400,7 @@ TEST_F(DaemonTest, ClassifiesFromTheRunsCheckpoint) {
                                            "\"} ")));
 }
 
-TEST_F(DaemonTest, PicturesThatCannotBeTakenEachHaveTheirCode) {
+TEST_F(DaemonTest, ImagesThatCannotBeTakenEachHaveTheirCode) {
   config_.max_image_bytes = 100'000;
   config_.max_image_pixels = 1'000'000;
   StartDaemon();
@@ -416,7 +417,7 @@ TEST_F(DaemonTest, PicturesThatCannotBeTakenEachHaveTheirCode) {
                "not a JPEG, PNG, WebP or BMP image");
   expect_error({std::string(100'001, 'x')}, "", grpc::StatusCode::RESOURCE_EXHAUSTED,
                "100001 bytes, over the limit of 100000");
-  // A BMP header of 30,000 x 30,000 pixels, and nothing behind it.
+  // A BMP header of 30,000 x 30,000 pixels, and nothing after it.
   std::string bomb(200, '\0');
   bomb.replace(0, 2, "BM");
   const auto put32 = [&](size_t at, uint32_t v) {
@@ -485,7 +486,7 @@ TEST_F(DaemonTest, RunsThatCannotStartEachHaveTheirCodeAndMessage) {
   EXPECT_THAT(status.error_message(), HasSubstr("num_heads"));
 }
 
-TEST_F(DaemonTest, UnreadableTrainingPicturesAreLeftOutCountedAndNamedInTheLog) {
+TEST_F(DaemonTest, UnreadableTrainingImagesAreLeftOutCountedAndNamedInTheLog) {
   for (int i = 0; i < 20; ++i) {
     folder_.Write(absl::StrCat("data/train/", i % 2 == 0 ? "a/" : "b/", i, ".jpg"),
                   Encode(SmoothImage(20, 20, i), ".jpg"));
@@ -506,8 +507,8 @@ TEST_F(DaemonTest, UnreadableTrainingPicturesAreLeftOutCountedAndNamedInTheLog) 
   StopDaemon();
   for (const char* line : {"/data/train/a/notes.jpg why=\"not a JPEG, PNG, WebP or BMP image",
                            "/data/train/b/empty.jpg why=\"the image is empty (0 bytes)\""}) {
-    EXPECT_THAT(log.str(), AllOf(HasSubstr("unreadable picture, left out run=" + run.id()),
-                                 HasSubstr(absl::StrCat("picture=", folder_.root(), line))));
+    EXPECT_THAT(log.str(), AllOf(HasSubstr("unreadable image, left out run=" + run.id()),
+                                 HasSubstr(absl::StrCat("image=", folder_.root(), line))));
   }
 }
 

@@ -103,7 +103,7 @@ TEST_F(DataServiceTest, FieldsThatDoNotCountAreRefused) {
   request.mutable_data()->set_folds(5);
   const grpc::Status status = Pack(request);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_THAT(status.error_message(), HasSubstr("only source and shapes count here"));
+  EXPECT_THAT(status.error_message(), HasSubstr("only source and shapes apply here"));
 }
 
 TEST_F(DataServiceTest, ACancelledCallLeavesWhatTheNextOneGoesOnFrom) {
@@ -133,7 +133,7 @@ TEST_F(DataServiceTest, InspectsWhatARunWouldSee) {
     folder_.Write(absl::StrCat("data/pets/", i % 2 ? "cat/" : "dog/", i, ".png"),
                   Encode(SmoothImage(16, 16, i), ".png"));
   }
-  folder_.Write("data/pets/cat/bad.png", "no picture");
+  folder_.Write("data/pets/cat/bad.png", "no image");
   const auto inspect = [&](const vit::v1::InspectDataRequest& request,
                            vit::v1::InspectDataResponse* last) {
     const auto context = NewContext();

@@ -37,7 +37,7 @@ class Client {
     EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
               static_cast<ssize_t>(bytes.size()));
   }
-  // Until the server closes, or `end` has come.
+  // Reads until the server closes or `end` arrives.
   std::string Receive(const std::string& end = "\n\n\n") {
     std::string all;
     char buffer[4096];

@@ -1,4 +1,4 @@
-// The metric families, told by hand what runs and models do.
+// The metric families, fed by hand with events of runs and models.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <prometheus/text_serializer.h>
@@ -110,7 +110,7 @@ TEST(TrainingMetricsTest, DeletedRunLosesItsSeries) {
   metrics.OnRunDeleted("a");
   EXPECT_THAT(Text(registry), Not(HasSubstr("run=\"a\"")));
   EXPECT_THAT(Text(registry), HasSubstr("vitd_runs{state=\"stopped\"} 0\n"));
-  metrics.OnStep("a", {});  // late news of it makes no series
+  metrics.OnStep("a", {});  // a late event of it creates no series
   EXPECT_THAT(Text(registry), Not(HasSubstr("run=\"a\"")));
 }
 

@@ -83,7 +83,7 @@ class ModelServiceTest : public ::testing::Test {
     EXPECT_TRUE(status.ok()) << status.error_message();
     return response;
   }
-  // The first picture's best class, and who said so.
+  // The first image's best class, and the model that answered.
   vit::v1::ClassifyResponse Classify(const std::string& model) {
     vit::v1::ClassifyResponse response;
     const grpc::Status status =
@@ -232,7 +232,7 @@ TEST_F(ModelServiceTest, AnEncoderWithoutAHeadEmbedsAndDoesNotClassify) {
   fs::copy(parity / "config.json", encoder / "config.json");
   std::string weights = *ReadFile(parity / "model.safetensors", 1 << 30);
   for (size_t at = 0; (at = weights.find("classifier.", at)) != std::string::npos;)
-    weights.replace(at, 11, "decoder_10.");  // of no use to an answer
+    weights.replace(at, 11, "decoder_10.");  // not needed for an answer
   ASSERT_TRUE(WriteFile(encoder / "model.safetensors", weights).ok());
   vit::v1::ImportModelResponse response;
   const grpc::Status imported = Import(encoder.string(), &response);
@@ -279,7 +279,7 @@ TEST_F(ModelServiceTest, AnExportedModelComesBackByteForByte) {
   vit::v1::ModelVersion published;
   ASSERT_TRUE(Publish(run, "pets", &published).ok());
   const fs::path weights = folder_.path() / "weights", stored = folder_.path() / "state/models";
-  // What follows the header, which tells a checkpoint's step too.
+  // What follows the header, which also holds a checkpoint's step.
   const auto values = [](const fs::path& path) {
     const std::string file = *ReadFile(path, 1 << 24);
     uint64_t header = 0;
@@ -331,7 +331,8 @@ TEST_F(ModelServiceTest, WhatCannotBeExportedIsSaid) {
   ASSERT_TRUE(imported.ok()) << imported.error_message();
   const grpc::Status timm = Export("imported", vit::v1::EXPORT_FORMAT_TIMM, folder_.path() / "out");
   EXPECT_EQ(timm.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
-  EXPECT_THAT(timm.error_message(), HasSubstr("which timm has not; the onnx format holds every"));
+  EXPECT_THAT(timm.error_message(),
+              HasSubstr("which timm does not have; the onnx format holds every"));
   EXPECT_EQ(
       Export("imported", vit::v1::EXPORT_FORMAT_UNSPECIFIED, folder_.path() / "out").error_code(),
       grpc::StatusCode::INVALID_ARGUMENT);

@@ -23,7 +23,7 @@ std::unique_ptr<grpc::ClientContext> NewContext() {
 std::shared_ptr<grpc::Channel> Connect(int port) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
-  // A channel of its own, not one that an earlier daemon on the same port had.
+  // Its own channel, not one that an earlier daemon on the same port had.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(absl::StrCat("127.0.0.1:", port),
                                    grpc::InsecureChannelCredentials(), arguments);

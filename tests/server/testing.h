@@ -23,7 +23,7 @@ std::unique_ptr<grpc::ClientContext> NewContext();
 // To 127.0.0.1:`port`, with messages of any size.
 std::shared_ptr<grpc::Channel> Connect(int port);
 
-// Generated pictures of 16x16, a model of 16x1: a step takes a millisecond. One compute thread,
+// Generated images of 16x16, a model of 16x1: a step takes a millisecond. One compute thread,
 // evaluation every 8 steps.
 vit::v1::TrainingSpec TinySpec(int64_t max_steps);
 
@@ -52,7 +52,7 @@ class Client {
   std::unique_ptr<vit::v1::ModelService::Stub> models_;
 };
 
-// The body of http://127.0.0.1:`port``path`; empty where nothing answers.
+// The body of http://127.0.0.1:`port``path`; empty if nothing answers.
 std::string HttpGet(int port, const std::string& path);
 
 // The value of `series`, such as vitd_training_epoch{run="a"}, in the text format.

@@ -149,7 +149,7 @@ TEST_F(TrainingServiceTest, WatchTellsOfEachPointOnceAndEndsWithTheRun) {
   clock_.Advance(absl::Milliseconds(100));
   ASSERT_TRUE(stream->Read(&message));
   EXPECT_THAT(Points(message), ElementsAre("t40"));
-  // An evaluation's point comes after training's of the same step.
+  // An evaluation's point comes after the training point of the same step.
   runs_.AddPoint(SPLIT_VALIDATION, 40);
   clock_.AwaitWaiters(1);
   clock_.Advance(absl::Milliseconds(100));
@@ -179,7 +179,7 @@ TEST_F(TrainingServiceTest, ChangesWithinATenthOfASecondAreToldTogether) {
   runs_.AddPoint(SPLIT_TRAIN, 51);
   clock_.AwaitWaiters(1);
   clock_.Advance(absl::Milliseconds(1));
-  // Had any of the changes been told by itself, this message would hold fewer.
+  // If any of the changes had been reported by itself, this message would hold fewer.
   ASSERT_TRUE(stream->Read(&message));
   EXPECT_EQ(message.points_size(), 51);
   EXPECT_EQ(message.run().step(), 51);

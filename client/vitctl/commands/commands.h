@@ -1,5 +1,5 @@
 // The commands of vitctl, one file each. Each function adds its command to `app`; the parsed
-// command leaves what it does in `session.action`.
+// command stores its action in `session.action`.
 //
 // An option's or positional's type name says what completion offers for it: RUN, MODEL, INIT,
 // PRESET, SOURCE, STATE, FILE, PATH, FIELD, FIELD=VALUE and so on (completer.cc).

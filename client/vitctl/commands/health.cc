@@ -28,8 +28,9 @@ int CheckHealth(Session& session, const std::string& service) {
 
 void AddHealth(CLI::App& app, Session& session) {
   auto service = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("health", "Whether vitd serves; exits 0 only if it does");
-  command->add_option("--service", *service, "Of one service, such as vit.v1.InferenceService")
+  CLI::App* command =
+      app.add_subcommand("health", "Check whether vitd serves; exits 0 only if it does");
+  command->add_option("--service", *service, "Check one service, such as vit.v1.InferenceService")
       ->type_name("NAME");
   command->callback([&session, service] {
     session.action = [&session, service] { return CheckHealth(session, *service); };

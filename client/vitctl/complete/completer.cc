@@ -10,8 +10,8 @@
 #include "client/vitctl/view/field_text.h"
 #include "client/vitctl/view/run_text.h"
 #include "google/protobuf/descriptor.h"
+#include "proto/field_names.h"
 #include "proto/schema.h"
-#include "proto/spec_text.h"
 
 namespace vit {
 namespace {
@@ -148,11 +148,11 @@ void Completer::AddValues(const std::string& type_name, const std::string& word)
   } else if (type_name == "FIELD") {
     AddFields(word, "");
   } else if (type_name == "SOURCE") {
-    candidates_ = {{"shapes:", "generated pictures of 10 shapes"},
+    candidates_ = {{"shapes:", "generated images of 10 shapes"},
                    {"shapes:hard", "any rotation, any colours"},
                    {"folder:", "train/CLASS/* and val/CLASS/*"},
                    {"csv:", "a table: file,label,split"},
-                   {"wds:", "tar archives, as WebDataset has them"},
+                   {"wds:", "tar archives in WebDataset's layout"},
                    {"packed:", "a file that pack-data wrote"},
                    {"cifar10:", "the original binary files"},
                    {"cifar100:", "the original binary files"}};
@@ -163,7 +163,7 @@ void Completer::AddValues(const std::string& type_name, const std::string& word)
     for (int i = 1; i < type->value_count(); ++i)
       candidates_.push_back({ShortEnumName(type->value(i)), ""});
   } else if (type_name == "FORMAT") {
-    candidates_ = {{"table", ""}, {"json", ""}};
+    candidates_ = {{"table", ""}, {"wide", ""}, {"json", ""}};
   } else if (type_name == "PROGRAM") {
     candidates_ = {{"timm", ""}, {"hf", ""}, {"torchvision", ""}, {"onnx", ""}};
   } else if (type_name == "SPLIT") {
@@ -213,8 +213,8 @@ void Completer::AddPresets() {
 }
 
 void Completer::AddFields(const std::string& word, const std::string& end) {
-  // Down the path as far as it is complete; then the fields there, or the values of the one that is
-  // named.
+  // Follows the path as far as it is complete; then offers the fields there, or the values of the
+  // field that it names.
   const std::string path = word.substr(0, word.find('='));
   SpecField group;
   if (absl::StrContains(path, '.')) {

@@ -14,9 +14,9 @@ class Option;
 
 namespace vit {
 
-// Finds what may stand at the end of a command line that is still being written, so that it need
-// not parse. What a value may be follows from its option's type name: runs, models and presets are
-// asked from the daemon (of --server where the line has one) within half a second, spec fields and
+// Finds what can complete a command line that is still being written, which need not parse. The
+// candidates for a value follow from its option's type name: runs, models and presets are requested
+// from the daemon (that of --server if the line has one) within half a second; spec fields and
 // states come from the protos.
 class Completer {
  public:
@@ -24,7 +24,7 @@ class Completer {
 
   // `words`: the command line after the program's name, the word to complete last (it may be
   // empty). Returns lines of "candidate" or "candidate<tab>description", and the directives
-  // ":files" and ":nospace"; nothing where nothing fits.
+  // ":files" and ":nospace"; nothing if nothing fits.
   std::string Complete(const std::vector<std::string>& words);
 
  private:

@@ -3,12 +3,11 @@
 namespace vit {
 namespace {
 
-// `vitctl __complete -- WORDS...` prints one candidate a line, its description after a tab, and
-// ":files" or ":nospace" as a line of its own where file names are wanted, or no blank after the
-// word.
+// `vitctl __complete -- WORDS...` prints one candidate per line, with its description after a tab,
+// then a line ":files" if file names are wanted, or ":nospace" if no blank is to follow the word.
 
-// Bash takes ':' and '=' for word breaks, so words are put together again first and what stands
-// before the last break is taken off the candidates.
+// Bash breaks words at ':' and '=', so words are joined again first, and what precedes the last
+// break is removed from the candidates.
 constexpr char kBash[] = R"sh(# bash completion for vitctl
 _vitctl() {
   local line="${COMP_LINE:0:COMP_POINT}" words word candidate prefix

@@ -4,8 +4,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "proto/field_names.h"
 #include "proto/schema.h"
-#include "proto/spec_text.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
@@ -21,10 +21,10 @@ std::string ParentPath(const std::string& path) {
   return dot == std::string::npos ? "" : path.substr(0, dot + 1);
 }
 
-// What a Markdown table's cell may hold.
+// Escapes text for a cell of a Markdown table.
 std::string InCell(const std::string& text) { return absl::StrReplaceAll(text, {{"|", "\\|"}}); }
 
-// "adamw: Decoupled weight decay ..." for each value.
+// Lists the values: "adamw: Decoupled weight decay ..." for each.
 std::string ValuesMarkdown(const FieldDescriptor* field) {
   std::vector<std::string> values;
   for (int i = 1; i < field->enum_type()->value_count(); ++i) {
@@ -36,7 +36,7 @@ std::string ValuesMarkdown(const FieldDescriptor* field) {
   return absl::StrJoin(values, "<br>");
 }
 
-// A table of the values in `parent`, then the groups in it.
+// Adds a table of the values in `parent`, then the groups in it.
 void AddGroup(const SpecField& parent, std::string* text) {
   std::string table;
   std::string groups;
@@ -147,7 +147,7 @@ std::string SummaryText(const SpecField& field) {
 std::string FieldsMarkdown() {
   std::string text =
       "# Fields of a training spec\n\n"
-      "What `--set`, `--spec` and presets set, read from the schema (`proto/vit/v1/`). "
+      "The fields that `--set`, `--spec` and presets set, read from the schema (`proto/vit/v1/`). "
       "`vitctl fields PATH` shows the same in the terminal.\n"
       "This page is generated: `vitctl fields --markdown > docs/fields.md`.\n";
   AddGroup({}, &text);

@@ -1,4 +1,4 @@
-// The fields of a training spec in words, as the schema has them.
+// The fields of a training spec in words, from the schema.
 #ifndef VIT_CLIENT_VITCTL_VIEW_FIELD_TEXT_H_
 #define VIT_CLIENT_VITCTL_VIEW_FIELD_TEXT_H_
 
@@ -18,18 +18,19 @@ struct SpecField {
   const google::protobuf::FieldDescriptor* descriptor = nullptr;
 };
 
-// The field at `path`. INVALID_ARGUMENT names the nearest field.
+// Returns the field at `path`. INVALID_ARGUMENT names the nearest field.
 absl::StatusOr<SpecField> FindSpecField(absl::string_view path);
 
-// The fields of the message that `parent` holds, or of the spec itself where it is empty; nothing
-// for a field that holds a value.
+// Returns the fields of the message that `parent` holds, or of the spec itself if it is empty;
+// nothing for a field that holds a value.
 std::vector<SpecField> FieldsIn(const SpecField& parent);
 
 // "whole number", "one of", "list of numbers", "group of fields".
 std::string TypeText(const SpecField& field);
-// The value of a field that is not set, or how it follows; "" where there is none.
+// The value of an unset field, or how it is derived; "" if there is none.
 std::string DefaultText(const SpecField& field);
-// What the field takes, its unit, and with which other fields; "" where there is no limit.
+// The values that the field takes, its unit, and the other fields it needs; "" if there is no
+// limit.
 std::string LimitsText(const SpecField& field);
 // The first sentence of the field's comment.
 std::string SummaryText(const SpecField& field);

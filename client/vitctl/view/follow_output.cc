@@ -17,7 +17,8 @@ using ::vit::v1::MetricPoint;
 using ::vit::v1::Run;
 using ::vit::v1::WatchResponse;
 
-// Remarks on the connection where they cannot be redrawn: one when it is lost, one when it is back.
+// Prints remarks on the connection if they cannot be redrawn: one when it is lost, one when it is
+// back.
 class ConnectionNotes {
  public:
   explicit ConnectionNotes(const Session& session) : session_(session) {}

@@ -23,11 +23,11 @@ class FollowOutput {
   virtual absl::Duration tick() const { return absl::InfiniteDuration(); }
   // A passing remark on the connection; empty when it is over.
   virtual void Notice(absl::string_view text) = 0;
-  // Nothing more comes: leaves what is on the screen, with the cursor below it.
+  // Ends the output: leaves what is on the screen, with the cursor below it.
   virtual void Close() {}
 };
 
-// Chosen by `session`: JSON lines with -o json, a live view on a terminal, plain lines else.
+// Chosen by `session`: JSON lines with -o json, a live view on a terminal, else plain lines.
 std::unique_ptr<FollowOutput> MakeFollowOutput(const Session& session);
 
 }  // namespace vit

@@ -6,13 +6,12 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "client/vitctl/view/text.h"
-#include "proto/spec_text.h"
 #include "proto/time.h"
 
 namespace vit {
 namespace {
 
-// At most so many labels in one line.
+// The maximum number of labels in one line.
 constexpr int kShownLabels = 8;
 
 std::string LabelText(const vit::v1::ModelVersion& model) {

@@ -17,7 +17,7 @@ namespace {
 using ::vit::v1::MetricPoint;
 using ::vit::v1::Run;
 
-// A part of a line; those with the highest `drop` go first where the line is too long.
+// A part of a line; those with the highest `drop` are left out first if the line is too long.
 struct Segment {
   std::string text;
   Style style = Style::kPlain;

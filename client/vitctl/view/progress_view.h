@@ -20,7 +20,7 @@ struct FrameOptions {
   std::string notice;   // a last line, such as that the connection is lost; may be empty
 };
 
-// The curves beside the numbers, where there is room for them.
+// The curves beside the numbers, if there is room for them.
 struct Curves {
   std::vector<double> train_loss;
   std::vector<double> validation_accuracy;
@@ -36,8 +36,8 @@ std::vector<std::string> RenderFrame(const vit::v1::Run& run, const Curves& curv
 // `ratio` of `width` columns: eighths of blocks in UTF-8, '#' and '-' in ASCII.
 std::string ProgressBar(double ratio, int width, bool utf8);
 
-// All of `values` as block characters, scaled to their own range; where there are more than
-// `width`, each character is the mean of its part of them.
+// All of `values` as block characters, scaled to their own range; if there are more than `width`,
+// each character shows the mean of its share.
 std::string Sparkline(const std::vector<double>& values, int width);
 
 }  // namespace vit

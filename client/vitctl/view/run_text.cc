@@ -9,7 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "client/vitctl/view/text.h"
-#include "proto/spec_text.h"
+#include "proto/field_names.h"
 #include "proto/time.h"
 
 namespace vit {

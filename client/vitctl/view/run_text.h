@@ -20,19 +20,19 @@ bool IsFinal(vit::v1::RunState state);
 
 std::string RunTitle(const vit::v1::Run& run);  // "7f3a2c (pets)", or the id alone
 std::string PhaseText(
-    const vit::v1::Run& run);  // "evaluating 42%", or "" where the state says it all
+    const vit::v1::Run& run);  // "evaluating 42%", or "" if the state says everything
 double ProgressRatio(const vit::v1::Run& run);  // 0..1
 
 // How long the run has been or was running; nothing before it starts.
 std::optional<absl::Duration> Elapsed(const vit::v1::Run& run, absl::Time now);
 
-// "top-5" for the k of a top-k accuracy; "top-k" where it was not recorded.
+// "top-5" for the k of a top-k accuracy; "top-k" if it was not recorded.
 std::string TopKName(int k);
 
-// "2 of 58 training images and 1 of 10 validation images could not be read", or "" where all could.
+// "2 of 58 training images and 1 of 10 validation images could not be read", or "" if all could.
 std::string BadImagesText(const vit::v1::Run& run);
 
-// "68.9% at step 1,200", or "" where there is no best checkpoint.
+// "68.9% at step 1,200", or "" if there is no best checkpoint.
 std::string BestText(const vit::v1::Run& run);
 
 }  // namespace vit

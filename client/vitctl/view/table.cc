@@ -12,7 +12,7 @@ constexpr int kGap = 2;
 
 std::string Pad(int n) { return std::string(std::max(0, n), ' '); }
 
-// How wide each column is drawn, and which are.
+// Which columns are drawn, and how wide.
 struct Layout {
   std::vector<int> widths;
   std::vector<bool> shown;
@@ -51,8 +51,7 @@ void ShortenUntilFits(const std::vector<Table::Column>& columns, int width, Layo
   }
 }
 
-// Gives what room is left back to the columns that were drawn narrower than they are, the narrowest
-// first.
+// Gives the remaining room back to the columns that were narrowed, the narrowest first.
 void WidenIntoRoom(const std::vector<int>& natural, int width, Layout* layout) {
   for (int room = width - layout->Total(); room > 0; --room) {
     int narrowest = -1;

@@ -11,10 +11,10 @@ namespace vit {
 
 // A table with a header line, columns two spaces apart, no trailing blanks.
 //
-// Where there is not enough room, columns with the highest `drop` go, one by one, until the rest
-// fits with the columns that have a `min_width` at no more than twice that; those are shortened
-// further only where nothing is left to drop, and take what room remains. A line is never wrapped
-// by us.
+// If there is not enough room, columns with the highest `drop` are left out, one by one, until the
+// rest fits with the columns that have a `min_width` at no more than twice that; these are
+// shortened further only if nothing is left to drop, and take the remaining room. Lines are never
+// wrapped here.
 class Table {
  public:
   enum class Align { kLeft, kRight };
@@ -23,7 +23,7 @@ class Table {
     Align align = Align::kLeft;
     int drop = 0;           // 0: never dropped
     int min_width = 0;      // 0: never shortened
-    bool keep_end = false;  // what goes when it is shortened is its start, as suits a path
+    bool keep_end = false;  // shortening cuts its start, as suits a path
   };
   struct Cell {
     Cell(std::string text, Style style = Style::kPlain) : text(std::move(text)), style(style) {}

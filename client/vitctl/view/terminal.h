@@ -19,21 +19,22 @@ struct Terminal {
 };
 
 // The process's own standard output. Colours only on a terminal, not with NO_COLOR set to anything
-// (https://no-color.org) and not with TERM=dumb. The width is COLUMNS, else what the terminal says.
+// (https://no-color.org) and not with TERM=dumb. The width is COLUMNS, else what the terminal
+// reports.
 Terminal DetectTerminal();
 
 enum class Style { kPlain, kBold, kDim, kGreen, kRed, kYellow, kCyan };
 
-// `text` in `style`, or `text` itself where `color` is false or the style plain.
+// `text` in `style`, or `text` itself if `color` is false or the style plain.
 std::string Paint(absl::string_view text, Style style, bool color);
 
 // Columns that `text`, UTF-8 without escape sequences, takes on a terminal: East Asian wide
 // characters take two, combining ones none.
 int DisplayWidth(absl::string_view text);
 
-// `text` cut to `width` columns, with an ellipsis in place of what went.
+// `text` cut to `width` columns, with an ellipsis in place of the rest.
 std::string Ellipsize(absl::string_view text, int width, bool utf8);
-// The same, with the start of `text` gone.
+// Like Ellipsize, but cuts the start of `text`.
 std::string EllipsizeStart(absl::string_view text, int width, bool utf8);
 
 // `text` with control characters replaced by visible escapes: what comes from outside must not move

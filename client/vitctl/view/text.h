@@ -17,7 +17,7 @@ std::string FormatBytes(int64_t bytes);        // 1.2 GiB
 std::string FormatPercent(double ratio);       // 71.4% for 0.714
 std::string FormatLoss(double loss);           // 0.8312
 std::string FormatRate(double learning_rate);  // 8.2e-04
-std::string FormatEpoch(double epoch);         // 4.3, or 4 where it is whole
+std::string FormatEpoch(double epoch);         // 4.3, or 4 if it is whole
 std::string FormatSpeed(double per_second);    // 1,204 or 3.1
 std::string FormatSeconds(absl::Duration d);   // 45s, 4m 08s, 1h 02m, 3d 04h
 std::string FormatAgo(absl::Duration age);     // just now, 32 min ago, 3 days ago

@@ -30,7 +30,7 @@ class WarningSink : public c10::WarningHandler {
   const std::function<void(const std::string&)> sink_;
 };
 
-// Never destroyed: threads outlive main. Null until there is one.
+// Never destroyed: threads outlive main. Null until a sink is set.
 std::atomic<WarningSink*> warning_sink = nullptr;
 
 }  // namespace
@@ -52,7 +52,7 @@ std::thread ComputeBudget::StartThread(const std::string& name, int intra_op_thr
                                        std::function<void()> body, int niceness) {
   return std::thread([name, intra_op_threads, niceness, body = std::move(body)] {
     pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
-    // Linux keeps niceness by thread; a refusal only costs speed.
+    // Linux keeps niceness per thread; a refusal only costs speed.
     if (niceness != 0) {
       setpriority(PRIO_PROCESS, gettid(), getpriority(PRIO_PROCESS, gettid()) + niceness);
     }
@@ -71,14 +71,14 @@ void CaptureComputeWarnings(std::function<void(const std::string& message)> sink
 void PrepareComputeProcess(char** argv) {
   if (getenv("OMP_WAIT_POLICY") == nullptr && getenv("GOMP_SPINCOUNT") == nullptr) {
     setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/1);
-    // Where /proc is missing the program goes on as it is.
+    // Without /proc the program continues as it is.
     execv("/proc/self/exe", argv);
   }
-  // cuBLAS is deterministic only with workspaces of a fixed size, and reads that from here when it
-  // is first used.
+  // cuBLAS is deterministic only with workspaces of a fixed size, and reads the size from here on
+  // first use.
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
   TensorCache::Install();
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest that glibc takes
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest that glibc accepts
   mallopt(M_TRIM_THRESHOLD, INT_MAX);
 }
 

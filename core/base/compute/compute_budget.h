@@ -1,4 +1,4 @@
-// The one owner of compute threads.
+// The only owner of compute threads.
 #ifndef VIT_CORE_BASE_COMPUTE_COMPUTE_BUDGET_H_
 #define VIT_CORE_BASE_COMPUTE_COMPUTE_BUDGET_H_
 
@@ -11,8 +11,8 @@
 namespace vit {
 
 // How many threads each kind of work may use. LibTorch keeps an OpenMP team for every thread that
-// computes, so threads that compute are made here alone and their number is fixed. Immutable; copy
-// freely.
+// computes, so threads that compute are created only here and their number is fixed. Immutable;
+// copy freely.
 class ComputeBudget {
  public:
   // One thread of each kind.
@@ -26,9 +26,9 @@ class ComputeBudget {
   int training_threads() const { return threads_; }
   // LibTorch's threads for one inference batch: few, so that training keeps the machine.
   int serving_threads() const { return threads_ > 4 ? threads_ / 4 : 1; }
-  // Threads that decode and preprocess the pictures of Classify calls.
+  // Threads that decode and preprocess the images of Classify calls.
   int decode_threads() const { return threads_ > 4 ? threads_ / 2 : 2; }
-  // Threads that load training data, where the spec names no number.
+  // Threads that load training data, if the spec gives no number.
   int loader_threads() const { return threads_; }
 
   // Starts a thread in which LibTorch uses `intra_op_threads` threads. `name` (15 characters at
@@ -43,23 +43,21 @@ class ComputeBudget {
 };
 
 // Sends LibTorch's warnings to `sink` instead of standard error: those of the calling thread, and
-// of every thread that ComputeBudget starts from now on. Called once at most; `sink` is
+// of every thread that ComputeBudget starts from now on. Call it at most once; `sink` must be
 // thread-safe.
 void CaptureComputeWarnings(std::function<void(const std::string& message)> sink);
 
-// Settles what a process that computes must settle before anything else; call it first in main.
-// `argv`: main's.
+// Prepares a process that computes; call it first in main. `argv`: main's.
 //
-// Threads that wait for their team sleep rather than spin, where the environment does not say
-// otherwise: training, loading and serving share the processors, and a spinning thread keeps the
-// very thread that it waits for from running (a small run took 27 times as long beside one busy
-// process). The OpenMP runtime reads its settings when it is loaded, so a program whose environment
-// says nothing starts itself anew, once, with OMP_WAIT_POLICY=passive. (vitd's launcher has said it
-// already.)
+// Threads that wait for their team sleep rather than spin, unless the environment says otherwise:
+// training, loading and serving share the processors, and a spinning thread keeps the very thread
+// that it waits for from running (a small run took 27 times as long beside one busy process). The
+// OpenMP runtime reads its settings when it is loaded, so a program whose environment does not set
+// them re-executes itself once with OMP_WAIT_POLICY=passive. (vitd's launcher has already set it.)
 //
 // Freed memory is kept: tensors' by TensorCache, the rest by malloc. A training step allocates and
 // frees the same large blocks each time, and giving them back to the system costs a page fault for
-// every 4 KiB (cifar10_small trained 1.2 times as fast). Train gives memory back at its end.
+// every 4 KiB (cifar10_small trained 1.2 times as fast). Train releases memory at its end.
 void PrepareComputeProcess(char** argv);
 
 }  // namespace vit

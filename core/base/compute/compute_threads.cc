@@ -5,8 +5,8 @@
 namespace vit {
 
 void SetComputeThreads(int count) {
-  // The first two calls settle the initialisation of this thread, in our programs and in LibTorch,
-  // which each make once, and which would otherwise undo the third.
+  // The first two calls trigger the one-time initialisation of this thread in our programs and in
+  // LibTorch, which would otherwise undo the third.
   at::internal::lazy_init_num_threads();
   at::get_num_threads();
   at::set_num_threads(count);

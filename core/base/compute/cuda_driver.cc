@@ -25,25 +25,24 @@ absl::StatusOr<int> CountCudaDevices() {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error == cudaSuccess && count > 0) return count;
-  (void)cudaGetLastError();  // it is told here, and must not turn up in another call
+  (void)cudaGetLastError();  // it is reported here and must not surface in another call
   if (error == cudaSuccess || error == cudaErrorNoDevice) {
     return absl::FailedPreconditionError(
-        "the driver shows no CUDA device; nvidia-smi, and CUDA_VISIBLE_DEVICES, may say why");
+        "the driver reports no CUDA device; check nvidia-smi and CUDA_VISIBLE_DEVICES");
   }
   if (error == cudaErrorInsufficientDriver) {
     int driver = 0;
     (void)cudaDriverGetVersion(&driver);
     if (driver == 0) {
       return absl::FailedPreconditionError(
-          "there is no NVIDIA driver here; install one, or in a container pass the devices "
-          "through");
+          "no NVIDIA driver is installed; install one, or pass the devices to the container");
     }
     return absl::FailedPreconditionError(
         absl::StrCat("the NVIDIA driver is for CUDA ", driver / 1000, ".", driver % 1000 / 10,
                      ", this build for ", CUDART_VERSION / 1000, ".", CUDART_VERSION % 1000 / 10,
                      "; install a newer driver"));
   }
-  return absl::FailedPreconditionError(absl::StrCat("the NVIDIA driver says: ", Reason(error)));
+  return absl::FailedPreconditionError(absl::StrCat("the NVIDIA driver reports: ", Reason(error)));
 }
 
 absl::StatusOr<CudaDeviceProperties> GetCudaDeviceProperties(int index) {
@@ -68,7 +67,7 @@ absl::StatusOr<CudaDeviceProperties> GetCudaDeviceProperties(int index) {
 
 absl::Status SynchronizeCudaDevice(int index) {
   (void)cudaGetLastError();
-  // It stays the thread's: going back to another one would open that, too.
+  // It stays the thread's device: switching back would open another one too.
   cudaError_t error = cudaSetDevice(index);
   if (error == cudaSuccess) error = cudaDeviceSynchronize();
   if (error != cudaSuccess) {

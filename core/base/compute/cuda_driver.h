@@ -1,5 +1,5 @@
-// What the CUDA runtime says of its devices, in terms of this project: the only file that includes
-// CUDA's own headers is cuda_driver.cc. All that LibTorch can do for any device goes through
+// What the CUDA runtime reports about its devices, in this project's terms. Only cuda_driver.cc
+// includes CUDA's own headers; everything that LibTorch can do for any device goes through
 // LibTorch.
 #ifndef VIT_CORE_BASE_COMPUTE_CUDA_DRIVER_H_
 #define VIT_CORE_BASE_COMPUTE_CUDA_DRIVER_H_
@@ -15,7 +15,7 @@ namespace vit {
 // Whether this build can use CUDA.
 bool IsBuiltWithCuda();
 
-// FAILED_PRECONDITION with the driver's reason where there is none, or no driver.
+// Counts the devices. FAILED_PRECONDITION with the driver's reason if there is none, or no driver.
 absl::StatusOr<int> CountCudaDevices();
 
 struct CudaDeviceProperties {
@@ -26,8 +26,8 @@ struct CudaDeviceProperties {
 // INTERNAL with the driver's reason.
 absl::StatusOr<CudaDeviceProperties> GetCudaDeviceProperties(int index);
 
-// Waits for the device. INTERNAL with the driver's reason where it cannot work any more, as after
-// an access beyond its memory; an error that concerned one call alone is forgotten.
+// Waits for the device. INTERNAL with the driver's reason if it no longer works, as after an access
+// beyond its memory; an error of a single call is forgotten.
 absl::Status SynchronizeCudaDevice(int index);
 
 }  // namespace vit

@@ -43,8 +43,8 @@ absl::StatusOr<Device> Device::Parse(absl::string_view text) {
   if (!count.ok()) return Annotate(count.status(), absl::StrCat("device ", text));
   if (index >= *count) {
     return absl::FailedPreconditionError(
-        absl::StrCat("device ", text, ": the driver shows ", *count,
-                     *count == 1 ? " CUDA device" : " CUDA devices", ", counted from 0"));
+        absl::StrCat("device ", text, ": the driver reports ", *count,
+                     *count == 1 ? " CUDA device" : " CUDA devices", ", numbered from 0"));
   }
   return Device(Kind::kCuda, index);
 }

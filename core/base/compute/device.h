@@ -1,5 +1,5 @@
-// The compute device. The one place that knows CUDA from CPU; no LibTorch type shows here
-// (core/base/torch_device.h has what the rooms that compute need).
+// The compute device: the only place that tells CUDA from CPU. No LibTorch type appears here;
+// core/base/compute/torch_device.h has those.
 #ifndef VIT_CORE_BASE_COMPUTE_DEVICE_H_
 #define VIT_CORE_BASE_COMPUTE_DEVICE_H_
 
@@ -18,38 +18,38 @@ class Device {
 
   static Device Cpu() { return Device(Kind::kCpu, 0); }
 
-  // "auto" (the first CUDA device where the driver shows one, else the CPU), "cpu", "cuda" or
-  // "cuda:N". INVALID_ARGUMENT for anything else; FAILED_PRECONDITION, with the driver's reason,
-  // where the machine or this build has no such device.
+  // "auto" (the first CUDA device if the driver reports one, else the CPU), "cpu", "cuda" or
+  // "cuda:N". INVALID_ARGUMENT for anything else; FAILED_PRECONDITION, with the driver's reason, if
+  // the machine or this build has no such device.
   static absl::StatusOr<Device> Parse(absl::string_view text);
 
   Kind kind() const { return kind_; }
   int index() const { return index_; }
   // "cpu", "cuda:0".
   std::string name() const;
-  // The processor's own name, such as "Intel(R) Xeon(R) Processor @ 2.80GHz": part of what makes a
-  // run repeatable.
+  // The processor's name, such as "Intel(R) Xeon(R) Processor @ 2.80GHz": part of what makes a run
+  // repeatable.
   std::string model_name() const;
   // Whether matrix products in bfloat16 are faster than in float32 here.
   bool has_fast_bfloat16() const;
   // Whether it computes in bfloat16 at all: CUDA devices from compute capability 8 on, every CPU.
   bool has_bfloat16() const;
 
-  // Opens the device, makes it that of the process' compute threads, and computes something on it.
-  // FAILED_PRECONDITION with the driver's reason where that fails. Nothing else may use a device
-  // before.
+  // Opens the device, makes it the device of the process's compute threads, and computes something
+  // on it. FAILED_PRECONDITION with the driver's reason if that fails. Call it before anything else
+  // uses a device.
   absl::Status Start() const;
-  // Waits for all that the device was given to do. INTERNAL with the driver's reason where it no
-  // longer computes: after that this process never will again.
+  // Waits for the device's pending work. INTERNAL with the driver's reason if it no longer
+  // computes; this process cannot recover from that.
   absl::Status Probe() const;
 
   struct Memory {
     int64_t used_bytes = 0;   // by this process
     int64_t total_bytes = 0;  // of the device; of the machine for the CPU
   };
-  // Zeros where the device does not say. Throws nothing.
+  // Zeros if the device does not report it. Does not throw.
   Memory memory() const;
-  // Gives the memory that is kept for the next tensor back, to the device's other users or to the
+  // Releases the memory that is kept for the next tensor to the device's other users or to the
   // system.
   void ReleaseUnusedMemory() const;
 

@@ -17,8 +17,7 @@
 namespace vit {
 namespace {
 
-// In front of each block, which keeps the block's own alignment: LibTorch frees by the pointer
-// alone.
+// In front of each block, sized to keep the block aligned: LibTorch frees by the pointer alone.
 struct alignas(c10::gAlignment) Header {
   int size_class;
 };

@@ -14,11 +14,11 @@
 namespace vit {
 namespace {
 
-// Of LibTorch's pinned allocator; the same for all its blocks.
+// The deleter of LibTorch's pinned allocator, the same for all its blocks.
 std::atomic<void (*)(void*)> free_pinned = nullptr;
 
-// A block that a copy read from is freed with an event of the device, which throws where the device
-// is lost. A destructor must not: the block is lost with it.
+// Freeing a block that a copy has read from records an event on the device, which throws if the
+// device is lost. A destructor must not throw: the block is lost with the device.
 void FreePinned(void* context) {
   try {
     free_pinned.load()(context);
@@ -33,7 +33,7 @@ at::Tensor TensorOf(c10::DataPtr memory, int64_t bytes, at::IntArrayRef sizes) {
   return tensor.set_(std::move(storage), 0, sizes, c10::contiguous_strides(sizes));
 }
 
-// The device's stream for `use`, made when it is first asked for.
+// Returns the device's stream for `use`, created on first use.
 std::optional<c10::Stream> FixedStream(c10::Device device, int use) {
   if (device.is_cpu()) return std::nullopt;
   static Mutex mu;

@@ -1,4 +1,4 @@
-// Device as LibTorch knows it; only for the rooms that compute.
+// Device as LibTorch knows it.
 #ifndef VIT_CORE_BASE_COMPUTE_TORCH_DEVICE_H_
 #define VIT_CORE_BASE_COMPUTE_TORCH_DEVICE_H_
 
@@ -19,36 +19,35 @@ inline c10::Device TorchDevice(const Device& device) {
              : c10::Device(c10::DeviceType::CPU);
 }
 
-// Uninitialised memory of the host that CUDA devices copy from by themselves. Freeing it throws
-// nothing, even where the device is lost.
+// Uninitialised host memory that CUDA devices copy from by themselves. Freeing it does not throw,
+// even if the device is lost.
 c10::DataPtr PinnedMemory(size_t bytes);
 
-// The buffer as bytes of the shape `sizes`, which it must hold; the tensor owns it.
+// Returns the buffer as a byte tensor of shape `sizes`, which must fit it; the tensor owns it.
 at::Tensor HostTensor(HostBuffer buffer, at::IntArrayRef sizes);
 
-// A copy of `host`, a small tensor, on `device`, which nobody waits for: it is there for what the
-// calling thread gives the device to do next. `host` itself where that is the CPU.
+// Copies `host`, a small tensor, to `device` without waiting: later work of the calling thread on
+// the device sees the copy. Returns `host` itself if that is the CPU.
 at::Tensor ToDevice(const at::Tensor& host, c10::Device device);
 
-// An uninitialised tensor of the host, pinned where `device` is not the CPU.
+// An uninitialised host tensor, pinned unless `device` is the CPU.
 at::Tensor EmptyHostTensor(at::IntArrayRef sizes, at::ScalarType type, c10::Device device);
 
-// The device's streams for what must not wait behind training: one for all that is served, one for
-// batches on their way. None on the CPU. The same each time: what CUDA's libraries keep for a
-// stream they keep for ever.
+// The device's streams for work that must not wait behind training: one for serving, one for
+// copying batches. None on the CPU. Always the same streams, because CUDA's libraries never release
+// what they keep for a stream.
 std::optional<c10::Stream> ServingStream(c10::Device device);
 std::optional<c10::Stream> CopyStream(c10::Device device);
 
-// The device that threads which compute work on: makes `device` the calling thread's, and from now
-// on that of every thread that calls AdoptDevice. Otherwise it is CUDA's first, whatever tensors
-// are used.
+// Sets the device of compute threads: makes `device` the calling thread's, and from now on that of
+// every thread that calls AdoptDevice. Otherwise it is CUDA's first, whichever tensors are used.
 void SetProcessDevice(c10::Device device);
 void AdoptDevice();
 
-// Waits for what the calling thread gave `device` to do; nothing on the CPU.
+// Waits for the calling thread's work on `device`; does nothing on the CPU.
 void AwaitDevice(c10::Device device);
 
-// While it lives, what the calling thread gives the device goes to `stream`, where there is one.
+// While it lives, the calling thread's work on the device goes to `stream`, if there is one.
 class UseStream {
  public:
   explicit UseStream(const std::optional<c10::Stream>& stream);

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "core/data/augment/augment_apply.h"
 #include "core/data/augment/augment_blur.h"
 
 namespace vit {
@@ -12,7 +13,7 @@ namespace {
 using augment::Planes;
 using augment::Scratch;
 
-// What timm fills with: the mean as 0..255, halves to even.
+// The colour that timm fills with: the mean as 0..255, halves rounded to even.
 std::array<uint8_t, 3> MeanColor(const vit::v1::DataConfig& config) {
   std::array<uint8_t, 3> color = {128, 128, 128};
   for (int c = 0; c < std::min(config.mean_size(), 3); ++c) {

@@ -1,22 +1,23 @@
-// What policies draw, and what they do with it.
+// Draws a policy's random choices and applies them.
+#include "core/data/augment/augment_apply.h"
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
 
 #include "core/base/simd_clones.h"
-#include "core/data/augment/augment.h"
 #include "core/data/augment/augment_blur.h"
 
 namespace vit::augment {
 namespace {
 
-// Positive numbers of sum 1, from a symmetric Dirichlet distribution.
+// Draws positive numbers that sum to 1 from a symmetric Dirichlet distribution.
 std::vector<float> DrawShares(int count, double alpha, CounterRandom* random) {
   std::vector<double> draws(count);
   double sum = 0;
   for (double& draw : draws) sum += draw = random->Gamma(alpha);
-  // With a tiny alpha all may vanish.
+  // With a tiny alpha all may underflow to 0.
   if (sum == 0) sum = draws[0] = 1;
   std::vector<float> shares(count);
   for (int i = 0; i < count; ++i) shares[i] = static_cast<float>(draws[i] / sum);
@@ -32,7 +33,7 @@ double DrawMagnitude(const Policy& policy, double magnitude, CounterRandom* rand
   return std::clamp(magnitude, 0.0, policy.magnitude_max);
 }
 
-// One picture on its way through a policy.
+// Applies a policy to one image.
 class Run {
  public:
   Run(const Policy& policy, const PolicyCanvas& canvas, CounterRandom* random, Scratch* scratch)
@@ -87,7 +88,7 @@ class Run {
                    image, scratch_);
   }
 
-  // Draws without putting back.
+  // Draws without replacement.
   void ApplyWeighted(const Planes& image) {
     std::vector<double> weights = policy_.weights;
     double sum = 1;
@@ -96,7 +97,7 @@ class Run {
       size_t chosen = 0;
       for (size_t at = 0; at < weights.size(); ++at) {
         if (weights[at] == 0) continue;
-        chosen = at;  // the last one where rounding leaves a remainder
+        chosen = at;  // the last one if rounding leaves a remainder
         left -= weights[at];
         if (left < 0) break;
       }
@@ -106,7 +107,7 @@ class Run {
     }
   }
 
-  // Into `chain`, from `original`.
+  // Applies a random chain of steps to `original` and writes the result to `chain`.
   void DrawChain(const std::vector<uint8_t>& original, const Planes& chain) {
     memcpy(chain.data, original.data(), original.size());
     const int depth =
@@ -135,7 +136,8 @@ void CutToBytes(const float* __restrict in, size_t count, uint8_t* __restrict ou
   }
 }
 
-// What each chain is blended in with, so that in the end chain i counts shares[i] * part.
+// The weight with which each chain is blended in, so that chain i ends up with weight shares[i] *
+// part.
 std::vector<float> BlendingWeights(const std::vector<float>& shares, float part) {
   std::vector<float> weights(shares.size());
   float left = 1;

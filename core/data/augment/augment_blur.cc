@@ -10,8 +10,8 @@
 namespace vit::augment {
 namespace {
 
-// A box whose ends count in part: radius 1.5 is three pixels and half of the next on each side. In
-// 24 fractional bits.
+// The weights of a box with fractional ends: radius 1.5 is three pixels and half of the next one on
+// each side. In fixed point with 24 fractional bits.
 struct BoxWeights {
   int radius;
   uint32_t inner;  // of a pixel within `radius`
@@ -58,7 +58,7 @@ void WriteWindow(const uint32_t* __restrict sums, const uint8_t* __restrict befo
   }
 }
 
-// One box blur down the columns of a plane.
+// Applies one box blur down the columns of a plane.
 void BlurDown(const uint8_t* in, int width, int height, const BoxWeights& weights, uint8_t* out) {
   const auto row = [&](int y) { return in + size_t{1} * width * std::clamp(y, 0, height - 1); };
   std::vector<uint32_t> sums(width);
@@ -73,14 +73,14 @@ void BlurDown(const uint8_t* in, int width, int height, const BoxWeights& weight
   }
 }
 
-// [height, width] to [width, height].
+// Transposes [height, width] to [width, height].
 void Transpose(const uint8_t* in, int width, int height, uint8_t* out) {
   for (int y = 0; y < height; ++y) {
     for (int x = 0; x < width; ++x) out[size_t{1} * x * height + y] = *in++;
   }
 }
 
-// Three box blurs of `plane`, which end in `other`.
+// Blurs `plane` three times, leaving the result in `other`.
 void BlurDownThrice(uint8_t* plane, int width, int height, const BoxWeights& weights,
                     uint8_t* other) {
   BlurDown(plane, width, height, weights, other);
@@ -88,7 +88,7 @@ void BlurDownThrice(uint8_t* plane, int width, int height, const BoxWeights& wei
   BlurDown(plane, width, height, weights, other);
 }
 
-// Position `i` of an axis of `length` that is mirrored at its ends, which stand once.
+// Maps position `i` to an axis of `length` that is mirrored at its ends without repeating them.
 int Mirrored(int i, int length) {
   if (length == 1) return 0;
   const int period = 2 * (length - 1);
@@ -145,7 +145,7 @@ void GaussianBlur(int kernel_size, double sigma, const Planes& image, Scratch* s
   const int padded = width + 2 * reach;
   std::vector<int> columns(padded);
   for (int x = 0; x < padded; ++x) columns[x] = Mirrored(x - reach, width);
-  // Rows blurred across, one row to be blurred with its ends, and a sum.
+  // Rows blurred across, one padded row to blur, and a sum.
   float* across = scratch->Floats(image.plane_size() + padded + width);
   float* row = across + image.plane_size();
   float* sum = row + padded;

@@ -10,9 +10,9 @@ namespace vit::augment {
 // bytes after each; equals Pillow's byte for byte. `radius` is the standard deviation in pixels.
 void PillowGaussianBlur(double radius, const Planes& image, Scratch* scratch);
 
-// torchvision's gaussian_blur: a window of kernel_size x kernel_size, which is odd, edges mirrored,
-// in single precision, rounded at the end. A window wider than the picture, which torchvision
-// refuses, mirrors it again and again.
+// torchvision's gaussian_blur with a window of kernel_size x kernel_size, which is odd: mirrored
+// edges, single precision, rounded at the end. A window wider than the image, which torchvision
+// rejects, mirrors it repeatedly.
 void GaussianBlur(int kernel_size, double sigma, const Planes& image, Scratch* scratch);
 
 }  // namespace vit::augment

@@ -8,8 +8,8 @@
 namespace vit::augment {
 namespace {
 
-// The channels of one pixel side by side, computed together: red and green, blue and nothing.
-// Vectors of 16 bytes are what every processor of the architecture has.
+// The channels of one pixel, computed in pairs: red and green, blue and an unused one. Every
+// processor of the architecture has vectors of 16 bytes.
 using FloatPair = float __attribute__((vector_size(8)));
 using Pair = double __attribute__((vector_size(16)));
 struct Values {
@@ -17,7 +17,7 @@ struct Values {
   Pair blue;
 };
 
-// A copy of the picture that is read from: [height, width, 4].
+// The copy of the image to read from: [height, width, 4].
 struct Source {
   const float* pixels;
   int width;
@@ -52,19 +52,19 @@ inline void Load(const float* at, Values* values) {
   values->blue = __builtin_convertvector(blue, Pair);
 }
 
-// A position between pixels: the one at or before it, and how far on it is, 0 to 1.
+// A position between pixels: the pixel at or before it, and the distance from that pixel, 0 to 1.
 struct Place {
   int first;
   double part;
 };
 inline Place PlaceOf(double position) {
-  position -= 0.5;  // pixels have their values in their middles
+  position -= 0.5;  // a pixel's value is at its centre
   const int first =
       position < 0 ? static_cast<int>(std::floor(position)) : static_cast<int>(position);
   return {first, position - first};
 }
 
-// Between two pixels.
+// Linear interpolation between two pixels.
 struct Linear {
   static constexpr int kTaps = 2;
   static constexpr int kBefore = 0;
@@ -75,8 +75,8 @@ struct Linear {
   }
 };
 
-// The cubic through four pixels whose slope in the middle two is the difference of their neighbours
-// (a = -1).
+// Cubic interpolation over four pixels; the slope at the middle two is the difference of their
+// neighbours (a = -1).
 struct Cubic {
   static constexpr int kTaps = 4;
   static constexpr int kBefore = 1;
@@ -100,7 +100,7 @@ inline void AlongRow(const float* row, const size_t (&columns)[Kernel::kTaps], d
   Kernel::Mix(taps, t, out);
 }
 
-// The value at (x, y). With t = 0 a kernel gives its pixel exactly, so that a picture that moves
+// Computes the value at (x, y). At t = 0 a kernel returns its pixel exactly, so an image that moves
 // along one axis needs no sum along the other.
 template <typename Kernel, bool kAcross, bool kDown>
 inline void Sample(const Source& source, const Place& x, const Place& y, Values* out) {
@@ -171,7 +171,7 @@ void Interpolate(const Affine& from, const Canvas& canvas, const Source& source,
   }
 }
 
-// Copies the pixel at (x, y) of the source to place `to`, or the fill where it is outside.
+// Copies the pixel at (x, y) of the source to index `to`, or the fill colour if it is outside.
 inline void CopyPixel(const Planes& source, int64_t x, int64_t y, const Canvas& canvas,
                       const Planes& image, size_t to) {
   const bool inside = x >= 0 && x < source.width && y >= 0 && y < source.height;
@@ -181,7 +181,7 @@ inline void CopyPixel(const Planes& source, int64_t x, int64_t y, const Canvas& 
   }
 }
 
-// Pillow's way without shear or rotation: positions are added up.
+// Pillow's method without shear or rotation: positions are accumulated.
 void NearestScaled(const Affine& from, const Canvas& canvas, const Planes& source,
                    const Planes& image) {
   const auto index = [](double position) {
@@ -197,7 +197,7 @@ void NearestScaled(const Affine& from, const Canvas& canvas, const Planes& sourc
   }
 }
 
-// Pillow's way otherwise: positions in fixed point with 16 fractional bits.
+// Pillow's method otherwise: positions in fixed point with 16 fractional bits.
 void NearestFixed(const Affine& from, const Canvas& canvas, const Planes& source,
                   const Planes& image) {
   const auto fix = [](double v) { return static_cast<int64_t>(std::floor(v * 65536.0 + 0.5)); };
@@ -214,7 +214,7 @@ void NearestFixed(const Affine& from, const Canvas& canvas, const Planes& source
   }
 }
 
-// To 15 decimals, as Python's round(v, 15): the product's own rounding must not decide.
+// Rounds to 15 decimals, as Python's round(v, 15) does, unaffected by the product's own rounding.
 double Round15(double v) {
   const double scaled = v * 1e15;
   double whole = std::nearbyint(scaled);
@@ -230,7 +230,7 @@ Planes Copy(const Planes& image, Scratch* scratch) {
   return {copy, image.width, image.height};
 }
 
-// By a multiple of 90 degrees, counterclockwise; a square for 90 and 270.
+// Rotates by a multiple of 90 degrees, counterclockwise; 90 and 270 need a square image.
 void QuarterTurns(int turns, const Planes& image, Scratch* scratch) {
   const Planes source = Copy(image, scratch);
   const int width = image.width;

@@ -1,4 +1,4 @@
-// Operations that move the pixels of a picture, with the arithmetic of Pillow's Image.transform and
+// Operations that move the pixels of an image, with the arithmetic of Pillow's Image.transform and
 // Image.rotate: results are equal byte for byte.
 #ifndef VIT_CORE_DATA_AUGMENT_AUGMENT_GEOMETRY_H_
 #define VIT_CORE_DATA_AUGMENT_AUGMENT_GEOMETRY_H_
@@ -10,11 +10,11 @@
 
 namespace vit::augment {
 
-// How values between pixels are found.
+// How values between pixels are interpolated.
 enum class Resampling { kNearest, kBilinear, kBicubic };
 
-// How a geometric operation draws: what it interpolates with, and the colour of what was outside
-// the picture before.
+// How a geometric operation draws: its interpolation, and the colour for pixels from outside the
+// image.
 struct Canvas {
   Resampling resampling = Resampling::kBicubic;
   std::array<uint8_t, 3> fill = {0, 0, 0};
@@ -29,13 +29,13 @@ struct Affine {
 // image.transform(image.size, AFFINE, ..., fillcolor); not antialiased.
 void Transform(const Affine& from, const Canvas& canvas, const Planes& image, Scratch* scratch);
 
-// image.rotate(degrees): counterclockwise about the middle; the size stays.
+// image.rotate(degrees): counterclockwise about the centre; the size does not change.
 void Rotate(double degrees, const Canvas& canvas, const Planes& image, Scratch* scratch);
 
-// As timm and torchvision shear: rows (columns) move by `factor` for each pixel down (across).
+// Shears as timm and torchvision do: rows (columns) move by `factor` for each pixel down (across).
 Affine ShearX(double factor);
 Affine ShearY(double factor);
-// Moves the picture to the left (up) by `pixels`.
+// Moves the image to the left (up) by `pixels`.
 Affine TranslateX(double pixels);
 Affine TranslateY(double pixels);
 

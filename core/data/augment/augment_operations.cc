@@ -1,18 +1,19 @@
 // The operations that policies name, and how strong each is at a level: facts from timm's
 // auto_augment.py and torchvision's autoaugment.py.
+#include "core/data/augment/augment_operations.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 
 #include "absl/types/span.h"
-#include "core/data/augment/augment_policy.h"
 
 namespace vit::augment {
 namespace {
 
 using Context = LevelContext;
 
-// Python's int(): towards 0.
+// Python's int(): rounds towards 0.
 double Whole(double x) { return std::trunc(x); }
 
 double None(double, double, const Context&) { return 0; }
@@ -81,7 +82,7 @@ constexpr std::array<LeveledOperation, 27> kTimm = {{
     {"GaussianBlurRand", Operation::kGaussianBlurUpTo, BlurUpTo},
 }};
 
-// torchvision's, of both policies. Its pictures move to the right and down.
+// torchvision's, for both policies. Its translations move images to the right and down.
 double EnhanceBy09(double level, double sign, const Context&) { return 1 + sign * level * 0.9; }
 double SolarizeFrom255(double level, double, const Context&) { return 255 * (1 - level); }
 double Posterize8To4(double level, double, const Context&) { return 8 - std::nearbyint(level * 4); }

@@ -13,10 +13,10 @@ namespace {
 using Table = std::array<uint8_t, 256>;
 using Histogram = std::array<uint32_t, 256>;
 
-// Pillow rounds by adding a half and cutting off what follows the point.
+// Truncates. Pillow rounds by adding a half and truncating.
 inline int CutOff(double x) { return static_cast<int>(x); }
 
-// Cuts off what follows the point, as Pillow's blend does.
+// Truncates, as Pillow's blend does.
 inline uint8_t ToByte(float value) {
   value = value < 0 ? 0 : value;
   value = value > 255 ? 255 : value;
@@ -43,7 +43,7 @@ void BlendWithConstant(float from, float alpha, uint8_t* pixels, size_t count) {
 
 VIT_SIMD_CLONES
 uint64_t SumOfLuma(const uint8_t* red, const uint8_t* green, const uint8_t* blue, size_t count) {
-  constexpr size_t kBlock = size_t{1} << 16;  // whose sum fits 32 bits
+  constexpr size_t kBlock = size_t{1} << 16;  // its sum fits into 32 bits
   uint64_t total = 0;
   for (size_t begin = 0; begin < count; begin += kBlock) {
     const size_t end = std::min(begin + kBlock, count);
@@ -71,8 +71,8 @@ void BlendBytes(const uint8_t* __restrict other, float alpha, uint8_t* __restric
   for (size_t i = 0; i < count; ++i) pixels[i] = Blend(pixels[i], other[i], alpha);
 }
 
-// Row y of ImageFilter.SMOOTH: a window of 3 x 3 that counts the middle 5 times, rounded. Columns 1
-// to width - 2.
+// Sharpens row y against ImageFilter.SMOOTH: a 3 x 3 window that counts the middle 5 times,
+// rounded. Writes columns 1 to width - 2.
 VIT_SIMD_CLONES
 void SharpenRow(const uint8_t* __restrict above, const uint8_t* __restrict row,
                 const uint8_t* __restrict below, int width, float factor, uint8_t* __restrict out) {
@@ -112,7 +112,7 @@ void Extremes(const uint8_t* pixels, size_t count, uint8_t* low, uint8_t* high) 
   *high = greatest;
 }
 
-// Four counts side by side, so that equal neighbours do not wait for each other.
+// Counts in four histograms, so that equal neighbours do not wait for each other.
 Histogram CountValues(const uint8_t* pixels, size_t count) {
   uint32_t counts[4][256] = {};
   size_t i = 0;
@@ -133,7 +133,7 @@ void EqualizePlane(uint8_t* pixels, size_t count) {
   while (last > 0 && histogram[last] == 0) --last;
   const uint32_t below_last = static_cast<uint32_t>(count) - histogram[last];
   const uint32_t step = below_last / 255;
-  if (step == 0) return;  // one value only, or too few pixels to tell apart
+  if (step == 0) return;  // only one value, or too few pixels to equalize
   Table table = {};
   uint32_t sum = step / 2;
   for (int v = 0; v <= last; ++v) {
@@ -156,8 +156,8 @@ void AutoContrastPlane(uint8_t* pixels, size_t count) {
   Apply(table, pixels, count);
 }
 
-// There and back through Pillow's HSV, with its mixture of single and double precision; `shift` is
-// added to the hue, which wraps at 256.
+// Converts to Pillow's HSV and back, with its mix of single and double precision; adds `shift` to
+// the hue, which wraps at 256.
 VIT_SIMD_CLONES
 void ShiftHue(int shift, uint8_t* __restrict reds, uint8_t* __restrict greens,
               uint8_t* __restrict blues, size_t count) {
@@ -167,7 +167,7 @@ void ShiftHue(int shift, uint8_t* __restrict reds, uint8_t* __restrict greens,
     const int b = blues[i];
     const int value = std::max(r, std::max(g, b));
     const int range = value - std::min(r, std::min(g, b));
-    // A grey has neither hue nor saturation; any divisor serves.
+    // Grey has neither hue nor saturation; any divisor works.
     const auto divisor = static_cast<float>(std::max(range, 1));
     const float rc = static_cast<float>(value - r) / divisor;
     const float gc = static_cast<float>(value - g) / divisor;
@@ -190,7 +190,8 @@ void ShiftHue(int shift, uint8_t* __restrict reds, uint8_t* __restrict greens,
     const int p = CutOff(v * (1.0 - saturation) + 0.5);
     const int q = CutOff(v * (1.0 - saturation * fraction) + 0.5);
     const int t = CutOff(v * (1.0 - saturation * (1.0 - fraction)) + 0.5);
-    // Without branches: the greatest value, and in some sectors another one. Sector 6 is sector 0.
+    // Without branches: each channel is the greatest value, or another one in some sectors. Sector
+    // 6 equals sector 0.
     const auto in = [&](int which) { return -static_cast<int>(sector == which); };
     const int red =
         value + ((in(2) | in(3)) & (p - value)) + (in(1) & (q - value)) + (in(4) & (t - value));
@@ -224,7 +225,7 @@ void Color(double factor, const Planes& image) {
 }
 
 void Sharpness(double factor, const Planes& image, Scratch* scratch) {
-  // The outermost pixels have no window and stay as they are.
+  // The outermost pixels have no full window and stay unchanged.
   if (image.width < 3 || image.height < 3) return;
   uint8_t* source = scratch->Bytes(image.size());
   memcpy(source, image.data, image.size());

@@ -1,4 +1,4 @@
-// Operations on the colours of a picture, each with the arithmetic of Pillow's operation of that
+// Operations on the colours of an image, each with the arithmetic of Pillow's operation of that
 // name: results are equal byte for byte. They work in place on planes of bytes; the loops are
 // written to be vectorised. docs/augmentation.md has the formulas.
 #ifndef VIT_CORE_DATA_AUGMENT_AUGMENT_OPS_H_
@@ -10,7 +10,7 @@
 
 namespace vit::augment {
 
-// A picture that belongs to someone else: [3, height, width], red first, without gaps.
+// A view of an image, which it does not own: [3, height, width], red first, without gaps.
 struct Planes {
   uint8_t* data = nullptr;
   int width = 0;
@@ -21,7 +21,7 @@ struct Planes {
   uint8_t* plane(int channel) const { return data + channel * plane_size(); }
 };
 
-// Memory that the operations on one picture share, so that not each allocates its own. Contents do
+// Memory that the operations on one image share instead of allocating their own. Its contents do
 // not outlive an operation. Not thread-safe.
 class Scratch {
  public:
@@ -51,9 +51,9 @@ class Scratch {
   Buffer<float> floats_;
 };
 
-// ImageEnhance.Brightness, Contrast, Color and Sharpness: blends of black, of the mean grey, of the
-// grey picture and of the smoothed one with the picture itself. 0 gives the first, 1 the picture,
-// more than 1 exaggerates.
+// ImageEnhance.Brightness, Contrast, Color and Sharpness: blend black, the mean grey, the grey
+// image and the smoothed image, respectively, with the image itself. Factor 0 gives the former, 1
+// the image; more than 1 exaggerates.
 void Brightness(double factor, const Planes& image);
 void Contrast(double factor, const Planes& image);
 void Color(double factor, const Planes& image);
@@ -74,12 +74,12 @@ void AutoContrast(const Planes& image);
 void Equalize(const Planes& image);
 // convert("L"): ITU-R 601 luma in all three channels.
 void Grayscale(const Planes& image);
-// torchvision's adjust_hue for Pillow pictures: through Pillow's 8-bit HSV, where hue turns by
+// torchvision's adjust_hue for Pillow images: through Pillow's 8-bit HSV, where hue turns by
 // `turn` of the circle, -0.5 to 0.5, in steps of 1/255.
 void Hue(double turn, const Planes& image);
 
-// image + alpha * (other - image) as Image.blend(image, other, alpha) rounds it, into `image`.
-// `other`: [3, height, width].
+// Writes image + alpha * (other - image), rounded as Image.blend(image, other, alpha) does, to
+// `image`. `other`: [3, height, width].
 void BlendInto(const uint8_t* other, float alpha, const Planes& image);
 
 }  // namespace vit::augment

@@ -53,7 +53,7 @@ constexpr absl::string_view kAugMixNames[] = {"AutoContrast",
                                               "TranslateXRel",
                                               "TranslateYRel"};
 
-// timm's sets with weights.
+// timm's weighted sets.
 constexpr std::pair<absl::string_view, double> kWeighted[] = {
     {"Rotate", 3},
     {"ShearX", 2},
@@ -93,7 +93,7 @@ struct Section {
   absl::string_view key;
   double low;
   double high;
-  double value;  // the default, then what was read
+  double value;  // the default until a value is read
   bool whole;
   bool is_set = false;
 };
@@ -110,7 +110,7 @@ absl::Status ReadSection(absl::string_view part, absl::Span<Section> sections) {
                                     [&](const Section& s) { return s.key == key; });
   if (section == sections.end()) {
     const auto name = [](std::string* out, const Section& s) { absl::StrAppend(out, s.key); };
-    return Bad(part, absl::StrCat("is not known there; expected one of ",
+    return Bad(part, absl::StrCat("is unknown; expected one of ",
                                   absl::StrJoin(sections, ", ", name), ", each with a number"));
   }
   double value = 0;
@@ -161,12 +161,12 @@ absl::StatusOr<Policy> ParseRandAugment(absl::Span<const absl::string_view> part
   for (const absl::string_view part : parts) {
     if (!part.empty() && part[0] == 't') {
       if (part != "tweights" && part != "t3a" && part != "t3aw") {
-        return Bad(part, "names no set of operations; expected tweights, t3a or t3aw");
+        return Bad(part, "is not a set of operations; expected tweights, t3a or t3aw");
       }
       if (!set.empty()) return Bad(part, absl::StrCat("is the second set of operations"));
       set = part;
     } else if (part == "w0") {
-      return Bad(part, "is no longer in timm; expected tweights, its present weighted set");
+      return Bad(part, "is no longer in timm; expected tweights, its current weighted set");
     } else {
       VIT_RETURN_IF_ERROR(ReadSection(part, absl::MakeSpan(sections)));
     }
@@ -261,10 +261,10 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text) {
     policy.nearest_on_black = true;
   } else if (!name.empty() && name != "none") {
     return Bad(name,
-               "names no policy; expected none, rand-..., original, originalr, v0, v0r, 3a, "
+               "is not a policy; expected none, rand-..., original, originalr, v0, v0r, 3a, "
                "augmix-..., imagenet, cifar10, svhn or trivial");
   }
-  if (!rest.empty()) return Bad(rest[0], absl::StrCat("is too much: ", name, " takes no settings"));
+  if (!rest.empty()) return Bad(rest[0], absl::StrCat("is invalid: ", name, " takes no settings"));
   return policy;
 }
 

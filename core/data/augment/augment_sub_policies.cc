@@ -1,9 +1,10 @@
 // The policies that AutoAugment found (Cubuk et al., 2018, https://arxiv.org/abs/1805.09501):
 // facts from timm's auto_augment.py and torchvision's autoaugment.py.
+#include "core/data/augment/augment_sub_policies.h"
+
 #include <array>
 
 #include "absl/types/span.h"
-#include "core/data/augment/augment_policy.h"
 
 namespace vit::augment {
 namespace {
@@ -18,7 +19,7 @@ struct Pair {
   Step second;
 };
 
-// Of the EfficientNet reference implementation for TPUs, for ImageNet.
+// From the EfficientNet reference implementation for TPUs, for ImageNet.
 constexpr std::array<Pair, 25> kV0 = {{
     {{"Equalize", 0.8, 1}, {"ShearY", 0.8, 4}},
     {{"Color", 0.4, 9}, {"Equalize", 0.6, 3}},
@@ -47,7 +48,7 @@ constexpr std::array<Pair, 25> kV0 = {{
     {{"Color", 0.8, 6}, {"Rotate", 0.4, 5}},
 }};
 
-// Of the paper, for ImageNet.
+// From the paper, for ImageNet.
 constexpr std::array<Pair, 25> kOriginal = {{
     {{"Posterize", 0.4, 8}, {"Rotate", 0.6, 9}},  {{"Solarize", 0.6, 5}, {"AutoContrast", 0.6, 5}},
     {{"Equalize", 0.8, 8}, {"Equalize", 0.6, 3}}, {{"Posterize", 0.6, 7}, {"Posterize", 0.6, 6}},
@@ -108,7 +109,7 @@ constexpr std::array<Pair, 25> kSvhn = {{
     {{"ShearX", 0.7, 2}, {"Invert", 0.1, 0}},
 }};
 
-// `posterize`: which of timm's three readings of "Posterize" is meant.
+// `posterize`: the one of timm's three operations that "Posterize" stands for.
 std::vector<std::vector<PolicyStep>> TimmSteps(absl::Span<const Pair> pairs,
                                                absl::string_view posterize) {
   std::vector<std::vector<PolicyStep>> policy;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/bounded_reader.h"
 #include "core/base/status.h"
+#include "core/data/image/image_header.h"
 
 namespace vit {
 namespace {
@@ -20,7 +21,7 @@ struct Layout {
   int width = 0, height = 0;
   bool top_down = false;
   uint32_t pixels = 0;  // offset in the file
-  int bits = 0;         // of a pixel
+  int bits = 0;         // per pixel
   uint32_t compression = kNone;
   std::array<uint32_t, 3> masks{};  // red, green, blue, of kBitFields
   std::array<std::array<uint8_t, 3>, 256> palette{};
@@ -33,15 +34,15 @@ absl::Status Truncated(size_t size, uint64_t needed) {
 
 absl::Status NotRead(const Layout& layout) {
   return absl::InvalidArgumentError(absl::StrCat("BMP: ", layout.bits,
-                                                 " bits a pixel with compression ",
-                                                 layout.compression, " are not read"));
+                                                 " bits per pixel with compression ",
+                                                 layout.compression, " are not supported"));
 }
 
 bool IsRunLength(const Layout& layout) {
   return layout.compression == kRle8 || layout.compression == kRle4;
 }
 
-// The bytes of a row of pixels without runs: a multiple of four.
+// The bytes of a row of pixels that is not run-length encoded: a multiple of four.
 uint64_t Stride(const Layout& layout) {
   return (uint64_t{static_cast<uint32_t>(layout.bits)} * layout.width + 31) / 32 * 4;
 }
@@ -79,7 +80,7 @@ absl::Status CheckKind(const Layout& layout) {
   return NotRead(layout);
 }
 
-// Everything before the pixels.
+// Reads everything before the pixels.
 absl::StatusOr<Layout> ReadLayout(absl::string_view bytes, const ImageHeader& header) {
   Layout layout{.width = header.width, .height = header.height};
   BoundedReader reader(bytes);
@@ -102,7 +103,7 @@ absl::StatusOr<Layout> ReadLayout(absl::string_view bytes, const ImageHeader& he
     colors = reader.U32Le();
     reader.Skip(4);  // important colours
     if (layout.compression == kBitFields) {
-      // Behind a header of 40 bytes, or as a longer one's next fields: the same place.
+      // After a header of 40 bytes, or as the next fields of a longer one: the same place.
       for (uint32_t& mask : layout.masks) mask = reader.U32Le();
     }
   }
@@ -110,7 +111,8 @@ absl::StatusOr<Layout> ReadLayout(absl::string_view bytes, const ImageHeader& he
   VIT_RETURN_IF_ERROR(CheckKind(layout));
   if (layout.bits > 8) return layout;
   if (colors > 256) {
-    return absl::InvalidArgumentError(absl::StrCat("BMP: a palette of ", colors, " colours"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("BMP: the palette has ", colors, " colours; expected at most 256"));
   }
   if (colors == 0) colors = 1u << layout.bits;
   const size_t entry = core ? 3 : 4;
@@ -124,7 +126,7 @@ absl::StatusOr<Layout> ReadLayout(absl::string_view bytes, const ImageHeader& he
   return layout;
 }
 
-// One stored row to red, green and blue.
+// Converts one stored row to red, green and blue.
 void ConvertRow(const Layout& layout, const uint8_t* in, uint8_t* out) {
   const int width = layout.width;
   const auto put = [&](int red, int green, int blue) {
@@ -149,7 +151,7 @@ void ConvertRow(const Layout& layout, const uint8_t* in, uint8_t* out) {
       for (int x = 0; x < width; ++x, in += 3) put(in[2], in[1], in[0]);
       return;
     case 32: {
-      int red = 2, green = 1, blue = 0;  // where each stands in the four bytes
+      int red = 2, green = 1, blue = 0;  // the place of each in the four bytes
       if (layout.compression == kBitFields) {
         const auto place = [](uint32_t mask) { return __builtin_ctz(mask) / 8; };
         red = place(layout.masks[0]);
@@ -170,12 +172,12 @@ void ConvertRow(const Layout& layout, const uint8_t* in, uint8_t* out) {
   }
 }
 
-// Draws the runs onto `image`, which shows the palette's first colour wherever they leave a gap.
+// Draws the runs onto `image`; gaps between them get the palette's first colour.
 absl::Status DrawRuns(const Layout& layout, absl::string_view runs, Image* image) {
   const int width = layout.width, height = layout.height;
   for (size_t i = 0; i < image->rgb.size(); i += 3) memcpy(&image->rgb[i], &layout.palette[0], 3);
   const absl::Status damaged =
-      absl::InvalidArgumentError("BMP: the data is damaged (a run leaves the picture)");
+      absl::InvalidArgumentError("BMP: the data is damaged (a run leaves the image)");
   BoundedReader reader(runs);
   int x = 0, y = 0;  // rows as stored
   const auto put = [&](int color) {
@@ -186,16 +188,16 @@ absl::Status DrawRuns(const Layout& layout, absl::string_view runs, Image* image
   while (y < height) {
     const int count = reader.U8(), value = reader.U8();
     if (!reader.ok()) {
-      // Some writers leave the end mark out.
+      // Some writers omit the end mark.
       if (y == height - 1 && x == width) return absl::OkStatus();
       return Truncated(runs.size(), runs.size() + 1);
     }
-    if (count > 0) {  // one colour, or two in turn
+    if (count > 0) {  // one colour, or two alternating
       if (count > width - x) return damaged;
       for (int i = 0; i < count; ++i) {
         put(!nibbles ? value : i % 2 == 0 ? value >> 4 : value & 15);
       }
-    } else if (value > 2) {  // so many colours
+    } else if (value > 2) {  // this many colours follow
       const int size = nibbles ? (value + 1) / 2 : value;
       const absl::string_view colors = reader.Bytes(size + size % 2);
       if (!reader.ok()) return Truncated(runs.size(), runs.size() + 1);
@@ -207,7 +209,7 @@ absl::Status DrawRuns(const Layout& layout, absl::string_view runs, Image* image
     } else if (value == 0) {  // the end of the row
       x = 0;
       ++y;
-    } else if (value == 1) {  // the end of the picture
+    } else if (value == 1) {  // the end of the image
       return absl::OkStatus();
     } else {  // a step to the right and up
       x += reader.U8();

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/data/image/bmp.h"
+#include "core/data/image/image_header.h"
 #include "core/data/image/jpeg.h"
 #include "core/data/image/png.h"
 #include "core/data/image/webp.h"
@@ -16,11 +17,11 @@
 namespace vit {
 namespace {
 
-// Turns a picture upright. EXIF names the place of the stored first row and column; 5 to 8 exchange
-// the axes.
+// Turns an image upright. EXIF gives the place of the stored first row and column; 5 to 8 swap the
+// axes.
 Image Orient(Image image, int orientation) {
   const bool transpose = orientation >= 5;
-  // Whether upright rows (columns) run against the stored axis that they come from.
+  // Whether upright rows (columns) run opposite to the stored axis that they come from.
   const bool reverse_y =
       orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
   const bool reverse_x =
@@ -41,7 +42,7 @@ Image Orient(Image image, int orientation) {
   return out;
 }
 
-// As stored. PNG, WebP and BMP are always decoded whole.
+// Decodes as stored. PNG, WebP and BMP are always decoded whole.
 absl::StatusOr<ImagePart> DecodeAsStored(absl::string_view bytes, const ImageHeader& header,
                                          const PixelRequest& request) {
   const auto whole = [&](absl::StatusOr<Image> image) -> absl::StatusOr<ImagePart> {

@@ -10,7 +10,7 @@
 namespace vit {
 namespace {
 
-// Two letters alone would find bitmaps in text.
+// Checks more than the two letters, which text can start with too.
 bool IsBmp(absl::string_view start) {
   if (!absl::StartsWith(start, "BM")) return false;
   BoundedReader reader(start);

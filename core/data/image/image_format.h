@@ -1,4 +1,4 @@
-// Which image format a file is in, by its first bytes.
+// Recognizes a file's image format by its first bytes.
 #ifndef VIT_CORE_DATA_IMAGE_IMAGE_FORMAT_H_
 #define VIT_CORE_DATA_IMAGE_IMAGE_FORMAT_H_
 
@@ -6,17 +6,17 @@
 
 namespace vit {
 
-// So many bytes of a file's start are enough for RecognizeImage.
+// RecognizeImage needs this many bytes from the start of a file.
 inline constexpr int kImageStartBytes = 64;
 
 struct RecognizedImage {
-  // "JPEG", "animated WebP", "TIFF"; empty for what is no image.
+  // "JPEG", "animated WebP", "TIFF"; empty if the file is not an image.
   absl::string_view name;
   // Whether DecodeImage reads the format.
   bool readable = false;
 };
 
-// Says nothing of whether the rest of the file is whole.
+// Does not check whether the rest of the file is intact.
 RecognizedImage RecognizeImage(absl::string_view start);
 
 }  // namespace vit

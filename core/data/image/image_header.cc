@@ -1,4 +1,5 @@
-// Sizes and orientations from the headers of the four formats, without decoding.
+#include "core/data/image/image_header.h"
+
 #include <zlib.h>
 
 #include <algorithm>
@@ -10,7 +11,6 @@
 #include "absl/strings/str_format.h"
 #include "core/base/bounded_reader.h"
 #include "core/base/status.h"
-#include "core/data/image/image.h"
 #include "core/data/image/image_format.h"
 #include "core/data/image/image_orientation.h"
 
@@ -33,7 +33,7 @@ absl::StatusOr<ImageHeader> ReadJpegHeader(absl::string_view bytes) {
     while (marker == 0xFF) marker = reader.U8();  // fill bytes
     constexpr uint8_t kEoi = 0xD9;
     constexpr uint8_t kSos = 0xDA;
-    // 0 is no marker: decoders go on to the next one, wherever that is.
+    // 0 is not a marker: decoders continue to the next one, wherever that is.
     if (marker == 0 || marker == kSos || marker == kEoi || !reader.ok()) break;
     if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) continue;  // without content
     const uint16_t length = reader.U16Be();
@@ -65,7 +65,7 @@ absl::StatusOr<ImageHeader> ReadJpegHeader(absl::string_view bytes) {
   return header;
 }
 
-// `deflated` unpacked; empty where it is damaged or has more than a megabyte, as Pillow reads it.
+// Inflates `deflated`; empty if it is damaged or has more than a megabyte, as in Pillow.
 std::string Inflate(absl::string_view deflated) {
   std::string text(1 << 20, '\0');
   uLongf size = text.size();
@@ -76,7 +76,7 @@ std::string Inflate(absl::string_view deflated) {
   return text;
 }
 
-// Takes what stands before the next zero byte, and that.
+// Takes the text before the next zero byte, and that byte.
 absl::string_view TakeText(absl::string_view* bytes) {
   const size_t end = std::min(bytes->find('\0'), bytes->size());
   const absl::string_view text = bytes->substr(0, end);
@@ -84,17 +84,17 @@ absl::string_view TakeText(absl::string_view* bytes) {
   return text;
 }
 
-// The text of a PNG's chunk tEXt, zTXt or iTXt that is kept under `keyword`; empty for another.
+// Returns the text of a PNG's tEXt, zTXt or iTXt chunk if its keyword is `keyword`, otherwise "".
 std::string PngText(absl::string_view type, absl::string_view chunk, absl::string_view keyword) {
   if (TakeText(&chunk) != keyword) return "";
   if (type == "tEXt") return std::string(chunk);
   if (chunk.empty()) return "";
   const bool deflated = type == "zTXt" || chunk[0] != 0;
-  chunk.remove_prefix(1);  // the method of compression, or whether there is one
+  chunk.remove_prefix(1);  // the compression method, or whether it is compressed
   if (type == "iTXt") {
     chunk.remove_prefix(std::min<size_t>(1, chunk.size()));
     TakeText(&chunk);  // the language
-    TakeText(&chunk);  // the keyword in it
+    TakeText(&chunk);  // the keyword in that language
   }
   return deflated ? Inflate(chunk) : std::string(chunk);
 }
@@ -109,9 +109,9 @@ absl::StatusOr<ImageHeader> ReadPngHeader(absl::string_view bytes) {
   const uint32_t height = reader.U32Be();
   reader.Skip(5 + 4);  // the rest of IHDR, its checksum
   if (!reader.ok()) return Bad("PNG", "the header is truncated");
-  if (type != "IHDR" || length != 13) return Bad("PNG", "the first chunk is no image header");
+  if (type != "IHDR" || length != 13) return Bad("PNG", "the first chunk is not an image header");
   if (width == 0 || height == 0) return Bad("PNG", "width or height is 0");
-  if (width > INT32_MAX || height > INT32_MAX) return Bad("PNG", "width or height passes 2^31 - 1");
+  if (width > INT32_MAX || height > INT32_MAX) return Bad("PNG", "a side exceeds 2^31 - 1");
   header.width = static_cast<int>(width);
   header.height = static_cast<int>(height);
   absl::string_view exif;
@@ -136,7 +136,7 @@ absl::StatusOr<ImageHeader> ReadPngHeader(absl::string_view bytes) {
   return header;
 }
 
-// Width and height of a VP8 or VP8L bitstream; false where `content` is none.
+// Reads the width and height of a VP8 or VP8L bitstream; false if `content` is not one.
 bool ReadWebpFrameSize(absl::string_view name, absl::string_view content, int* width, int* height) {
   BoundedReader reader(content);
   if (name == "VP8 ") {
@@ -164,7 +164,7 @@ absl::StatusOr<ImageHeader> ReadWebpHeader(absl::string_view bytes) {
     const absl::string_view name = reader.Bytes(4);
     const uint32_t size = reader.U32Le();
     if (!reader.ok()) break;
-    // The last chunk may be cut short: sizes stand at its start, and DecodeImage finds the
+    // The last chunk may be cut short: sizes are at its start, and DecodeImage finds the
     // truncation.
     const absl::string_view content = reader.Bytes(std::min<size_t>(size, reader.remaining()));
     reader.Skip(std::min<size_t>(size % 2, reader.remaining()));
@@ -179,11 +179,11 @@ absl::StatusOr<ImageHeader> ReadWebpHeader(absl::string_view bytes) {
       int width = 0;
       int height = 0;
       if (!ReadWebpFrameSize(name, content, &width, &height)) {
-        return Bad("WebP", "the picture's header is truncated or damaged");
+        return Bad("WebP", "the image's header is truncated or damaged");
       }
       if (extended && (width != header.width || height != header.height)) {
         return Bad("WebP", absl::StrCat("the canvas is ", header.width, "x", header.height,
-                                        " but the picture in it ", width, "x", height));
+                                        " but the image in it ", width, "x", height));
       }
       header.width = width;
       header.height = height;
@@ -194,7 +194,7 @@ absl::StatusOr<ImageHeader> ReadWebpHeader(absl::string_view bytes) {
       xmp = content;
     }
   }
-  if (header.width == 0) return Bad("WebP", "no picture found: the file is truncated or damaged");
+  if (header.width == 0) return Bad("WebP", "no image found: the file is truncated or damaged");
   header.orientation = ReadOrientation(exif, xmp);
   return header;
 }
@@ -239,7 +239,7 @@ absl::StatusOr<ImageHeader> ReadImageHeader(absl::string_view bytes) {
   if (!format.name.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("the image is ", format.name == "animated WebP" ? "an " : "in the format ",
-                     format.name, ", which is not read; convert it to JPEG, PNG, WebP or BMP",
+                     format.name, ", which is not supported; convert it to JPEG, PNG, WebP or BMP",
                      format.name == "animated WebP" ? " of one frame" : ""));
   }
   std::string start;

@@ -27,8 +27,8 @@ class TiffReader {
   bool big_endian_;
 };
 
-// The first value of the directory entry whose type, count and value `entry` reads next; none for a
-// type that holds no whole numbers.
+// Returns the first value of the directory entry whose type, count and value `entry` reads next;
+// none if the type does not hold whole numbers.
 std::optional<int64_t> FirstValue(TiffReader entry, absl::string_view tiff, bool big_endian) {
   constexpr uint16_t kShort = 3, kLong = 4, kSignedShort = 8, kSignedLong = 9;
   const uint16_t type = entry.U16();
@@ -37,7 +37,7 @@ std::optional<int64_t> FirstValue(TiffReader entry, absl::string_view tiff, bool
   const bool is_long = type == kLong || type == kSignedLong;
   if (count == 0 || (!is_short && !is_long)) return std::nullopt;
   TiffReader value = entry;
-  if (count * (is_short ? 2 : 4) > 4) {  // it is elsewhere
+  if (count * (is_short ? 2 : 4) > 4) {  // stored elsewhere
     const uint32_t offset = entry.U32();
     value = TiffReader(tiff, big_endian);
     value.bytes().Seek(offset);
@@ -67,7 +67,7 @@ std::optional<int64_t> TiffOrientation(absl::string_view tiff) {
   return std::nullopt;
 }
 
-// As an attribute or an element.
+// Finds the orientation as an attribute or an element.
 std::optional<int64_t> XmpOrientation(absl::string_view xmp) {
   constexpr absl::string_view kName = "tiff:Orientation";
   for (size_t at = xmp.find(kName); at != absl::string_view::npos; at = xmp.find(kName, at + 1)) {

@@ -3,7 +3,9 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
-// After stdio.h, which it needs and does not include.
+
+#include "core/data/image/image_header.h"
+// After stdio.h, which it needs but does not include.
 #include <jerror.h>
 #include <jpeglib.h>
 
@@ -18,8 +20,8 @@
 namespace vit {
 namespace {
 
-// libjpeg reports errors by a callback that must not return: it jumps back to the function of this
-// file that called libjpeg. Those functions hold nothing that has a destructor.
+// libjpeg reports errors through a callback that must not return: it jumps back to the function of
+// this file that called libjpeg. Those functions hold no objects with destructors.
 struct ErrorTrap {
   jpeg_error_mgr manager;  // first: libjpeg hands its address back
   jmp_buf on_error;
@@ -39,8 +41,8 @@ struct Decoder {
   ErrorTrap trap;
 };
 
-// libjpeg fills up what a truncated or damaged file lacks and calls it a warning. Only oddities
-// that change no pixel pass.
+// libjpeg makes up what a truncated or damaged file lacks and only warns. Passes warnings that
+// change no pixel; fails for all others.
 void OnMessage(j_common_ptr info, int level) {
   if (level >= 0) return;  // a trace
   switch (info->err->msg_code) {
@@ -55,7 +57,7 @@ void OnMessage(j_common_ptr info, int level) {
   }
 }
 
-// A small progressive file can ask for any number of passes over a large picture.
+// A small progressive file can ask for any number of passes over a large image.
 void OnProgress(j_common_ptr info) {
   constexpr int kMaxScans = 200;
   if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number > kMaxScans) {
@@ -66,8 +68,8 @@ void OnProgress(j_common_ptr info) {
 
 void Ignore(j_common_ptr) {}
 
-// Reads the header, which must be the one that was checked, and starts the decoder. False leaves a
-// message.
+// Reads the header, which must be the one that was checked, and starts the decoder. Sets the
+// message if it returns false.
 bool Start(Decoder* decoder, const unsigned char* data, size_t size, int width, int height,
            int scale_denominator) {
   jpeg_decompress_struct* info = &decoder->info;
@@ -82,7 +84,7 @@ bool Start(Decoder* decoder, const unsigned char* data, size_t size, int width, 
   info->progress = &decoder->progress;
   jpeg_mem_src(info, data, size);
   jpeg_read_header(info, TRUE);
-  // Before memory is taken by these numbers.
+  // Before these numbers determine how much memory is allocated.
   if (info->image_width != static_cast<unsigned>(width) ||
       info->image_height != static_cast<unsigned>(height)) {
     snprintf(decoder->trap.message, sizeof(decoder->trap.message),
@@ -109,11 +111,11 @@ void CmykRowToRgb(const uint8_t* cmyk, int width, uint8_t* rgb) {
   }
 }
 
-// Decodes only so much of each row from now on that columns left .. left + width - 1 are exact;
-// what is decoded starts at `*first` and is output_width wide.
+// From now on decodes only enough of each row for columns left .. left + width - 1 to be exact; the
+// decoded part starts at `*first` and is output_width wide.
 bool CropColumns(Decoder* decoder, int64_t left, int width, int64_t* first) {
-  // Chroma is interpolated as if the crop ended at the picture's edge, which the outermost pixels
-  // show.
+  // Chroma is interpolated as if the crop ended at the image's edge, which changes the outermost
+  // pixels.
   constexpr int kMargin = 2;
   jpeg_decompress_struct* info = &decoder->info;
   if (setjmp(decoder->trap.on_error)) return false;
@@ -127,7 +129,7 @@ bool CropColumns(Decoder* decoder, int64_t left, int width, int64_t* first) {
 }
 
 // Decodes rows top .. top + height - 1 into `rgb`; `row` has room for one row of four channels.
-// With `to_the_end` the rest is read too and its damage found.
+// With `to_the_end`, also reads the rest to find damage in it.
 bool ReadRows(Decoder* decoder, int64_t top, int height, bool to_the_end, uint8_t* rgb,
               uint8_t* row) {
   jpeg_decompress_struct* info = &decoder->info;
@@ -142,7 +144,7 @@ bool ReadRows(Decoder* decoder, int64_t top, int height, bool to_the_end, uint8_
     if (cmyk) CmykRowToRgb(row, static_cast<int>(info->output_width), out);
   }
   if (!to_the_end) return true;
-  // A skip up to the last row looks at all the data before it; one past it would look at none.
+  // Skipping to the last row checks all the data before it; skipping past it checks none.
   const JDIMENSION left = info->output_height - info->output_scanline;
   if (left > 1) jpeg_skip_scanlines(info, left - 1);
   if (left > 0) {
@@ -153,7 +155,7 @@ bool ReadRows(Decoder* decoder, int64_t top, int height, bool to_the_end, uint8_
   return true;
 }
 
-// The denominator by which a picture may shrink, see PixelRequest.
+// Returns the denominator by which an image may shrink; see PixelRequest.
 int ScaleFor(const ImageHeader& header, int min_short_side) {
   int scale = 1;
   if (min_short_side > 0) {
@@ -171,7 +173,7 @@ struct Encoder {
   bool done = false;
 };
 
-// False leaves a message.
+// Sets the message if it returns false.
 bool Encode(Encoder* encoder, const uint8_t* rgb, int width, int height, int quality) {
   jpeg_compress_struct* info = &encoder->info;
   info->err = jpeg_std_error(&encoder->trap.manager);
@@ -220,8 +222,8 @@ absl::StatusOr<ImagePart> DecodeJpeg(absl::string_view bytes, const ImageHeader&
   Region region{0, 0, width, height};
   if (request.choose) region = request.choose(width, height);
   ImagePart part;
-  // A progressive picture is decoded as a whole: where it lacks scans, libjpeg smooths its blocks,
-  // and would do so in another way at the edge of a crop.
+  // A progressive image is decoded as a whole: if it lacks scans, libjpeg smooths its blocks, and
+  // would do so differently at the edge of a crop.
   if (info.progressive_mode) region = {0, 0, width, height};
   if (region.width < width && !CropColumns(decoder.get(), region.left, region.width, &part.left)) {
     return failed();
@@ -244,7 +246,7 @@ absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {
   struct Destroyer {
     ~Destroyer() {
       jpeg_destroy_compress(&encoder->info);
-      // After a failure libjpeg may have freed it, and does not say.
+      // After a failure libjpeg may have freed it without saying so.
       if (encoder->done) free(encoder->bytes);
     }
     Encoder* encoder;

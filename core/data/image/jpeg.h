@@ -7,18 +7,19 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/data/image/image.h"
+#include "core/data/image/image_header.h"
 
 namespace vit {
 
-// Decodes what is wanted of a JPEG as stored, whatever its EXIF orientation; used by DecodePart
-// alone. `header` is the file's. INVALID_ARGUMENT where the data is damaged or ends early, even
-// where libjpeg would make up the rest, and outside the wanted part too unless the bytes are known
+// Decodes the requested part of a JPEG as stored, ignoring its EXIF orientation; used only by
+// DecodePart. `header` is the file's. INVALID_ARGUMENT if the data is damaged or ends early, even
+// if libjpeg would make up the rest, and outside the requested part too unless the bytes are known
 // to be whole.
 absl::StatusOr<ImagePart> DecodeJpeg(absl::string_view bytes, const ImageHeader& header,
                                      const PixelRequest& request);
 
-// `quality`: libjpeg's, 1 to 100; chroma in half the resolution. INVALID_ARGUMENT for a picture of
-// more than 65,500 pixels a side.
+// Encodes with libjpeg's `quality`, 1 to 100, and chroma at half the resolution. INVALID_ARGUMENT
+// for an image of more than 65,500 pixels a side.
 absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality);
 
 }  // namespace vit

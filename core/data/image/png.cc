@@ -11,11 +11,12 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/bounded_reader.h"
+#include "core/data/image/image_header.h"
 
 namespace vit {
 namespace {
 
-// libpng lets the end go missing, and looks at no checksum of what it skips.
+// libpng accepts a missing end, and does not verify checksums of chunks that it skips.
 absl::Status CheckIsWhole(absl::string_view bytes) {
   BoundedReader reader(bytes);
   reader.Skip(8);
@@ -33,8 +34,8 @@ absl::Status CheckIsWhole(absl::string_view bytes) {
   }
 }
 
-// libpng reports errors by a callback that must not return: it jumps back to Read, which holds
-// nothing that has a destructor.
+// libpng reports errors through a callback that must not return: it jumps back to Read, which holds
+// no objects with destructors.
 struct Decoder {
   const char* next;
   size_t left;
@@ -59,7 +60,7 @@ void ReadBytes(png_struct* png, png_byte* out, size_t count) {
   decoder->left -= count;
 }
 
-// Fills `rows`, each of 3 * width bytes. False leaves a message.
+// Fills `rows`, each of 3 * width bytes. Sets the message if it returns false.
 bool Read(Decoder* decoder, int width, int height, png_byte** rows) {
   decoder->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, decoder, &Fail, &Ignore);
   if (decoder->png == nullptr) return false;
@@ -69,8 +70,8 @@ bool Read(Decoder* decoder, int width, int height, png_byte** rows) {
   if (decoder->info == nullptr) return false;
   png_info* const info = decoder->info;
   png_set_read_fn(png, decoder, &ReadBytes);
-  // Texts and profiles are of no use, and may be of any size: -1 stands for all but those that make
-  // pixels.
+  // Texts and profiles are not needed, and may be of any size: -1 stands for all chunks but those
+  // that contribute to the pixels.
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_set_chunk_cache_max(png, 1);
   png_set_user_limits(png, 0x7fffffff, 0x7fffffff);  // checked by the caller
@@ -87,7 +88,7 @@ bool Read(Decoder* decoder, int width, int height, png_byte** rows) {
   png_set_strip_alpha(png);
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
-  if (png_get_rowbytes(png, info) != size_t{3} * width) Fail(png, "the rows have another length");
+  if (png_get_rowbytes(png, info) != size_t{3} * width) Fail(png, "the rows have a wrong length");
   png_read_image(png, rows);
   png_read_end(png, nullptr);
   return true;

@@ -39,7 +39,7 @@ Filter FilterFor(vit::v1::Interpolation interpolation) {
                                                           : Filter{BicubicWeight, 2};
 }
 
-// Which source positions make up each wanted position along one axis, and how much each counts.
+// The source positions that make up each output position along one axis, and their weights.
 struct Taps {
   struct Range {
     int first;
@@ -57,11 +57,11 @@ struct Taps {
   const int32_t* weights_of(int i) const { return &weights[size_t{1} * i * stride]; }
 };
 
-// Pillow rounds by adding a half and cutting off what follows the point.
+// Truncates. Pillow rounds by adding a half and truncating.
 int CutOff(double x) { return static_cast<int>(x); }
 
-// Taps of positions first .. first + count - 1 of `out_size`, over [low, high) of an axis of
-// `in_size`.
+// Computes the taps of positions first .. first + count - 1 of `out_size`, over [low, high) of an
+// axis of `in_size`.
 Taps MakeTaps(int in_size, float low, float high, int64_t out_size, int64_t first, int count,
               const Filter& filter) {
   const double scale = static_cast<double>(high - low) / static_cast<double>(out_size);
@@ -94,8 +94,8 @@ Taps MakeTaps(int in_size, float low, float high, int64_t out_size, int64_t firs
   return taps;
 }
 
-// Rows are resampled in groups, turned so that the rows of a group lie side by side: then
-// neighbours in memory share their weights, as they do in the pass down.
+// Rows are resampled in groups, transposed so that the rows of a group lie side by side: neighbours
+// in memory then share their weights, as they do in the pass down.
 constexpr int kGroup = 16;
 
 inline uint8_t ToByte(int32_t sum) {
@@ -128,7 +128,8 @@ void ResampleGroupAcross(const uint8_t* turned, const Taps::Range* ranges, const
   }
 }
 
-// [rows, columns, 3] to [columns, 3, kGroup]; places of missing rows keep what they have.
+// Transposes [rows, columns, 3] to [columns, 3, kGroup]; leaves the places of missing rows
+// unchanged.
 void TurnGroup(const uint8_t* in, size_t stride, int rows, int columns, uint8_t* turned) {
   for (int row = 0; row < rows; ++row) {
     const uint8_t* from = in + row * stride;
@@ -137,7 +138,7 @@ void TurnGroup(const uint8_t* in, size_t stride, int rows, int columns, uint8_t*
   }
 }
 
-// Rows [first_row, first_row + rows) of `image` resampled across: [rows, taps.ranges.size(), 3].
+// Resamples rows [first_row, first_row + rows) of `image` across: [rows, taps.ranges.size(), 3].
 std::vector<uint8_t> ResampleAcross(const ImageView& image, const Taps& taps, int first_row,
                                     int rows) {
   const int width = static_cast<int>(taps.ranges.size());
@@ -156,7 +157,7 @@ std::vector<uint8_t> ResampleAcross(const ImageView& image, const Taps& taps, in
   return out;
 }
 
-// One row: the weighted sum of `count` rows of `bytes` bytes each, `stride` apart.
+// Computes one row: the weighted sum of `count` rows of `bytes` bytes each, `stride` apart.
 VIT_SIMD_CLONES
 void ResampleRowDown(const uint8_t* in, size_t stride, const int32_t* weights, int count, int bytes,
                      uint8_t* out) {

@@ -1,4 +1,4 @@
-// Pillow's resampling of a part of a picture; used by the transforms.
+// Pillow's resampling of a part of an image; used by the transforms.
 #ifndef VIT_CORE_DATA_IMAGE_RESAMPLE_H_
 #define VIT_CORE_DATA_IMAGE_RESAMPLE_H_
 
@@ -11,7 +11,7 @@
 
 namespace vit {
 
-// Pixels that belong to someone else: red green blue, rows `stride` bytes apart.
+// A view of pixels, which it does not own: red green blue, rows `stride` bytes apart.
 struct ImageView {
   const uint8_t* rgb = nullptr;
   int width = 0;
@@ -23,14 +23,14 @@ inline ImageView ViewOf(const Image& image) {
   return {image.rgb.data(), image.width, image.height, size_t{3} * image.width};
 }
 
-// The part of `view` with its upper left corner at (left, top).
+// Returns the part of `view` with its upper left corner at (left, top).
 inline ImageView SubView(const ImageView& view, int left, int top, int width, int height) {
   return {view.rgb + top * view.stride + size_t{3} * left, width, height, view.stride};
 }
 
-// What Pillow's `image.resize((width, height), interpolation, box)` has in `region`; only that part
-// is computed. `out` is [region.height, region.width, 3]. `region` lies in the resized picture,
-// `box` in the source.
+// Computes `region` of Pillow's `image.resize((width, height), interpolation, box)`, and only that
+// part. `out` is [region.height, region.width, 3]. `region` lies in the resized image, `box` in the
+// source.
 void ResampleRegion(const ImageView& image, int64_t width, int64_t height,
                     vit::v1::Interpolation interpolation, const Box& box, const Region& region,
                     uint8_t* out);

@@ -14,7 +14,7 @@ using vit::v1::EvalTransform;
 using vit::v1::Interpolation;
 using vit::v1::TrainTransform;
 
-// [side, side, 3] to [3, side, side], mirrored left to right where `flip`.
+// Converts [side, side, 3] to [3, side, side], mirrored left to right if `flip` is set.
 void WritePlanes(const uint8_t* rgb, size_t stride, int side, bool flip, uint8_t* out) {
   const size_t plane = size_t{1} * side * side;
   for (int y = 0; y < side; ++y) {
@@ -39,7 +39,7 @@ void WritePlanes(const uint8_t* rgb, size_t stride, int side, bool flip, uint8_t
   }
 }
 
-// Size of a picture whose short side becomes `side`, the long one in proportion, rounded down
+// Size of an image whose short side becomes `side`, the long one in proportion, rounded down
 // (torchvision's Resize).
 struct Size {
   int64_t width;
@@ -50,7 +50,7 @@ Size ShortSideTo(int width, int height, int64_t side) {
   return {side * width / height, side};
 }
 
-// The part `region` of `image` resized to `size`, as [region.height, region.width, 3].
+// Computes `region` of `image` resized to `size`, as [region.height, region.width, 3].
 void ResizeRegion(const ImageView& image, const Size& size, Interpolation interpolation,
                   const Region& region, uint8_t* out) {
   const Box whole{0, 0, static_cast<double>(image.width), static_cast<double>(image.height)};
@@ -80,11 +80,11 @@ void CenterCrop(const ImageView& image, int image_size, const EvalTransform& tra
   WritePlanes(resized.data(), size_t{3} * image_size, image_size, flip, out);
 }
 
-// The place that `draw` says of the picture, its short side resized to `image_size` and black
-// pixels around it.
+// Cuts out the place that `draw` gives, after resizing the image's short side to `image_size` and
+// adding black pixels around it.
 void RandomCrop(const ImageView& image, int image_size, const TrainDraw& draw, uint8_t* out) {
   const Size size = ShortSideTo(image.width, image.height, image_size);
-  // The part of the crop that is picture; the rest is padding.
+  // The part of the crop that is image; the rest is padding.
   const int64_t first_row = std::max<int64_t>(draw.top, 0);
   const int64_t first_column = std::max<int64_t>(draw.left, 0);
   const int rows =
@@ -113,8 +113,8 @@ void RandomCrop(const ImageView& image, int image_size, const TrainDraw& draw, u
   WritePlanes(cut.data(), stride, image_size, draw.flip, out);
 }
 
-// The cut of torchvision's RandomResizedCrop: ten tries, then the largest centred one within the
-// ratios.
+// Draws the crop of torchvision's RandomResizedCrop: ten tries, then the largest centred one within
+// the ratios.
 Region RandomResizedRegion(int whole_width, int whole_height, const TrainTransform& train,
                            CounterRandom* random) {
   const double area = static_cast<double>(whole_width) * whole_height;
@@ -146,7 +146,7 @@ Region RandomResizedRegion(int whole_width, int whole_height, const TrainTransfo
   return region;
 }
 
-// The whole of `cut`, resized.
+// Resizes the whole of `cut`.
 void RandomResizedCrop(const ImageView& cut, int image_size, const TrainDraw& draw, uint8_t* out) {
   if (cut.width == image_size && cut.height == image_size) {
     WritePlanes(cut.rgb, cut.stride, image_size, draw.flip, out);
@@ -158,7 +158,8 @@ void RandomResizedCrop(const ImageView& cut, int image_size, const TrainDraw& dr
   WritePlanes(resized.data(), size_t{3} * image_size, image_size, draw.flip, out);
 }
 
-// Of this picture's crop. Specifications from before the field have only the data's.
+// The interpolation of this image's crop. Specifications from before the field existed have only
+// the data's.
 Interpolation TrainInterpolation(const vit::v1::DataConfig& config, CounterRandom* random) {
   switch (config.train().interpolation()) {
     case vit::v1::INTERPOLATION_UNSPECIFIED:

@@ -1,4 +1,5 @@
-// Pictures to the model's input size: Pillow's resampling, evaluation's and training's transforms.
+// Transforms images to the model's input size, for evaluation and training, with Pillow's
+// resampling.
 #ifndef VIT_CORE_DATA_IMAGE_TRANSFORM_H_
 #define VIT_CORE_DATA_IMAGE_TRANSFORM_H_
 
@@ -12,7 +13,7 @@
 
 namespace vit {
 
-// A part of a picture, in pixels; fractions are allowed.
+// A part of an image, in pixels; fractions are allowed.
 struct Box {
   double left = 0;
   double top = 0;
@@ -21,43 +22,42 @@ struct Box {
 };
 
 // Pillow's Image.resize(size, resample, box): antialiased (the filter widens when shrinking), in
-// fixed point, rounded to bytes after each of the two passes, so that results equal Pillow's (where
-// Pillow 13 goes down first, its older versions').
+// fixed point, rounded to bytes after each of the two passes, so that results equal Pillow's (its
+// older versions' if Pillow 13 goes down first).
 Image Resize(const Image& image, int width, int height, vit::v1::Interpolation interpolation,
              const Box& box);
 Image Resize(const Image& image, int width, int height, vit::v1::Interpolation interpolation);
 
-// timm's evaluation transform: the short side to floor(image_size / crop_pct), the long side in
-// proportion (rounded down) or with CROP_MODE_SQUASH to the same, then a centre crop of image_size;
-// writes planes, red first: `out` is [3, image_size, image_size]. `crop_pct` and `interpolation`
-// must be set.
+// timm's evaluation transform: resizes the short side to floor(image_size / crop_pct) and the long
+// side in proportion (rounded down), or to the same with CROP_MODE_SQUASH, then crops the centre of
+// image_size. Writes planes, red first: `out` is [3, image_size, image_size]. `crop_pct` and
+// `interpolation` must be set.
 void EvalTransformImage(const Image& image, int image_size, const vit::v1::EvalTransform& transform,
                         vit::v1::Interpolation interpolation, absl::Span<uint8_t> out);
 
-// What training's crop and flips do to one picture.
+// The crop and flips that training applies to one image.
 struct TrainDraw {
   bool flip = false;
   bool flip_down = false;
   vit::v1::Interpolation interpolation = vit::v1::INTERPOLATION_UNSPECIFIED;
-  Region source;  // the pixels of the picture that are used
-  // TRAIN_CROP_RANDOM: the crop's upper left corner in the resized picture; negative in the
-  // padding.
+  Region source;  // the pixels of the image to use
+  // TRAIN_CROP_RANDOM: the crop's upper left corner in the resized image; negative in the padding.
   int64_t left = 0;
   int64_t top = 0;
 };
 
-// Draws for a picture of `width` x `height` pixels. `config`: effective (every field set).
+// Draws for an image of `width` x `height` pixels. `config` must be effective (every field set).
 TrainDraw DrawTrainTransform(int width, int height, int image_size,
                              const vit::v1::DataConfig& config, CounterRandom* random);
 
-// The training transform: crop and flips as drawn, then `augmenter`, which was made from the same
-// configuration and takes further random choices from `random`. `draw.source` is where `part` has
-// those pixels.
+// Applies the training transform: crop and flips as drawn, then `augmenter`, which must be made
+// from the same configuration and takes further random choices from `random`. `draw.source` is
+// relative to `part`.
 void TrainTransformPart(const Image& part, const TrainDraw& draw, int image_size,
                         const vit::v1::DataConfig& config, const Augmenter& augmenter,
                         CounterRandom* random, absl::Span<uint8_t> out);
 
-// Draws, then transforms, for a whole picture.
+// Draws and applies the training transform of a whole image.
 void TrainTransformImage(const Image& image, int image_size, const vit::v1::DataConfig& config,
                          const Augmenter& augmenter, CounterRandom* random,
                          absl::Span<uint8_t> out);

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/bounded_reader.h"
+#include "core/data/image/image_header.h"
 
 namespace vit {
 
@@ -22,10 +23,10 @@ absl::StatusOr<Image> DecodeWebp(absl::string_view bytes, const ImageHeader& hea
   if (WebPGetFeatures(data, bytes.size(), &features) != VP8_STATUS_OK) {
     return absl::InvalidArgumentError("WebP: the data is damaged (its header)");
   }
-  // Before memory is taken by the one and written by the other.
+  // The header's size determines the memory allocated, the image's how much of it is written.
   if (features.width != header.width || features.height != header.height) {
     return absl::InvalidArgumentError(absl::StrCat("WebP: the header says ", header.width, "x",
-                                                   header.height, " but the picture is ",
+                                                   header.height, " but the image is ",
                                                    features.width, "x", features.height));
   }
   Image image{header.width, header.height, {}};

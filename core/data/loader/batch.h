@@ -9,9 +9,9 @@
 
 namespace vit {
 
-// Pictures of one step, as bytes; normalisation is the consumer's. An unreadable picture leaves its
-// place empty: `images` and `labels` hold the readable ones, in order, and `slots` says where in
-// the full batch each one stands.
+// Images of one step, as bytes; the consumer normalises them. An unreadable image leaves its place
+// empty: `images` and `labels` hold the readable ones, in order, and `slots` gives the place of
+// each in the full batch.
 struct Batch {
   int64_t step = 0;
   int image_size = 0;

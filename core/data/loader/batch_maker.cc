@@ -11,11 +11,11 @@
 namespace vit {
 namespace {
 
-// Loading yields to compute, which is never to wait for a processor.
+// Loading yields to compute, which should never wait for a processor.
 constexpr int kNiceness = 10;
 
-// Pictures that a thread takes at once: few enough that a batch's last ones are shared, enough that
-// the lock is seldom asked for.
+// Images that a thread takes at once: few enough that threads share a batch's last ones, enough
+// that locking is rare.
 constexpr int kMostTaken = 8;
 
 }  // namespace
@@ -29,7 +29,7 @@ BatchMaker::BatchMaker(Options options)
       threads_.push_back(ComputeBudget::StartThread(
           absl::StrCat("loader-", i), /*intra_op_threads=*/1, [this] { RunThread(); }, kNiceness));
     }
-  } catch (...) {  // the system has no thread left; those that run must end before this object goes
+  } catch (...) {  // no thread left; the running ones must end before this object is destroyed
     StopThreads();
     throw;
   }
@@ -89,8 +89,8 @@ absl::Status BatchMaker::FillBatches() {
       count = std::min(std::clamp(share, 1, kMostTaken), work->size() - first);
       work->taken += count;
     }
-    // Without the lock: the work stays in the queue until all its places are done, and these are
-    // this thread's alone. Memory may have to be found, and for CUDA pinned.
+    // Without the lock: the work stays in the queue until all its places are done, and only this
+    // thread fills these. Memory may have to be allocated, and pinned for CUDA.
     std::call_once(work->allocated, [&] {
       work->images = HostBuffer(image_bytes_ * work->size(), options_.device);
     });

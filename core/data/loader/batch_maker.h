@@ -1,5 +1,5 @@
-// A pool of threads that fills batches ahead of their consumer; TrainLoader and EvalLoader are made
-// of it.
+// A pool of threads that fills batches ahead of their consumer; the basis of TrainLoader and
+// EvalLoader.
 #ifndef VIT_CORE_DATA_LOADER_BATCH_MAKER_H_
 #define VIT_CORE_DATA_LOADER_BATCH_MAKER_H_
 
@@ -20,13 +20,13 @@
 
 namespace vit {
 
-// At most `prefetch_batches` batches are in the making or ready. The threads share the work of the
-// oldest unfinished batch, picture by picture, and go on to the next one only when nothing of it is
-// left to take. Batches come out in order. One consumer; destruction stops and joins the threads,
-// waiting for at most one picture each.
+// At most `prefetch_batches` batches are in progress or ready. The threads share the work of the
+// oldest unfinished batch, image by image, and start the next one only when no image of it is left
+// to take. Batches come out in order. One consumer; the destructor stops and joins the threads,
+// waiting for at most one image each.
 class BatchMaker {
  public:
-  // One batch to be made.
+  // One batch to make.
   struct Plan {
     int64_t step = 0;
     int64_t epoch = 0;
@@ -36,11 +36,11 @@ class BatchMaker {
     int image_size = 0;
     int threads = 1;
     int prefetch_batches = 4;
-    Device device = Device::Cpu();  // that reads the batches
-    // The next batch in order; none at the end. Called by one thread at a time.
+    Device device = Device::Cpu();  // reads the batches
+    // Returns the next batch in order; none at the end. Called by one thread at a time.
     std::function<std::optional<Plan>()> next_plan;
     std::function<int64_t(int64_t index)> label;
-    // Fills `out` with a sample; false where it cannot be read. An error ends the making. Called
+    // Fills `out` with a sample; false if it cannot be read. An error stops the loading. Called
     // from many threads.
     std::function<absl::StatusOr<bool>(const Plan& plan, const SampleDraw& draw, uint8_t* out)>
         read;
@@ -49,7 +49,7 @@ class BatchMaker {
   explicit BatchMaker(Options options);
   ~BatchMaker();
 
-  // The next batch; none at the end. CANCELLED once `stop` is requested.
+  // Returns the next batch; none at the end. CANCELLED once `stop` is requested.
   absl::StatusOr<std::optional<Batch>> Next(const std::stop_token& stop);
 
  private:
@@ -67,8 +67,8 @@ class BatchMaker {
   void RunThread();
   // Takes and fills places until stopped.
   absl::Status FillBatches();
-  // The oldest batch with places left to take, planning a new one where there is room; null where
-  // nothing is to do.
+  // Returns the oldest batch with places left to take, planning a new one if there is room; null if
+  // there is nothing to do.
   Work* FindWork() VIT_REQUIRES(mu_);
   Batch Finish(std::unique_ptr<Work> work) const;
 
@@ -81,8 +81,8 @@ class BatchMaker {
   CondVar front_is_done_;  // the oldest batch may be ready, or the end known
   std::deque<std::unique_ptr<Work>> queue_ VIT_GUARDED_BY(mu_);
   bool at_end_ VIT_GUARDED_BY(mu_) = false;
-  absl::Status error_ VIT_GUARDED_BY(mu_);  // of a thread that gave up
-  std::vector<std::thread> threads_;        // last: joined before anything they use goes
+  absl::Status error_ VIT_GUARDED_BY(mu_);  // from a thread that failed
+  std::vector<std::thread> threads_;        // last: joined before what they use is destroyed
 };
 
 }  // namespace vit

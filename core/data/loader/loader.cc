@@ -23,7 +23,7 @@ class TrainLoader::Impl {
     VIT_ASSIGN_OR_RETURN(std::optional<Batch> batch, maker_.Next(stop));
     VIT_RETURN_IF_ERROR(reader_->CheckBadFraction(DataSplit::kTrain, stop));
     if (!batch.has_value()) {
-      return absl::InvalidArgumentError("the training split has fewer pictures than one batch");
+      return absl::InvalidArgumentError("the training split has fewer images than one batch");
     }
     return *std::move(batch);
   }
@@ -62,7 +62,7 @@ class TrainLoader::Impl {
   const Options options_;
   const int64_t size_;
   const SampleOrder order_;
-  // Touched by next_plan alone, one thread at a time.
+  // Used only by next_plan, one thread at a time.
   int64_t next_step_;
   int64_t order_epoch_ = -1;
   std::vector<SampleDraw> epoch_;
@@ -115,7 +115,7 @@ class EvalLoader::Impl {
   SampleReader* const reader_;
   const Options options_;
   const int64_t size_;
-  // Touched by next_plan alone, one thread at a time.
+  // Used only by next_plan, one thread at a time.
   int64_t next_step_ = 0;
   int64_t next_index_ = 0;
   BatchMaker maker_;  // last: its threads use all the others

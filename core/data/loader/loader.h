@@ -1,5 +1,5 @@
-// Batches, made ahead by a pool of threads. What a batch holds is a function of (data, config,
-// seed, step) alone: neither the number of threads nor what was loaded before changes it.
+// Batches, prepared ahead by a pool of threads. The content of a batch depends only on (data,
+// config, seed, step): neither the number of threads nor what was loaded before changes it.
 #ifndef VIT_CORE_DATA_LOADER_LOADER_H_
 #define VIT_CORE_DATA_LOADER_LOADER_H_
 
@@ -15,10 +15,9 @@
 
 namespace vit {
 
-// Training batches for steps first_step, first_step + 1, ... without end. Step s holds places
-// (s mod steps_per_epoch) * batch_size ... of SampleOrder::Epoch(seed, epoch) with epoch = s /
-// steps_per_epoch and steps_per_epoch = n / batch_size; what is left over at an epoch's end is left
-// out.
+// Training batches for steps first_step, first_step + 1, ... without end. Step s holds places (s
+// mod steps_per_epoch) * batch_size ... of SampleOrder::Epoch(seed, epoch) with epoch = s /
+// steps_per_epoch and steps_per_epoch = n / batch_size; the remainder at an epoch's end is dropped.
 class TrainLoader {
  public:
   struct Options {
@@ -27,15 +26,15 @@ class TrainLoader {
     int64_t first_step = 0;
     int threads = 1;
     int prefetch_batches = 4;
-    Device device = Device::Cpu();  // that reads the batches
+    Device device = Device::Cpu();  // reads the batches
   };
   // Starts the threads (niced below compute). `reader` must outlive the loader.
   TrainLoader(SampleReader* reader, const Options& options);
   // Stops and joins the threads.
   ~TrainLoader();
 
-  // The next step's batch. CANCELLED once `stop` is requested; CheckBadFraction's error where it
-  // applies. INVALID_ARGUMENT where the split is smaller than a batch. One thread at a time.
+  // Returns the next step's batch. CANCELLED once `stop` is requested; CheckBadFraction's error if
+  // it applies; INVALID_ARGUMENT if the split is smaller than a batch. One thread at a time.
   absl::StatusOr<Batch> Next(std::stop_token stop);
 
  private:
@@ -51,13 +50,13 @@ class EvalLoader {
     int batch_size = 128;
     int threads = 1;
     int prefetch_batches = 4;
-    Device device = Device::Cpu();  // that reads the batches
+    Device device = Device::Cpu();  // reads the batches
   };
   EvalLoader(SampleReader* reader, const Options& options);
   ~EvalLoader();
 
-  // The next batch; one with size 0 at the end. CANCELLED once `stop` is requested;
-  // CheckBadFraction's error where it applies.
+  // Returns the next batch; one with size 0 at the end. CANCELLED once `stop` is requested;
+  // CheckBadFraction's error if it applies.
   absl::StatusOr<Batch> Next(std::stop_token stop);
 
  private:

@@ -25,7 +25,7 @@ SampleOrder::SampleOrder(const DataSet& data, const vit::v1::DataConfig& config)
 std::vector<SampleDraw> SampleOrder::Epoch(uint64_t seed, int64_t epoch) const {
   std::vector<SampleDraw> order = members_.empty() ? Uniform(seed, epoch) : Balanced(seed, epoch);
   if (repeats_ == 1) return order;
-  // From the back, where each draw comes from a place at or before its own.
+  // From the back, because each draw comes from a place at or before its own.
   for (int64_t place = size_ - 1; place >= 0; --place) {
     const SampleDraw draw = order[place / repeats_];
     order[place] = {draw.index, draw.copy * repeats_ + place % repeats_};

@@ -1,4 +1,4 @@
-// Which training sample stands at which place of an epoch.
+// The order of the training samples in an epoch.
 #ifndef VIT_CORE_DATA_LOADER_SAMPLE_ORDER_H_
 #define VIT_CORE_DATA_LOADER_SAMPLE_ORDER_H_
 
@@ -13,8 +13,8 @@ namespace vit {
 // One place of an epoch.
 struct SampleDraw {
   int64_t index = 0;  // of the sample in the training split
-  // How often the sample stands at earlier places of the epoch: with it, each place has random
-  // numbers of its own.
+  // How often the sample occurs at earlier places of the epoch; gives each place its own random
+  // numbers.
   int64_t copy = 0;
 
   bool operator==(const SampleDraw&) const = default;
@@ -24,7 +24,7 @@ struct SampleDraw {
 // places as the training split has samples. Immutable.
 class SampleOrder {
  public:
-  // `data` is read by this call alone. `config`: effective.
+  // Reads `data` only during this call. `config` must be effective.
   SampleOrder(const DataSet& data, const vit::v1::DataConfig& config);
 
   std::vector<SampleDraw> Epoch(uint64_t seed, int64_t epoch) const;

@@ -19,13 +19,13 @@
 namespace vit {
 namespace {
 
-// Training cuts may be small parts of a picture, so that decoding keeps about the detail of
-// ImageNet's own pictures: their short side is some twice the usual input.
+// Training crops may be small parts of an image, so decoding keeps about the detail of ImageNet's
+// own images, whose short side is about twice the usual input.
 constexpr int kTrainDetail = 2;
 
 constexpr size_t kNamesKept = 10;
 
-// What a picture takes in the cache.
+// The bytes that an image takes in the cache.
 int64_t BytesKept(int width, int height) {
   return int64_t{3} * width * height + static_cast<int64_t>(sizeof(Image));
 }
@@ -34,12 +34,12 @@ absl::Span<uint8_t> Planes(uint8_t* out, int image_size) {
   return {out, size_t{3} * image_size * image_size};
 }
 
-}  // namespace
-
-// Of what is decoded for a picture of `split`; 0 is in full size.
+// The least short side of a decoded image of `split`; 0 is full size.
 int MinShortSide(DataSplit split, int image_size) {
   return split == DataSplit::kTrain ? kTrainDetail * image_size : 0;
 }
+
+}  // namespace
 
 class SampleReader::Impl {
  public:
@@ -59,7 +59,7 @@ class SampleReader::Impl {
   int eval_image_size() const { return eval_image_size_; }
 
  private:
-  // What is known of one picture: nothing, that it is unreadable (&kBad), that it was decoded
+  // What is known about one image: nothing, that it is unreadable (&kBad), that it was decoded
   // without an error (&kWhole), or its pixels.
   using Slot = std::atomic<const Image*>;
 
@@ -70,17 +70,17 @@ class SampleReader::Impl {
     return known != nullptr && known != &kBad && known != &kWhole;
   }
 
-  // The decoded picture, from the cache or put into `scratch`; null where it cannot be read.
+  // Returns the decoded image, from the cache or in `scratch`; null if it cannot be read.
   absl::StatusOr<const Image*> Get(DataSplit split, int64_t index, Image* scratch);
-  // Whether the cache has room for a picture of this size, which it then takes.
+  // Reserves room in the cache for an image of this size; false if there is none.
   bool TakeRoom(int width, int height);
   void GiveRoomBack(int width, int height);
-  // Puts `image`, for which room was taken, into the cache and returns the one that is there then.
+  // Puts `image`, for which room is reserved, into the cache and returns the image cached there.
   const Image* Keep(Slot* slot, Image image);
-  // Notes that the sample cannot be read, for good: false. Where that is not the sample's fault,
-  // the reason.
+  // Marks the sample as unreadable for the rest of the run and returns false. Returns the reason
+  // instead if it is not the sample's fault.
   absl::StatusOr<bool> MarkBad(DataSplit split, int64_t index, const absl::Status& why);
-  // Reads on through `split`, for CheckBadFraction's message; whether all of it is seen then.
+  // Continues to read `split` for CheckBadFraction's message; returns whether all of it was read.
   bool ReadOn(DataSplit split, const std::stop_token& stop);
 
   static const Image kBad;
@@ -163,14 +163,14 @@ const Image* SampleReader::Impl::Keep(Slot* slot, Image image) {
       return kept.release();
     }
   }
-  // Another thread was first with the same picture.
+  // Another thread was first with the same image.
   GiveRoomBack(kept->width, kept->height);
   return known;
 }
 
 absl::StatusOr<bool> SampleReader::Impl::MarkBad(DataSplit split, int64_t index,
                                                  const absl::Status& why) {
-  // A run that left the picture out now and not after a restart would not be the same run.
+  // A run that leaves the image out now, but not after a restart, would not be the same run.
   if (absl::IsResourceExhausted(why) && !IsOverLimit(why)) {
     return Annotate(why, absl::StrCat("read ", data_->name(split, index)));
   }
@@ -238,7 +238,7 @@ absl::StatusOr<bool> SampleReader::Impl::ReadEval(DataSplit split, int64_t index
   Image scratch;
   const Image* image;
   if (split == DataSplit::kTrain && data_->native_size() == 0) {
-    // What is kept of a training picture may be smaller than evaluation's.
+    // The cached version of a training image may be smaller than evaluation needs.
     absl::StatusOr<Image> loaded =
         CatchExceptions("read", [&] { return data_->Load(split, index, /*min_short_side=*/0); });
     if (!loaded.ok()) return MarkBad(split, index, loaded.status());
@@ -288,8 +288,8 @@ absl::Status SampleReader::Impl::CheckBadFraction(DataSplit split, const std::st
   const bool named_all =
       bad_images(split) + bad_images(other) == static_cast<int64_t>(named.size());
   return absl::InvalidArgumentError(absl::StrFormat(
-      "data %s: %s cannot be read, more than data.max_bad_fraction (%g) admits%s; repair or remove "
-      "them, or raise it (vitctl inspect-data %s finds all). %s: %s",
+      "data %s: %s cannot be read, more than data.max_bad_fraction (%g) allows%s; repair or remove "
+      "them, or raise the limit (vitctl inspect-data %s finds all). %s: %s",
       config_.source(), count(split, seen_all), config_.max_bad_fraction(),
       bad_images(other) > 0 ? absl::StrCat(", and ", count(other, seen_other)) : "",
       config_.source(), named_all ? "They are" : "The first ten", absl::StrJoin(named, "; ")));

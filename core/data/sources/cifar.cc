@@ -1,4 +1,5 @@
-// cifar10:PATH and cifar100:PATH, the binary files of https://www.cs.toronto.edu/~kriz/cifar.html.
+#include "core/data/sources/cifar.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -15,7 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
-#include "core/data/sources/sources.h"
+#include "core/data/sources/fingerprint.h"
 
 namespace vit {
 namespace {
@@ -48,7 +49,7 @@ constexpr std::array<const char*, 100> kCifar100Names = {
     "willow_tree", "wolf",          "woman",     "worm"};
 static_assert(kCifar100Names.back() != nullptr);
 
-// Which files a set is made of, and how a record starts.
+// The files of a set, and how a record starts.
 struct Layout {
   int classes;
   int label_bytes;     // the last one counts: CIFAR-100 has the coarse label first
@@ -71,7 +72,7 @@ Layout LayoutFor(int classes) {
   return {100, 2, "cifar-100-binary", "fine_label_names.txt", {"train.bin"}, {"test.bin"}};
 }
 
-// One open file of records. Pictures are read when asked for; the system's page cache keeps them.
+// One open file of records. Images are read when asked for; the system's page cache keeps them.
 class RecordFile {
  public:
   RecordFile(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
@@ -121,8 +122,8 @@ absl::StatusOr<RecordFile> RecordFile::Open(const fs::path& path, const Layout& 
   const int64_t record = layout.label_bytes + kPixels;
   if (!S_ISREG(info.st_mode) || info.st_size == 0 || info.st_size % record != 0) {
     return absl::InvalidArgumentError(absl::StrCat(
-        path.string(), " has ", info.st_size, " bytes, which is no whole number of records of ",
-        record, " bytes: the file is truncated or of another format"));
+        path.string(), " has ", info.st_size, " bytes, which is not a whole number of records of ",
+        record, " bytes: the file is truncated or in another format"));
   }
   constexpr int64_t kRecordsAtOnce = 1024;
   std::vector<uint8_t> block(record * kRecordsAtOnce);

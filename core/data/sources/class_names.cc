@@ -18,7 +18,7 @@
 namespace vit {
 namespace {
 
-// `text` mapped by utf8proc; empty where it is no UTF-8.
+// Maps `text` with utf8proc; empty if it is not UTF-8.
 std::string Map(absl::string_view text, int options, utf8proc_custom_func custom) {
   utf8proc_uint8_t* mapped = nullptr;
   const utf8proc_ssize_t size = utf8proc_map_custom(
@@ -34,7 +34,7 @@ utf8proc_int32_t OneKindOfSpace(utf8proc_int32_t code_point, void*) {
   return utf8proc_category(code_point) == UTF8PROC_CATEGORY_ZS ? ' ' : code_point;
 }
 
-// White space, and what is there to separate or join and has no width.
+// Whether `code_point` is white space, or a separator or joiner without width.
 bool IsOuterSpace(utf8proc_int32_t code_point) {
   constexpr utf8proc_int32_t kZeroWidthSpace = 0x200B, kWordJoiner = 0x2060,
                              kByteOrderMark = 0xFEFF;
@@ -42,7 +42,7 @@ bool IsOuterSpace(utf8proc_int32_t code_point) {
          code_point == kWordJoiner || code_point == kByteOrderMark;
 }
 
-// `text`, which is UTF-8, without what IsOuterSpace names at both ends.
+// Returns `text`, which is UTF-8, without IsOuterSpace characters at both ends.
 absl::string_view Trim(absl::string_view text) {
   size_t begin = text.size(), end = 0;
   for (size_t at = 0; at < text.size();) {
@@ -70,7 +70,7 @@ std::string NormalizeClassName(absl::string_view name) {
 
 namespace {
 
-// Whether `name` is a number: digits, by version 2 with a sign and a fraction if wanted.
+// Whether `name` is a number: digits, in version 2 optionally with a sign and a fraction.
 bool IsNumber(absl::string_view name, int listing_version) {
   if (listing_version == 1 && name.size() > 1 && name[0] == '0') return false;
   if (listing_version > 1) absl::ConsumePrefix(&name, "-");
@@ -82,7 +82,7 @@ bool IsNumber(absl::string_view name, int listing_version) {
   return are_digits(name.substr(0, point)) && are_digits(name.substr(point + 1));
 }
 
-// Whether the number `a` is below `b`, whatever their lengths.
+// Whether the number `a` is below `b`; numbers can be of any length.
 bool IsBelow(absl::string_view a, absl::string_view b) {
   const bool a_negative = absl::ConsumePrefix(&a, "-"), b_negative = absl::ConsumePrefix(&b, "-");
   if (a_negative != b_negative) return a_negative;
@@ -131,7 +131,7 @@ absl::StatusOr<int32_t> ClassTable::Add(DataSplit split, absl::string_view name,
   const std::string key = Key(name);
   if (key.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(place(), ": the class's name is '", absl::CEscape(name),
+        absl::StrCat(place(), ": the class name is '", absl::CEscape(name),
                      "'; expected text in UTF-8 without control characters"));
   }
   const auto [entry, is_new] = by_key_.emplace(key, static_cast<int32_t>(classes_.size()));
@@ -141,8 +141,8 @@ absl::StatusOr<int32_t> ClassTable::Add(DataSplit split, absl::string_view name,
   if (!spelling.name.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the class names ", Shown(spelling), " and ", Shown(now),
-        " cannot be told apart: they differ in the encoding of their characters or in white space "
-        "alone; give both one name, or different ones"));
+        " look the same: they differ only in the encoding of their characters or in white space; "
+        "give both the same name, or different names"));
   }
   spelling = now;
   by_name_[part].emplace(now.name, entry->second);
@@ -158,7 +158,7 @@ absl::StatusOr<ClassTable::Order> ClassTable::Finish() const {
   for (const Class& one : classes_) {
     if (one.spellings[0].name.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(one.spellings[1].place,
-                                                     ": no training image is of the class '",
+                                                     ": no training image has the class '",
                                                      one.spellings[1].name, "'"));
     }
     order.names.push_back(name_of(one));

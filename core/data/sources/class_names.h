@@ -1,4 +1,4 @@
-// Names of classes: which of them are the same, and in which order classes stand.
+// Names of classes: which of them are the same, and the order of the classes.
 #ifndef VIT_CORE_DATA_SOURCES_CLASS_NAMES_H_
 #define VIT_CORE_DATA_SOURCES_CLASS_NAMES_H_
 
@@ -15,37 +15,38 @@
 
 namespace vit {
 
-// `name` as it is shown and stored: in Unicode's composed form (NFC), without white space and
-// zero-width spaces around it. Empty where nothing is left, or where it is no UTF-8 or holds
+// Returns `name` as it is shown and stored: in Unicode's composed form (NFC), without white space
+// and zero-width spaces around it. Empty if nothing is left, or if it is not UTF-8 or contains
 // control characters.
 std::string NormalizeClassName(absl::string_view name);
 
-// Class names in class order, each once: by number where all are numbers ("007", "-1", "2.50";
-// where two are the same number, by bytes), else by bytes. By listing version 1, only digits
-// without a superfluous 0 in front are a number.
+// Returns class names in class order, each once: by number if all are numbers ("007", "-1", "2.50";
+// equal numbers by bytes), otherwise by bytes. In listing version 1, only digits without
+// superfluous leading zeros are a number.
 std::vector<std::string> OrderClassNames(std::vector<std::string> names, int listing_version = 2);
 
-// The classes of a source, found name by name.
+// The classes of a source, collected name by name.
 //
-// By listing version 2, names are the same class where NormalizeClassName and then the removal of
-// what cannot be seen (default ignorable characters) and of the differences between spaces make
-// them equal. The splits may write such a name differently; within a split that is an error. By
-// version 1, names are compared byte by byte.
+// In listing version 2, names are the same class if they are equal after NormalizeClassName,
+// without invisible (default ignorable) characters, and with all kinds of spaces treated as one.
+// The two splits may spell a name differently; within a split that is an error. In version 1, names
+// are compared byte by byte.
 class ClassTable {
  public:
   explicit ClassTable(int listing_version) : listing_version_(listing_version) {}
 
-  // The number of the class `name` of a sample in `split`, by first appearance. `place` says where
-  // the name was met, for messages. INVALID_ARGUMENT for a name that is no text, or that cannot be
-  // told from another name of the same split.
+  // Returns the number of the class `name` of a sample in `split`, in order of first appearance.
+  // `place` says where the name was found, for messages. INVALID_ARGUMENT for a name that is not
+  // text, or that looks the same as another name of the same split.
   absl::StatusOr<int32_t> Add(DataSplit split, absl::string_view name,
                               absl::FunctionRef<std::string()> place);
 
   struct Order {
     std::vector<std::string> names;  // in class order
-    std::vector<int32_t> labels;     // by the number that Add gave
+    std::vector<int32_t> labels;     // by the number that Add returned
   };
-  // The classes of the training split. INVALID_ARGUMENT for one that only the other split has.
+  // Returns the classes of the training split. INVALID_ARGUMENT if only the other split has a
+  // class.
   absl::StatusOr<Order> Finish() const;
 
  private:
@@ -54,7 +55,7 @@ class ClassTable {
     std::string place;
   };
   struct Class {
-    std::array<Spelling, 2> spellings;  // training, validation; empty where not met
+    std::array<Spelling, 2> spellings;  // training, validation; empty if not found
   };
 
   std::string Key(absl::string_view name) const;

@@ -8,7 +8,7 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/base/utf8.h"
-#include "core/data/sources/sources.h"
+#include "core/data/sources/fingerprint.h"
 
 namespace vit {
 
@@ -32,7 +32,7 @@ absl::StatusOr<std::string> FileListDataSet::ReadEncoded(DataSplit split, int64_
   const std::string path = Path(split, index);
   if (samples(split)[index].size == kUnreadableLink) {
     VIT_RETURN_IF_ERROR(ResolveUnderRoots(path, options_.data_roots));
-    return absl::InvalidArgumentError("it was a link that leads nowhere when the data was listed");
+    return absl::InvalidArgumentError("it was a broken link when the data was listed");
   }
   return ReadFile(path, options_.limits.max_bytes);
 }

@@ -1,4 +1,4 @@
-// What the sources that are lists of picture files have in common.
+// The common part of sources that are lists of image files.
 #ifndef VIT_CORE_DATA_SOURCES_FILE_LIST_H_
 #define VIT_CORE_DATA_SOURCES_FILE_LIST_H_
 
@@ -16,12 +16,12 @@
 
 namespace vit {
 
-// In place of the size of a link that leads nowhere, or out of the data roots: an image that cannot
+// Stands for the size of a link that is broken or leads out of the data roots: an image that cannot
 // be read.
 inline constexpr int64_t kUnreadableLink = -1;
 
-// Pictures in files of their own. A derived class lists them: `class_names_`, `folders_`,
-// `samples_`, then SetFingerprint.
+// Images in separate files. A derived class lists them: it sets `class_names_`, `folders_` and
+// `samples_`, then calls SetFingerprint.
 class FileListDataSet : public DataSet {
  public:
   int64_t size(DataSplit split) const override {
@@ -34,7 +34,7 @@ class FileListDataSet : public DataSet {
   absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
                                      const PixelRequest& request) const override;
   absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const override;
-  // Over class names, labels, file names and sizes, not the place of the folders.
+  // Covers class names, labels, file names and sizes, not the location of the folders.
   std::string FingerprintOf(const SampleSelection& train,
                             const SampleSelection& validation) const override;
 
@@ -53,7 +53,7 @@ class FileListDataSet : public DataSet {
     return samples_[split == DataSplit::kTrain ? 0 : 1];
   }
   void SetFingerprint();
-  // Gives the classes their order: until then a sample's label is a number of `classes`.
+  // Puts the classes in order; until then a sample's label is a number from `classes`.
   absl::Status SetClasses(const ClassTable& classes);
 
   const DataSetOptions options_;
@@ -66,10 +66,11 @@ class FileListDataSet : public DataSet {
   const bool apply_orientation_;
 };
 
-// Whether a file of this name is taken for an image, whatever it holds: .jpg, .jpeg, .png, .webp or
-// .bmp, and what else JPEGs and bitmaps are called (.jpe, .jfif, .jpg_large, .dib), in any case.
+// Whether a file of this name counts as an image, whatever its content: .jpg, .jpeg, .png, .webp or
+// .bmp, or another extension of JPEGs and bitmaps (.jpe, .jfif, .jpg_large, .dib), in upper or
+// lower case.
 bool HasImageExtension(absl::string_view name);
-// The same by listing version 1: the first five.
+// The same in listing version 1: only the first five.
 bool HasImageExtensionV1(absl::string_view name);
 
 }  // namespace vit

@@ -1,4 +1,5 @@
-// packed:PATH, a file that pack-data wrote.
+#include "core/data/sources/packed_data.h"
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -14,8 +15,8 @@
 #include "core/base/status.h"
 #include "core/base/utf8.h"
 #include "core/data/sources/class_names.h"
+#include "core/data/sources/fingerprint.h"
 #include "core/data/sources/pack_format.h"
-#include "core/data/sources/sources.h"
 
 namespace vit {
 namespace {
@@ -28,7 +29,7 @@ class PackedData : public DataSet {
         apply_orientation_(apply_orientation),
         listing_version_(listing_version) {}
 
-  // Checks everything but the pictures themselves.
+  // Checks everything but the images themselves.
   absl::Status Open(const fs::path& path);
 
   int64_t size(DataSplit split) const override {
@@ -49,17 +50,17 @@ class PackedData : public DataSet {
   }
   absl::Status Damaged(absl::string_view what) const {
     return absl::DataLossError(absl::StrCat(path_, ": ", what,
-                                            "; the file is damaged or no packed data, pack it "
+                                            "; the file is damaged or not packed data; pack it "
                                             "again with vitctl pack-data"));
   }
   absl::StatusOr<PackHeader> ReadHeader() const;
   absl::Status ReadIndex(const PackHeader& header);
   absl::Status CheckEntry(const PackEntry& entry, const PackHeader& header) const;
-  // Gives classes the order and the form that they have in other sources, where the file's are
-  // those of listing version 1, which went by their bytes.
+  // Gives classes the same order and form as in other sources if the file's are those of listing
+  // version 1, which sorted them by bytes.
   absl::Status OrderClasses();
   void SetFingerprint();
-  // The stored bytes, their checksum compared the first time.
+  // Returns the stored bytes; compares their checksum the first time.
   absl::StatusOr<absl::string_view> Bytes(int64_t place) const;
 
   const DataSetOptions options_;
@@ -77,7 +78,7 @@ absl::StatusOr<PackHeader> PackedData::ReadHeader() const {
   const std::optional<PackHeader> header = PackHeader::Parse(file_.view.substr(0, kPackPageBytes));
   if (!header.has_value()) return Damaged("the header is not that of packed data");
   const uint64_t file_bytes = file_.view.size();
-  // Each comparison guards the next one's sum.
+  // Each comparison keeps the next one's difference from wrapping around.
   if (header->index_offset > file_bytes ||
       header->index_bytes > file_bytes - header->index_offset) {
     return Damaged("the index goes beyond the file's end");
@@ -95,12 +96,12 @@ absl::StatusOr<PackHeader> PackedData::ReadHeader() const {
 
 absl::Status PackedData::CheckEntry(const PackEntry& entry, const PackHeader& header) const {
   if (entry.offset > header.index_offset || entry.size > header.index_offset - entry.offset) {
-    return Damaged("a picture goes beyond the file's end");
+    return Damaged("an image goes beyond the file's end");
   }
-  if (entry.label >= header.classes) return Damaged("a picture is of a class that is not there");
+  if (entry.label >= header.classes) return Damaged("an image has a class that does not exist");
   if ((entry.width == 0) != (entry.height == 0) ||
       (entry.width > 0 && uint64_t{3} * entry.width * entry.height != entry.size)) {
-    return Damaged("a picture's size contradicts its width and height");
+    return Damaged("an image's size contradicts its width and height");
   }
   if (entry.name_offset > names_.size()) return Damaged("a name goes beyond the index's end");
   return absl::OkStatus();
@@ -111,7 +112,7 @@ absl::Status PackedData::ReadIndex(const PackHeader& header) {
   for (uint32_t i = 0; i < header.classes; ++i) {
     const absl::string_view name = reader.Bytes(reader.U32Le());
     if (!reader.ok() || name.empty() || !IsPrintableUtf8(name)) {
-      return Damaged("a class's name is cut off or no text");
+      return Damaged("a class name is cut off or not text");
     }
     class_names_.emplace_back(name);
   }
@@ -135,14 +136,14 @@ absl::Status PackedData::Open(const fs::path& path) {
   VIT_ASSIGN_OR_RETURN(file_, MapFile(path));
   VIT_ASSIGN_OR_RETURN(const PackHeader header, ReadHeader());
   VIT_RETURN_IF_ERROR(ReadIndex(header));
-  if (train_samples_ == 0) return Damaged("it has no training pictures");
+  if (train_samples_ == 0) return Damaged("it has no training images");
   VIT_RETURN_IF_ERROR(OrderClasses());
   SetFingerprint();
   return absl::OkStatus();
 }
 
 absl::Status PackedData::OrderClasses() {
-  // CIFAR and shapes: have orders of their own.
+  // CIFAR and shapes: have their own orders.
   if (listing_version_ == 1 || !std::is_sorted(class_names_.begin(), class_names_.end())) {
     return absl::OkStatus();
   }

@@ -1,7 +1,5 @@
-// Which samples of a source are seen: validation_split, folds and per_class_limit.
-//
-// Every choice hangs on the samples and split_seed alone, not on a run's seed: runs on one data set
-// are compared on the same pictures.
+#include "core/data/sources/select_samples.h"
+
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -11,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/random.h"
 #include "core/base/status.h"
-#include "core/data/sources/sources.h"
 
 namespace vit {
 namespace {
@@ -19,7 +16,7 @@ namespace {
 // Some samples of another data set.
 class SelectedDataSet : public DataSet {
  public:
-  // `leaves_own_out`: its validation split is another than `all`'s.
+  // `leaves_own_out`: the validation split is not `all`'s own.
   SelectedDataSet(std::shared_ptr<const DataSet> all, SampleSelection train,
                   SampleSelection validation, bool leaves_own_out)
       : all_(std::move(all)), selections_{std::move(train), std::move(validation)} {
@@ -72,7 +69,7 @@ std::vector<Members> ByClass(const DataSet& data, const SampleSelection& selecti
   return classes;
 }
 
-// Brings `count` of `members` to the front. Those of a smaller count are among those of a larger.
+// Draws `count` of `members` to the front. A smaller count draws a subset of a larger one.
 void DrawToFront(int64_t count, CounterRandom random, Members* members) {
   const int64_t n = static_cast<int64_t>(members->size());
   for (int64_t i = 0; i < count; ++i) {
@@ -98,7 +95,7 @@ Parts HoldOut(const DataSet& data, const vit::v1::DataConfig& config) {
     Members& members = classes[label];
     const int64_t n = static_cast<int64_t>(members.size());
     const int64_t wanted = std::llround(static_cast<double>(n) * config.validation_fraction());
-    // Of two pictures or more, each split gets at least one.
+    // With two images or more, each split gets at least one.
     const int64_t held_out = n <= 1 ? 0 : std::clamp<int64_t>(wanted, 1, n - 1);
     DrawToFront(held_out, CounterRandom(config.split_seed(), RandomPurpose::kSplit, label, 0),
                 &members);
@@ -115,12 +112,12 @@ absl::StatusOr<Parts> Fold(const DataSet& data, const vit::v1::DataConfig& confi
   if (data.size(DataSplit::kTrain) < config.folds()) {
     return absl::InvalidArgumentError(
         absl::StrCat("data.folds is ", config.folds(), ", but there are only ",
-                     data.size(DataSplit::kTrain), " training pictures"));
+                     data.size(DataSplit::kTrain), " training images"));
   }
   Parts parts;
   std::vector<Members> classes = ByClass(data, WholeSplit(data, DataSplit::kTrain));
-  // Dealt out in turn, each class going on where the one before it ended: the sizes of the parts
-  // differ by one at most, in each class and altogether.
+  // Dealt out in turn, each class continuing where the previous one ended: the sizes of the parts
+  // differ by at most one, in each class and overall.
   int64_t dealt = 0;
   for (size_t label = 0; label < classes.size(); ++label) {
     Members& members = classes[label];
@@ -169,12 +166,6 @@ void CutClasses(const DataSet& data, const vit::v1::DataConfig& config,
 }
 
 }  // namespace
-
-SampleSelection WholeSplit(const DataSet& data, DataSplit split) {
-  SampleSelection whole{split, std::vector<int64_t>(data.size(split))};
-  for (int64_t i = 0; i < data.size(split); ++i) whole.indices[i] = i;
-  return whole;
-}
 
 absl::StatusOr<std::shared_ptr<const DataSet>> SelectSamples(std::shared_ptr<const DataSet> all,
                                                              const vit::v1::DataConfig& config) {

@@ -1,8 +1,5 @@
-// shapes: and shapes:hard, drawn pictures in ten classes.
-//
-// A class is a shape; place, size, rotation, colours, ground and noise vary and say nothing about
-// it. A picture is a function of (seed, variant, split, index) and of its side, so that nothing is
-// stored.
+#include "core/data/sources/shapes.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -12,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/random.h"
-#include "core/data/sources/sources.h"
+#include "core/data/sources/fingerprint.h"
 
 namespace vit {
 namespace {
@@ -22,13 +19,13 @@ constexpr std::array<const char*, 10> kNames = {"arrow", "circle", "crescent", "
 
 using Color = std::array<float, 3>;  // red green blue, 0..255
 
-// One picture's random choices.
+// One image's random choices.
 struct Scene {
   float x, y;    // centre, as parts of the side
   float radius;  // as a part of the side
   float angle;   // radians, clockwise
   Color fill;
-  Color ground[2];  // the ground runs from one to the other
+  Color ground[2];  // the ground fades from one to the other
   float ground_angle;
   float noise;  // greatest change of a channel
   uint64_t noise_seed;
@@ -144,8 +141,9 @@ struct Triangle {
   }
 };
 
-// How much of each pixel of a row lies in the shape, 0..1. (x, y): the first pixel's centre in the
-// shape's own frame, (dx, dy) the way to the next one, `pixels` the pixels of one unit.
+// Computes how much of each pixel of a row lies in the shape, 0..1. (x, y) is the first pixel's
+// centre in the shape's own frame, (dx, dy) the step to the next pixel, `pixels` the pixels per
+// unit.
 template <typename Distance>
 void CoverRow(float x, float y, float dx, float dy, float pixels, int count, float* coverage) {
   for (int i = 0; i < count; ++i) {

@@ -1,4 +1,4 @@
-// The words by which people name the splits of a data set.
+// The words that people use for the splits of a data set.
 #ifndef VIT_CORE_DATA_SOURCES_SPLIT_WORDS_H_
 #define VIT_CORE_DATA_SOURCES_SPLIT_WORDS_H_
 
@@ -8,10 +8,11 @@
 
 namespace vit {
 
-// kTest serves as validation where a source has nothing for that.
+// kTest serves as validation if a source has nothing else for it.
 enum class SplitWord { kTrain, kValidation, kTest };
 
-// In any case: "train", "training"; "val", "valid", "validation", "dev"; "test", "testing".
+// Parses, in upper or lower case: "train", "training"; "val", "valid", "validation", "dev"; "test",
+// "testing".
 std::optional<SplitWord> ParseSplitWord(absl::string_view word);
 
 }  // namespace vit

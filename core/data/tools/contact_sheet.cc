@@ -9,7 +9,7 @@
 namespace vit {
 namespace {
 
-constexpr int kTileSide = 128;  // pixels that a small picture is enlarged to, at most
+constexpr int kTileSide = 128;  // small images are enlarged to at most this many pixels
 constexpr int kGap = 6;
 constexpr int kLineHeight = 14;
 constexpr double kFontScale = 0.38;
@@ -26,7 +26,7 @@ std::string Ascii(const std::string& text) {
   return ascii;
 }
 
-// The longest start of `text` that is at most `width` pixels wide.
+// Returns the longest prefix of `text` that is at most `width` pixels wide.
 std::string Fit(std::string text, int width) {
   int baseline = 0;
   while (!text.empty() && cv::getTextSize(text, kFont, kFontScale, 1, &baseline).width > width) {
@@ -47,7 +47,7 @@ cv::Mat Enlarged(const Image& image, int factor) {
 
 absl::StatusOr<std::string> DrawContactSheet(const std::vector<ContactTile>& tiles, int columns) {
   return CatchExceptions("draw the contact sheet", [&]() -> absl::StatusOr<std::string> {
-    if (tiles.empty()) return absl::InvalidArgumentError("there is no picture to draw");
+    if (tiles.empty()) return absl::InvalidArgumentError("there is no image to draw");
     const Image& first = tiles.front().image;
     const int factor = std::max(1, kTileSide / std::max(first.width, first.height));
     const int width = first.width * factor, height = first.height * factor;

@@ -1,4 +1,4 @@
-// Small pictures with captions, side by side.
+// Small images with captions, side by side.
 #ifndef VIT_CORE_DATA_TOOLS_CONTACT_SHEET_H_
 #define VIT_CORE_DATA_TOOLS_CONTACT_SHEET_H_
 
@@ -12,12 +12,12 @@ namespace vit {
 
 struct ContactTile {
   Image image;
-  std::vector<std::string> caption;  // lines; what is not ASCII is drawn as "?"
+  std::vector<std::string> caption;  // lines; characters outside ASCII are drawn as "?"
 };
 
-// A PNG of the tiles in rows of `columns`. Pictures smaller than about 128 pixels are enlarged by a
-// whole factor, each pixel a square, so that every pixel can be told; no caption is wider than its
-// picture. All pictures have the same size. INTERNAL where OpenCV fails.
+// Draws the tiles in rows of `columns` and returns a PNG. Images smaller than about 128 pixels are
+// enlarged by a whole factor, so that every pixel is a visible square; captions are cut to the
+// width of their image. All images must have the same size. INTERNAL if OpenCV fails.
 absl::StatusOr<std::string> DrawContactSheet(const std::vector<ContactTile>& tiles, int columns);
 
 }  // namespace vit

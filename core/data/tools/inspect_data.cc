@@ -16,7 +16,7 @@
 #include "core/base/status.h"
 #include "core/base/utf8.h"
 #include "core/data/image/transform.h"
-#include "core/data/sources/sources.h"
+#include "core/data/sources/fingerprint.h"
 
 namespace vit {
 namespace {
@@ -28,21 +28,21 @@ constexpr int kNiceness = 10;  // training goes first
 constexpr int64_t kProgressSamples = 256;
 constexpr int kNamesPerGroup = 10;
 
-// What is kept of a picture.
+// What the report needs about an image.
 struct Look {
   absl::Status status;
   int width = 0;
   int height = 0;
   std::array<double, 3> mean{};    // of its values, 0..1
   std::array<double, 3> square{};  // mean of their squares
-  uint64_t content = 0;            // of the bytes, or the pixels where there are only those
+  uint64_t content = 0;            // of the encoded bytes, or of the pixels if there are none
   std::array<uint64_t, 2> outline{};
 
   bool ok() const { return status.ok(); }
 };
 
-// Which of neighbouring cells is brighter, across and down, in a grey picture of 9x9 cells: the
-// same for a picture in another size or encoding (Krawetz, "Kind of Like That", 2013).
+// Returns which of neighbouring cells is brighter, across and down, in a grey image of 9x9 cells:
+// the same for an image in another size or encoding (Krawetz, "Kind of Like That", 2013).
 std::array<uint64_t, 2> Outline(const Image& image) {
   constexpr int kCells = 8;
   const Image small = Resize(image, kCells + 1, kCells + 1, vit::v1::INTERPOLATION_BILINEAR);
@@ -115,12 +115,12 @@ class Inspector {
   void DescribeSource(DataReport* report) const;
   void Measure(DataReport* report) const;
   void ListUnreadable(DataReport* report) const;
-  // Readable pictures of which `key` is the same, two or more of them.
+  // Returns groups of two or more readable images with the same `key`.
   template <typename Key>
   std::vector<std::vector<int64_t>> GroupBy(Key key) const;
-  // How many different contents `members` have.
+  // Counts the different contents of `members`.
   int64_t Contents(const std::vector<int64_t>& members) const;
-  // Smooth pictures share outlines by chance; copies share colours as well.
+  // Splits a group by colour: smooth images share outlines by chance; copies share colours as well.
   std::vector<std::vector<int64_t>> SplitByColour(const std::vector<int64_t>& group) const;
   void FindCopies(DataReport* report) const;
   void AddGroup(const std::vector<int64_t>& members, bool exact, std::set<int64_t>* leaked,
@@ -128,7 +128,7 @@ class Inspector {
 
   const DataSet& data_;
   const InspectOptions options_;
-  const int64_t train_;  // samples; validation stands behind them
+  const int64_t train_;  // samples; validation samples follow them
   std::vector<Look> looks_;
 };
 
@@ -137,7 +137,7 @@ absl::Status Inspector::LookAtAll(const std::stop_token& stop,
   const int64_t total = static_cast<int64_t>(looks_.size());
   std::atomic<int64_t> next = 0;
   Mutex mu;
-  int64_t done = 0;  // by mu
+  int64_t done = 0;  // guarded by mu
   const auto work = [&] {
     for (int64_t i; !stop.stop_requested() && (i = next.fetch_add(1)) < total;) {
       looks_[i].status = CatchExceptions(
@@ -154,7 +154,7 @@ absl::Status Inspector::LookAtAll(const std::stop_token& stop,
   for (std::thread& thread : threads) thread.join();
   if (stop.stop_requested()) {
     return absl::CancelledError(
-        absl::StrCat("inspection was stopped after ", done, " of ", total, " pictures"));
+        absl::StrCat("inspection was stopped after ", done, " of ", total, " images"));
   }
   return absl::OkStatus();
 }
@@ -214,9 +214,9 @@ void Inspector::ListUnreadable(DataReport* report) const {
   int64_t count = 0;
   for (int64_t i = 0; i < static_cast<int64_t>(looks_.size()); ++i) {
     if (looks_[i].ok() || ++count > options_.most_named) continue;
-    vit::v1::UnreadablePicture* picture = report->add_unreadable();
-    picture->set_name(NameOf(i));
-    picture->set_reason(std::string(looks_[i].status.message()));
+    vit::v1::UnreadablePicture* image = report->add_unreadable();
+    image->set_name(NameOf(i));
+    image->set_reason(std::string(looks_[i].status.message()));
   }
   report->set_unreadable_count(count);
 }
@@ -277,7 +277,7 @@ int64_t Inspector::Contents(const std::vector<int64_t>& members) const {
 std::vector<std::vector<int64_t>> Inspector::SplitByColour(
     const std::vector<int64_t>& group) const {
   constexpr double kMostDifference = 0.03;  // of a channel's mean
-  constexpr size_t kPartsTried = 64;        // a bound of the work, not of what is likely
+  constexpr size_t kPartsTried = 64;        // limits the work in the worst case
   const auto alike = [&](const Look& a, const Look& b) {
     for (size_t c = 0; c < 3; ++c) {
       if (std::abs(a.mean[c] - b.mean[c]) > kMostDifference) return false;
@@ -300,7 +300,7 @@ void Inspector::FindCopies(DataReport* report) const {
     AddGroup(group, /*exact=*/true, &leaked, report);
   }
   for (const std::vector<int64_t>& group : GroupBy([](const Look& look) { return look.outline; })) {
-    // Not plain surfaces, which have none.
+    // Plain surfaces have no outline.
     if (looks_[group.front()].outline == std::array<uint64_t, 2>{}) continue;
     for (const std::vector<int64_t>& alike : SplitByColour(group)) {
       if (Contents(alike) > 1) AddGroup(alike, /*exact=*/false, &leaked, report);

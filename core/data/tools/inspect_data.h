@@ -1,4 +1,4 @@
-// What is in a data set, and what is wrong with it.
+// Reports what a data set contains, and what is wrong with it.
 #ifndef VIT_CORE_DATA_TOOLS_INSPECT_DATA_H_
 #define VIT_CORE_DATA_TOOLS_INSPECT_DATA_H_
 
@@ -14,13 +14,13 @@ namespace vit {
 
 struct InspectOptions {
   int threads = 1;
-  // The report names so many unreadable pictures and groups of copies at most; it counts all.
+  // The report names at most this many unreadable images and groups of copies; it counts all.
   int most_named = 100;
 };
 
-// Reads and decodes every picture of both splits. `on_progress` is called now and then with the
-// pictures done, from one thread at a time. The report does not hang on the number of threads.
-// CANCELLED once `stop` is requested.
+// Reads and decodes every image of both splits. Calls `on_progress` from time to time with the
+// number of images done, from one thread at a time. The report does not depend on the number of
+// threads. CANCELLED once `stop` is requested.
 absl::StatusOr<vit::v1::DataReport> InspectData(
     const DataSet& data, const InspectOptions& options, const std::stop_token& stop,
     const std::function<void(int64_t samples)>& on_progress);

@@ -14,22 +14,23 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
+#include "core/data/image/image_header.h"
 #include "core/data/image/jpeg.h"
 #include "core/data/image/resample.h"
 #include "core/data/image/transform.h"
+#include "core/data/sources/fingerprint.h"
 #include "core/data/sources/pack_format.h"
-#include "core/data/sources/sources.h"
 
 namespace vit {
 namespace {
 namespace fs = std::filesystem;
 
-// After so much, what is written is made durable and noted in the log.
+// After this many bytes, written data is made durable and recorded in the log.
 constexpr int64_t kBatchBytes = int64_t{64} << 20;
 constexpr int64_t kProgressSamples = 256;
 constexpr size_t kNamesKept = 10;
 
-// A file open for reading and writing at any place.
+// A file open for reading and writing at any offset.
 class RandomFile {
  public:
   RandomFile() = default;
@@ -46,7 +47,7 @@ class RandomFile {
   absl::Status Lock() {
     if (flock(fd_, LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
     return errno == EWOULDBLOCK
-               ? absl::AlreadyExistsError(absl::StrCat(path_.string(), " is being written already"))
+               ? absl::AlreadyExistsError(absl::StrCat(path_.string(), " is already being written"))
                : Error("lock");
   }
   absl::StatusOr<int64_t> Size() const {
@@ -80,20 +81,20 @@ class RandomFile {
 
 struct Stored {
   std::string bytes;
-  uint16_t width = 0;  // as PackEntry's
+  uint16_t width = 0;  // as in PackEntry
   uint16_t height = 0;
 };
 
 absl::StatusOr<Stored> FromPixels(const Image& image) {
   constexpr int kMost = std::numeric_limits<uint16_t>::max();
   if (image.width > kMost || image.height > kMost) {
-    return absl::InvalidArgumentError("too large for bare pixels");
+    return absl::InvalidArgumentError("too large to be stored as bare pixels");
   }
   return Stored{std::string(image.rgb.begin(), image.rgb.end()), static_cast<uint16_t>(image.width),
                 static_cast<uint16_t>(image.height)};
 }
 
-// `encoded` with its longer side at options.max_side, where it has more.
+// Shrinks `encoded` until its longer side is at most options.max_side.
 absl::StatusOr<std::string> Shrink(std::string encoded, const PackOptions& options) {
   VIT_ASSIGN_OR_RETURN(const ImageHeader header, ReadImageHeader(encoded));
   const int longer = std::max(header.width, header.height);
@@ -102,7 +103,7 @@ absl::StatusOr<std::string> Shrink(std::string encoded, const PackOptions& optio
   const auto scaled = [&](int side) {
     return std::max(1, static_cast<int>(std::lround(side * scale)));
   };
-  // Decoded at twice the wanted size at least, where the format can.
+  // Decoded at no less than twice the wanted size, if the format can scale.
   VIT_ASSIGN_OR_RETURN(
       const Image image,
       DecodeImage(encoded, {.limits = options.limits},
@@ -133,28 +134,28 @@ class Packer {
                    const std::function<void(const PackProgress&)>& on_progress);
 
  private:
-  // What tells this work from another one; the log begins with it.
+  // Identifies the data and the options; the log begins with it.
   std::string Identity() const;
-  // Opens both files and takes up what an earlier attempt noted.
+  // Opens both files and resumes what an earlier attempt recorded.
   absl::Status Resume();
-  // Takes the entries that `log` holds for certain.
-  void TakeEntries(absl::string_view log, int64_t pictures_bytes);
+  // Takes the entries of `log` that are intact.
+  void TakeEntries(absl::string_view log, int64_t images_bytes);
   absl::Status Add(DataSplit split, int64_t index);
   absl::StatusOr<Stored> Read(DataSplit split, int64_t index);
   void NoteUnreadable(DataSplit split, int64_t index, const absl::Status& why);
-  // Makes what was added durable, then notes it in the log.
+  // Makes added images durable, then records them in the log.
   absl::Status Commit();
   absl::Status WriteIndex();
 
   const DataSet& data_;
   const fs::path file_, partial_, log_path_;
   const PackOptions options_;
-  RandomFile pictures_, log_;
+  RandomFile images_, log_;
   std::vector<PackEntry> entries_;
   size_t committed_ = 0;  // of entries_
   int64_t committed_end_ = 0;
   int64_t log_end_ = 0;
-  uint64_t end_ = kPackPageBytes;  // of the pictures
+  uint64_t end_ = kPackPageBytes;  // of the images
   PackProgress progress_;
 };
 
@@ -168,17 +169,17 @@ std::string Packer::Identity() const {
 }
 
 absl::Status Packer::Resume() {
-  VIT_RETURN_IF_ERROR(pictures_.Open(partial_));
-  VIT_RETURN_IF_ERROR(pictures_.Lock());
+  VIT_RETURN_IF_ERROR(images_.Open(partial_));
+  VIT_RETURN_IF_ERROR(images_.Lock());
   VIT_RETURN_IF_ERROR(log_.Open(log_path_));
-  VIT_ASSIGN_OR_RETURN(const int64_t pictures_bytes, pictures_.Size());
+  VIT_ASSIGN_OR_RETURN(const int64_t images_bytes, images_.Size());
   const int64_t most = static_cast<int64_t>(PackEntry::kBytes + 4) * progress_.total + 64;
   VIT_ASSIGN_OR_RETURN(const int64_t log_bytes, log_.Size());
-  if (log_bytes <= most) {  // more of them are of other data
+  if (log_bytes <= most) {  // a longer log belongs to other data
     VIT_ASSIGN_OR_RETURN(const std::string log, ReadFile(log_path_, most));
-    TakeEntries(log, pictures_bytes);
+    TakeEntries(log, images_bytes);
   }
-  VIT_RETURN_IF_ERROR(pictures_.Truncate(static_cast<int64_t>(end_)));
+  VIT_RETURN_IF_ERROR(images_.Truncate(static_cast<int64_t>(end_)));
   const std::string identity = Identity();
   log_end_ = static_cast<int64_t>(identity.size() + entries_.size() * (PackEntry::kBytes + 4));
   VIT_RETURN_IF_ERROR(log_.Truncate(entries_.empty() ? 0 : log_end_));
@@ -190,7 +191,7 @@ absl::Status Packer::Resume() {
   return absl::OkStatus();
 }
 
-void Packer::TakeEntries(absl::string_view log, int64_t pictures_bytes) {
+void Packer::TakeEntries(absl::string_view log, int64_t images_bytes) {
   const std::string identity = Identity();
   if (log.substr(0, identity.size()) != identity) return;
   log.remove_prefix(identity.size());
@@ -200,7 +201,7 @@ void Packer::TakeEntries(absl::string_view log, int64_t pictures_bytes) {
     AppendU32(PackCrc(bytes), &crc);
     const PackEntry entry = PackEntry::Parse(bytes);
     if (log.substr(PackEntry::kBytes, 4) != crc || entry.offset < end_ ||
-        entry.offset + entry.size > static_cast<uint64_t>(pictures_bytes)) {
+        entry.offset + entry.size > static_cast<uint64_t>(images_bytes)) {
       return;
     }
     end_ = entry.offset + entry.size;
@@ -218,7 +219,7 @@ absl::StatusOr<Stored> Packer::Read(DataSplit split, int64_t index) {
   if (options_.max_side == 0) return Stored{*std::move(encoded)};
   absl::StatusOr<std::string> smaller = Shrink(*encoded, options_);
   if (smaller.ok()) return Stored{*std::move(smaller)};
-  // Stored as it is: the file says the same of this picture as its source did.
+  // Stored as it is, so that the packed file gives the same error for this image as its source.
   NoteUnreadable(split, index, smaller.status());
   return Stored{*std::move(encoded)};
 }
@@ -244,7 +245,7 @@ absl::Status Packer::Add(DataSplit split, int64_t index) {
   entry.label = static_cast<uint32_t>(data_.label(split, index));
   entry.width = stored->width;
   entry.height = stored->height;
-  VIT_RETURN_IF_ERROR(pictures_.Write(static_cast<int64_t>(entry.offset), stored->bytes));
+  VIT_RETURN_IF_ERROR(images_.Write(static_cast<int64_t>(entry.offset), stored->bytes));
   end_ = entry.offset + entry.size;
   entries_.push_back(entry);
   ++progress_.samples;
@@ -254,7 +255,7 @@ absl::Status Packer::Add(DataSplit split, int64_t index) {
 
 absl::Status Packer::Commit() {
   if (committed_ == entries_.size()) return absl::OkStatus();
-  VIT_RETURN_IF_ERROR(pictures_.Sync());
+  VIT_RETURN_IF_ERROR(images_.Sync());
   std::string records;
   for (size_t i = committed_; i < entries_.size(); ++i) {
     std::string record;
@@ -294,9 +295,9 @@ absl::Status Packer::WriteIndex() {
   header.train_samples = train;
   header.validation_samples = data_.size(DataSplit::kValidation);
   header.native_size = data_.native_size();
-  VIT_RETURN_IF_ERROR(pictures_.Write(static_cast<int64_t>(header.index_offset), index));
-  VIT_RETURN_IF_ERROR(pictures_.Write(0, header.Serialize()));
-  VIT_RETURN_IF_ERROR(pictures_.Sync());
+  VIT_RETURN_IF_ERROR(images_.Write(static_cast<int64_t>(header.index_offset), index));
+  VIT_RETURN_IF_ERROR(images_.Write(0, header.Serialize()));
+  VIT_RETURN_IF_ERROR(images_.Sync());
   progress_.bytes = static_cast<int64_t>(header.index_offset + header.index_bytes);
   if (rename(partial_.c_str(), file_.c_str()) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("rename to ", file_.string()));
@@ -320,7 +321,7 @@ absl::Status Packer::Run(const std::stop_token& stop,
       VIT_RETURN_IF_ERROR(Commit());
       return absl::CancelledError(absl::StrCat("packing stopped after ", progress_.samples, " of ",
                                                progress_.total,
-                                               " pictures; the same command goes on from there"));
+                                               " images; the same command continues from there"));
     }
     const int64_t i = progress_.samples;
     VIT_RETURN_IF_ERROR(i < train ? Add(DataSplit::kTrain, i)

@@ -23,7 +23,7 @@ class HistoryBuffer {
   // Everything added so far is in the database when this returns OK; after an error it is kept for
   // the next time.
   absl::Status Flush();
-  // As Flush, and it survives a power failure.
+  // Like Flush; the points then also survive a power failure.
   absl::Status Sync();
   // Removes the run's points after `step`, written or not.
   absl::Status DropAfter(const std::string& run, int64_t step);

@@ -67,7 +67,7 @@ CREATE TABLE checkpoints (
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO counters VALUES ('history_syncs', 0);
 )sql",
-    // What an evaluation tells besides loss and accuracy; NULL in the points of training.
+    // What an evaluation reports besides loss and accuracy; NULL in the points of training.
     R"sql(
 ALTER TABLE metrics ADD COLUMN top_k_accuracy REAL;
 ALTER TABLE metrics ADD COLUMN precision REAL;
@@ -77,8 +77,8 @@ ALTER TABLE metrics ADD COLUMN precision_weighted REAL;
 ALTER TABLE metrics ADD COLUMN f1_weighted REAL;
 ALTER TABLE metrics ADD COLUMN calibration_error REAL;
 )sql",
-    // Starts are counted, as the clock may be set back. Texts of several lines hold one entry a
-    // line. `specs` holds those of runs that were resumed with changes.
+    // Starts are counted, as the clock may be set back. Texts of several lines hold one entry per
+    // line. `specs` holds the specs of runs that were resumed with changes.
     R"sql(
 ALTER TABLE runs ADD COLUMN start_order INTEGER NOT NULL DEFAULT 0;
 UPDATE runs SET start_order =
@@ -97,7 +97,7 @@ CREATE TABLE specs (
   PRIMARY KEY (run, step)
 ) WITHOUT ROWID;
 )sql",
-    // The device's memory apart from the host's.
+    // The device's memory, separate from the host's.
     R"sql(
 ALTER TABLE runs ADD COLUMN estimated_device_memory_bytes INTEGER NOT NULL DEFAULT 0;
 )sql",

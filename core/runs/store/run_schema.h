@@ -1,4 +1,4 @@
-// The tables of runs.db, and how older ones become the present ones.
+// The tables of runs.db, and the migration of older versions.
 #ifndef VIT_CORE_RUNS_STORE_RUN_SCHEMA_H_
 #define VIT_CORE_RUNS_STORE_RUN_SCHEMA_H_
 
@@ -9,8 +9,8 @@
 
 namespace vit {
 
-// Brings a database, new or old, to the present version, which its `user_version` says.
-// FAILED_PRECONDITION where a newer version of the program wrote it; `path` is for that message.
+// Brings a database, new or old, to the current version, which its `user_version` records.
+// FAILED_PRECONDITION if a newer version of the program wrote it; `path` is for that message.
 absl::Status MigrateRunSchema(SqliteDatabase* db, const std::string& path);
 
 }  // namespace vit

@@ -11,6 +11,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "core/base/status.h"
+#include "core/runs/store/run_rows.h"
 #include "core/runs/store/run_schema.h"
 #include "proto/spec_text.h"
 #include "proto/time.h"
@@ -20,138 +21,6 @@ namespace vit {
 using vit::v1::CheckpointInfo;
 using vit::v1::MetricPoint;
 using vit::v1::Split;
-
-namespace {
-
-// In the order of WriteRun and ReadRun.
-#define VIT_RUN_COLUMNS                                                                 \
-  "id, name, request_id, state, message, preset, data_source, data_fingerprint, spec, " \
-  "create_time, start_time, end_time, start_order, queue_order, step, total_steps, "    \
-  "total_epochs, steps_per_epoch, bad_images, parameter_count, class_count, "           \
-  "estimated_memory_bytes, train_size, validation_size, restarts, restart_step, "       \
-  "data_notes, bad_validation_images, first_bad_images, estimated_device_memory_bytes"
-#define VIT_RUN_PARAMETERS                                                                      \
-  "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, " \
-  "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30"
-#define VIT_POINT_COLUMNS                                                                   \
-  "split, step, epoch, loss, accuracy, learning_rate, grad_norm, images_per_second, time, " \
-  "top_k_accuracy, precision, recall, f1, precision_weighted, f1_weighted, "                \
-  "calibration_error, top_k"
-
-int64_t ToNanos(const google::protobuf::Timestamp& timestamp) {
-  return absl::ToUnixNanos(FromProto(timestamp));
-}
-
-google::protobuf::Timestamp FromNanos(int64_t nanos) { return ToProto(absl::FromUnixNanos(nanos)); }
-
-using Lines = google::protobuf::RepeatedPtrField<std::string>;
-
-// One entry a line; line breaks within one become spaces.
-std::string JoinLines(const Lines& lines) {
-  return absl::StrJoin(lines, "\n", [](std::string* out, const std::string& line) {
-    absl::StrAppend(out, absl::StrReplaceAll(line, {{"\n", " "}}));
-  });
-}
-
-void SplitLines(const std::string& text, Lines* lines) {
-  for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
-    *lines->Add() = std::string(line);
-  }
-}
-
-absl::Status WriteRun(const RunRecord& record, SqliteStatement* statement) {
-  const vit::v1::Run& run = record.run;
-  std::optional<std::string> request_id;
-  if (!record.request_id.empty()) request_id = record.request_id;
-  std::optional<int64_t> start, end;
-  if (run.has_start_time()) start = ToNanos(run.start_time());
-  if (run.has_end_time()) end = ToNanos(run.end_time());
-  return statement->Run(
-      run.id(), run.name(), request_id, vit::v1::RunState_Name(run.state()), run.message(),
-      run.preset(), run.data_source(), record.data_fingerprint, MessageToText(record.spec),
-      ToNanos(run.create_time()), start, end, record.start_order, record.queue_order, run.step(),
-      run.total_steps(), run.total_epochs(), record.steps_per_epoch, run.bad_images(),
-      run.parameter_count(), run.class_count(), record.estimated_memory.host_bytes,
-      run.train_size(), run.validation_size(), record.restarts, record.restart_step,
-      JoinLines(run.data_notes()), run.bad_validation_images(), JoinLines(run.first_bad_images()),
-      record.estimated_memory.device_bytes);
-}
-
-absl::StatusOr<RunRecord> ReadRun(const SqliteStatement& row) {
-  RunRecord record;
-  vit::v1::Run& run = record.run;
-  int column = 0;
-  run.set_id(row.Text(column++));
-  run.set_name(row.Text(column++));
-  record.request_id = row.Text(column++);
-  vit::v1::RunState state;
-  if (!vit::v1::RunState_Parse(row.Text(column++), &state)) {
-    return absl::DataLossError(
-        absl::StrCat("run ", run.id(), " has the unknown state '", row.Text(column - 1), "'"));
-  }
-  run.set_state(state);
-  run.set_message(row.Text(column++));
-  run.set_preset(row.Text(column++));
-  run.set_data_source(row.Text(column++));
-  record.data_fingerprint = row.Text(column++);
-  VIT_RETURN_IF_ERROR(Annotate(ParseStoredSpec(row.Text(column++), &record.spec),
-                               absl::StrCat("stored spec of run ", run.id())));
-  *run.mutable_create_time() = FromNanos(row.Int(column++));
-  if (!row.IsNull(column)) *run.mutable_start_time() = FromNanos(row.Int(column));
-  ++column;
-  if (!row.IsNull(column)) *run.mutable_end_time() = FromNanos(row.Int(column));
-  ++column;
-  record.start_order = row.Int(column++);
-  record.queue_order = row.Int(column++);
-  run.set_step(row.Int(column++));
-  run.set_total_steps(row.Int(column++));
-  run.set_total_epochs(row.Double(column++));
-  record.steps_per_epoch = row.Int(column++);
-  run.set_bad_images(row.Int(column++));
-  run.set_parameter_count(row.Int(column++));
-  run.set_class_count(static_cast<int32_t>(row.Int(column++)));
-  record.estimated_memory.host_bytes = row.Int(column++);
-  run.set_train_size(row.Int(column++));
-  run.set_validation_size(row.Int(column++));
-  record.restarts = static_cast<int>(row.Int(column++));
-  record.restart_step = row.Int(column++);
-  SplitLines(row.Text(column++), run.mutable_data_notes());
-  run.set_bad_validation_images(row.Int(column++));
-  SplitLines(row.Text(column++), run.mutable_first_bad_images());
-  record.estimated_memory.device_bytes = row.Int(column++);
-  record.sequence = row.Int(column++);
-  return record;
-}
-
-double Metric(const SqliteStatement& row, int column) {
-  return row.IsNull(column) ? std::numeric_limits<double>::quiet_NaN() : row.Double(column);
-}
-
-MetricPoint ReadPoint(const SqliteStatement& row) {
-  MetricPoint point;
-  point.set_split(static_cast<Split>(row.Int(0)));
-  point.set_step(row.Int(1));
-  point.set_epoch(Metric(row, 2));
-  point.set_loss(Metric(row, 3));
-  point.set_accuracy(Metric(row, 4));
-  point.set_learning_rate(Metric(row, 5));
-  point.set_grad_norm(Metric(row, 6));
-  point.set_images_per_second(Metric(row, 7));
-  *point.mutable_time() = FromNanos(row.Int(8));
-  if (row.IsNull(9)) return point;
-  vit::v1::EvaluationMetrics* evaluation = point.mutable_evaluation();
-  evaluation->set_top_k_accuracy(Metric(row, 9));
-  evaluation->set_precision(Metric(row, 10));
-  evaluation->set_recall(Metric(row, 11));
-  evaluation->set_f1(Metric(row, 12));
-  evaluation->set_precision_weighted(Metric(row, 13));
-  evaluation->set_f1_weighted(Metric(row, 14));
-  evaluation->set_calibration_error(Metric(row, 15));
-  if (!row.IsNull(16)) evaluation->set_top_k(static_cast<int32_t>(row.Int(16)));
-  return point;
-}
-
-}  // namespace
 
 absl::StatusOr<RunStore::Writer> RunStore::OpenWriter(const std::string& path) {
   VIT_ASSIGN_OR_RETURN(SqliteDatabase db, SqliteDatabase::Open(path));
@@ -414,7 +283,7 @@ absl::Status RunStore::AppendHistory(absl::Span<const HistoryEntry> entries) {
 absl::Status RunStore::SyncHistory() {
   MutexLock lock(&writer_mu_);
   if (!unsynced_) return absl::OkStatus();
-  // The fsync of any commit covers the whole log, so that the smallest change will do.
+  // The fsync of any commit covers the whole log, so the smallest change is enough.
   VIT_RETURN_IF_ERROR(writer_.touch.Run());
   unsynced_ = false;
   return absl::OkStatus();
@@ -473,7 +342,7 @@ absl::Status RunStore::ReadSplit(const std::string& run, Split split, int64_t af
   for (int64_t row = 0; taken < wanted; ++row) {
     VIT_ASSIGN_OR_RETURN(const bool more, rows.Step());
     if (!more) break;
-    // Of a single point, the last is the one of interest.
+    // If only one point is wanted, takes the last.
     const int64_t next = wanted == 1 ? count - 1 : taken * (count - 1) / (wanted - 1);
     if (row < next) continue;
     points->push_back(ReadPoint(rows));

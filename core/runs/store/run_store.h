@@ -19,39 +19,38 @@
 namespace vit {
 
 // Runs, their checkpoints and their metric history, in SQLite (write-ahead log, synchronous=FULL).
-// What a call has written is on disk when it returns, but for AppendHistory, which says so itself.
+// What a call has written is on disk when it returns, except for AppendHistory (see there).
 // Thread-safe: one connection writes and another reads, so that reading a long history delays no
 // writer. Errors are as in SqliteDatabase.
 class RunStore {
  public:
-  // Opens or creates the database and brings an older one up to date. FAILED_PRECONDITION where a
+  // Opens or creates the database and brings an older one up to date. FAILED_PRECONDITION if a
   // newer version of the program wrote it.
   static absl::StatusOr<std::unique_ptr<RunStore>> Open(const std::filesystem::path& path);
 
-  // Every run, by ascending sequence, with its checkpoints, its specs and the newest point of each
-  // split.
+  // Returns every run, by ascending sequence, with its checkpoints, its specs and the newest point
+  // of each split.
   absl::StatusOr<std::vector<RunRecord>> LoadRuns();
   // Sets record->sequence.
   absl::Status InsertRun(RunRecord* record);
   // Replaces what is stored of these runs, checkpoints and specs included, all or none.
   absl::Status UpdateRuns(absl::Span<const RunRecord> records);
-  // With its history and checkpoints. OK where there is no such run.
+  // Deletes a run with its history and checkpoints. OK if there is no such run.
   absl::Status DeleteRun(const std::string& run);
 
   struct HistoryEntry {
     std::string run;
     vit::v1::MetricPoint point;
   };
-  // Adds points; one of the same run, step and split is replaced. They are then safe from the end
-  // of the process, and from a power failure once SyncHistory or any other writing call has
-  // returned.
+  // Adds points, replacing those of the same run, step and split. They then survive the end of the
+  // process, and a power failure once SyncHistory or any other writing call has returned.
   absl::Status AppendHistory(absl::Span<const HistoryEntry> entries);
   absl::Status SyncHistory();
   // Removes the points after `step`.
   absl::Status DropHistoryAfter(const std::string& run, int64_t step);
-  // By ascending step, the training split first; `split` SPLIT_UNSPECIFIED is both. With
-  // `max_points` above 0, at most so many, evenly spaced, the first and last of each split among
-  // them; validation, the rarer split, gets up to half.
+  // Returns points by ascending step, the training split first; `split` SPLIT_UNSPECIFIED means
+  // both. If `max_points` is above 0, returns at most that many, evenly spaced, with the first and
+  // last of each split; validation, the rarer split, gets up to half.
   absl::StatusOr<std::vector<vit::v1::MetricPoint>> History(const std::string& run,
                                                             vit::v1::Split split,
                                                             int64_t after_step, int max_points);

@@ -107,7 +107,7 @@ std::string SqliteStatement::Text(int column) const {
 }
 
 // A failed bind leaves its parameter NULL, which NOT NULL columns refuse; the only causes are a
-// wrong index and memory.
+// wrong index and lack of memory.
 void SqliteStatement::BindInt(int index, int64_t value) {
   sqlite3_bind_int64(statement_.get(), index, value);
 }
@@ -168,8 +168,7 @@ SqliteTransaction::SqliteTransaction(SqliteTransaction&& other) noexcept
     : db_(std::exchange(other.db_, nullptr)), purpose_(std::move(other.purpose_)) {}
 
 SqliteTransaction::~SqliteTransaction() {
-  // Some errors have rolled it back already, and a second rollback is then refused: nothing is lost
-  // by that.
+  // Some errors have already rolled it back; a second rollback is then refused, which does no harm.
   if (db_ != nullptr) db_->Execute("ROLLBACK", purpose_).IgnoreError();
 }
 

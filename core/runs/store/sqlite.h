@@ -22,7 +22,7 @@ namespace vit {
 class SqliteStatement {
  public:
   // Rewinds the statement and binds its parameters in order: integers, doubles, text, or
-  // std::optional of these (NULL where empty).
+  // std::optional of these (NULL if empty).
   template <typename... Args>
   void Bind(const Args&... args) {
     Rewind();
@@ -35,12 +35,13 @@ class SqliteStatement {
     Bind(args...);
     return Finish();
   }
-  // Advances to the next row: true where there is one. An error, or the end, rewinds the statement.
+  // Advances to the next row and returns whether there is one. An error, or the end, rewinds the
+  // statement.
   absl::StatusOr<bool> Step();
   // Ends a read before its last row, so that it holds no snapshot of the database.
   void Rewind();
 
-  // Columns of the present row, from 0.
+  // Columns of the current row, from 0.
   bool IsNull(int column) const;
   int64_t Int(int column) const;
   double Double(int column) const;
@@ -86,22 +87,23 @@ class SqliteStatement {
 
 // One connection. Not thread-safe: guard it and its statements by one mutex.
 //
-// Statuses: RESOURCE_EXHAUSTED for a full disk or no memory, UNAVAILABLE where another process
-// holds the database, PERMISSION_DENIED where it cannot be opened or written, DATA_LOSS where it is
-// damaged or no database, else INTERNAL. Messages name the file and the purpose that was given with
-// the SQL.
+// Statuses: RESOURCE_EXHAUSTED for a full disk or no memory, UNAVAILABLE if another process holds
+// the database, PERMISSION_DENIED if it cannot be opened or written, DATA_LOSS if it is damaged or
+// not a database, else INTERNAL. Messages name the file and the purpose that was given with the
+// SQL.
 class SqliteDatabase {
  public:
   // Opens or creates `path`, and waits up to five seconds for another connection's lock at every
   // use.
   static absl::StatusOr<SqliteDatabase> Open(const std::string& path);
 
-  // Runs one or several statements without parameters. `purpose` as in "read the schema version".
+  // Runs one or several statements without parameters. `purpose` is such as "read the schema
+  // version".
   absl::Status Execute(const std::string& sql, absl::string_view purpose);
   absl::StatusOr<SqliteStatement> Prepare(const std::string& sql, absl::string_view purpose);
-  // The first column of the only row that `sql` returns.
+  // Returns the first column of the only row that `sql` returns.
   absl::StatusOr<int64_t> QueryInt(const std::string& sql, absl::string_view purpose);
-  // The id of the last inserted row.
+  // Returns the id of the last inserted row.
   int64_t LastInsertId() const;
 
  private:
@@ -112,7 +114,7 @@ class SqliteDatabase {
   std::unique_ptr<sqlite3, Close> db_;
 };
 
-// BEGIN IMMEDIATE ... COMMIT; rolled back where Commit was not reached.
+// BEGIN IMMEDIATE ... COMMIT; rolled back unless Commit was reached.
 class SqliteTransaction {
  public:
   static absl::StatusOr<SqliteTransaction> Begin(SqliteDatabase* db, absl::string_view purpose);

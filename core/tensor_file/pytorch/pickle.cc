@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "core/base/bounded_reader.h"
 #include "core/base/status.h"
+#include "core/tensor_file/pytorch/pickle_integer.h"
 #include "core/tensor_file/pytorch/pickle_stack.h"
 #include "core/tensor_file/tensor_bytes.h"
 
@@ -17,8 +18,8 @@ namespace {
 using Kind = PickleValue::Kind;
 using Role = PickleGlobal::Role;
 
-// A state dict of 1000 tensors takes 50,000 opcodes and 20,000 values; an optimizer's state and
-// averaged weights beside it make a few times as many.
+// A state dict of 1000 tensors takes 50,000 opcodes and 20,000 values; with an optimizer's state
+// and averaged weights it takes a few times as many.
 constexpr size_t kMaxOpcodes = 4'000'000;
 constexpr size_t kMaxValues = 500'000;
 
@@ -27,24 +28,15 @@ const PickleValue kOpaqueValue;
 absl::Status Bad(absl::string_view why) { return absl::InvalidArgumentError(why); }
 
 absl::string_view KindName(Kind kind) {
-  constexpr absl::string_view kNames[] = {"an opaque value", "a number",  "a text",
+  constexpr absl::string_view kNames[] = {"an opaque value", "a number",  "a string",
                                           "a tuple",         "a list",    "a dict",
                                           "a global",        "a storage", "a tensor"};
   return kNames[static_cast<size_t>(kind)];
 }
 
-// Python's integers of any length, little endian; those beyond 64 bits are no weight's business.
-bool IntegerFromBytes(absl::string_view bytes, int64_t* value) {
-  if (bytes.size() > 8) return false;
-  uint64_t bits = !bytes.empty() && (bytes.back() & 0x80) != 0 ? ~uint64_t{0} : 0;
-  for (size_t i = bytes.size(); i-- > 0;) bits = bits << 8 | static_cast<uint8_t>(bytes[i]);
-  *value = static_cast<int64_t>(bits);
-  return true;
-}
-
 }  // namespace
 
-// The machine: one opcode after the other, none of which repeats or jumps.
+// The machine: runs one opcode after the other; none repeats or jumps.
 class PickleReader {
  public:
   explicit PickleReader(absl::string_view bytes) : bytes_(bytes), reader_(bytes) {}
@@ -53,7 +45,7 @@ class PickleReader {
     const uint8_t first = reader_.U8(), protocol = reader_.U8();
     if (!reader_.ok() || first != 0x80) return Bad("it does not begin as a pickle does");
     if (protocol < 2 || protocol > 5)
-      return Bad(absl::StrCat("protocol ", protocol, " is not read, 2 to 5 are"));
+      return Bad(absl::StrCat("protocol ", protocol, " is not supported; 2 to 5 are"));
     for (size_t count = 0; result_.top_ == nullptr; ++count) {
       if (count == kMaxOpcodes || result_.values_.size() > kMaxValues) {
         return absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxOpcodes, " opcodes or ",
@@ -64,7 +56,7 @@ class PickleReader {
       const size_t at = reader_.position();
       opcode_ = reader_.U8();
       absl::Status status = Step();
-      if (!reader_.ok()) status = Bad("its argument leaves the pickle");
+      if (!reader_.ok()) status = Bad("its argument extends beyond the pickle");
       if (!status.ok())
         return Annotate(status, absl::StrFormat("opcode 0x%02x at byte %d", opcode_, at));
     }
@@ -77,7 +69,7 @@ class PickleReader {
     switch (opcode_) {
       case 0x95:  // FRAME: a hint for reading ahead
         return reader_.U64Le() <= reader_.remaining() ? absl::OkStatus()
-                                                      : Bad("the frame leaves the pickle");
+                                                      : Bad("the frame extends beyond the pickle");
       case '.': {  // STOP
         VIT_ASSIGN_OR_RETURN(result_.top_, stack_.Result());
         return absl::OkStatus();
@@ -106,7 +98,7 @@ class PickleReader {
     }
   }
 
-  // Opcodes that push something whole.
+  // Opcodes that push a complete value.
   absl::Status StepScalar() {
     switch (opcode_) {
       case 'N':   // NONE
@@ -156,7 +148,7 @@ class PickleReader {
     }
   }
 
-  // Opcodes that make or fill a collection out of what is on the stack.
+  // Opcodes that make or fill a collection from values on the stack.
   absl::Status StepCollect() {
     switch (opcode_) {
       case 0x85:  // TUPLE1
@@ -187,7 +179,7 @@ class PickleReader {
     }
   }
 
-  // Opcodes with which Python would import and call.
+  // Opcodes that make Python import and call.
   absl::Status StepObject() {
     switch (opcode_) {
       case 'c': {  // GLOBAL
@@ -198,7 +190,7 @@ class PickleReader {
       case 0x93: {  // STACK_GLOBAL
         VIT_ASSIGN_OR_RETURN(const PickleStack::Values names, stack_.Pop(2));
         if (names[0]->kind != Kind::kText || names[1]->kind != Kind::kText)
-          return Bad("a global's name is no text");
+          return Bad("a global's name is not a string");
         return PushGlobal(names[0]->text, names[1]->text);
       }
       case 'R':     // REDUCE
@@ -213,7 +205,8 @@ class PickleReader {
       case 'b': {  // BUILD
         VIT_RETURN_IF_ERROR(stack_.Pop().status());
         VIT_ASSIGN_OR_RETURN(const PickleValue* const object, stack_.Pop());
-        // A state dict keeps versions of its modules so; what others keep is opaque anyway.
+        // A state dict keeps its modules' versions this way; other objects' states are opaque
+        // anyway.
         if (object->kind != Kind::kDict && object->kind != Kind::kOpaque)
           return Bad(absl::StrCat("a state for ", KindName(object->kind)));
         return Push(object);
@@ -223,7 +216,7 @@ class PickleReader {
         return PushStorage(*id);
       }
       default:
-        return Bad("it is not read: no file of weights needs it");
+        return Bad("it is not supported; no file of weights needs it");
     }
   }
 
@@ -284,7 +277,7 @@ class PickleReader {
 
   // --- globals and calls ---
 
-  // Text up to the next line's end.
+  // Reads the text up to the end of the line.
   absl::StatusOr<absl::string_view> Line() {
     const absl::string_view rest = bytes_.substr(reader_.position());
     const size_t size = rest.find('\n');
@@ -298,7 +291,7 @@ class PickleReader {
     if (global == nullptr) {
       return Bad(absl::StrCat(
           "it refers to ", Quoted(absl::StrCat(module.substr(0, 60), ".", name.substr(0, 60))),
-          ", which no state dict needs, and nothing of it was run; save model.state_dict()"));
+          ", which no state dict needs; none of it was run; save model.state_dict()"));
     }
     PickleValue* const value = New(Kind::kGlobal);
     value->global = global;
@@ -364,7 +357,7 @@ class PickleReader {
     VIT_ASSIGN_OR_RETURN(tensor.sizes, Dimensions(*arguments[2], "size"));
     VIT_ASSIGN_OR_RETURN(tensor.strides, Dimensions(*arguments[3], "stride"));
     if (tensor.sizes.size() != tensor.strides.size())
-      return Bad("a tensor has not one stride for each size");
+      return Bad("a tensor does not have one stride for each size");
     PickleValue* const value = New(Kind::kTensor);
     value->tensor = &result_.tensors_.emplace_back(std::move(tensor));
     return Push(value);
@@ -373,7 +366,7 @@ class PickleReader {
   absl::StatusOr<std::vector<int64_t>> Dimensions(const PickleValue& value,
                                                   absl::string_view what) const {
     if (value.kind != Kind::kTuple && value.kind != Kind::kList)
-      return Bad(absl::StrCat("a tensor's ", what, " is no tuple"));
+      return Bad(absl::StrCat("a tensor's ", what, " is not a tuple"));
     if (value.items.size() > kMaxDimensions)
       return Bad(absl::StrCat("a tensor of more than ", kMaxDimensions, " dimensions"));
     std::vector<int64_t> dimensions;

@@ -21,18 +21,18 @@ struct PickleStorage {
   int64_t size;  // in values of the kind's type
 };
 
-// A view of a storage. What is said of it is not checked against the storage, but that no size,
-// stride or offset is negative.
+// A view of a storage. No size, stride or offset is negative; nothing is checked against the
+// storage.
 struct PickleTensor {
   const PickleStorage* storage;
   const PickleGlobal* type;             // of its values: a storage's kind or a dtype
   int64_t offset;                       // in values
-  std::vector<int64_t> sizes, strides;  // as many of the one as of the other
+  std::vector<int64_t> sizes, strides;  // equally many of both
 };
 
 struct PickleValue {
   enum class Kind {
-    kOpaque,  // something that plays no part in weights: None, a float, a Namespace, ...
+    kOpaque,  // a value that weights do not need: None, a float, a Namespace, ...
     kInt,
     kText,
     kTuple,
@@ -51,14 +51,14 @@ struct PickleValue {
   const PickleTensor* tensor = nullptr;
 };
 
-// What a pickle describes. A pickle is a program for a stack machine; of its opcodes only those are
-// known that build plain values, of the globals it may name only those of FindPickleGlobal, and
-// what Python would call is recognised, never called. A value may hold itself, or the same value a
-// thousand times: whoever walks over values must bound the walk. Memory is a small multiple of the
-// pickle's size and bounded besides. The bytes must outlive it.
+// What a pickle describes. A pickle is a program for a stack machine; only opcodes that build plain
+// values and only the globals of FindPickleGlobal are accepted, and what Python would call is
+// recognised, never called. A value may hold itself, or the same value a thousand times: bound
+// every walk over values. Memory is a small multiple of the pickle's size and also has a fixed
+// bound. The bytes must outlive it.
 class Pickle {
  public:
-  // INVALID_ARGUMENT names the opcode, its byte and, for a global that is not known, its name;
+  // INVALID_ARGUMENT names the opcode, its byte and, for an unknown global, its name;
   // RESOURCE_EXHAUSTED for more values than a state dict could need.
   static absl::StatusOr<Pickle> Read(absl::string_view bytes);
 
@@ -69,7 +69,7 @@ class Pickle {
   Pickle() = default;
 
   const PickleValue* top_ = nullptr;
-  // Their elements stay where they are.
+  // Deques, because their elements do not move.
   std::deque<PickleValue> values_;
   std::deque<PickleStorage> storages_;
   std::deque<PickleTensor> tensors_;

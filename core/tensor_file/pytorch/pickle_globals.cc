@@ -26,7 +26,7 @@ constexpr PickleGlobal kGlobals[] = {
     {"torch", "BoolStorage", Role::kStorage, at::kBool},
     {"torch", "ComplexFloatStorage", Role::kStorage},
     {"torch", "ComplexDoubleStorage", Role::kStorage},
-    // Their size counts bytes; a typed tensor on them brings its dtype.
+    // Their size counts bytes; a typed tensor on them has its own dtype.
     {"torch.storage", "UntypedStorage", Role::kStorage, at::kByte},
     {"torch.storage", "TypedStorage", Role::kStorage, at::kByte},
 
@@ -48,7 +48,7 @@ constexpr PickleGlobal kGlobals[] = {
     {"torch", "float8_e4m3fn", Role::kDtype},
     {"torch", "float8_e5m2", Role::kDtype},
 
-    // What training scripts keep beside the weights.
+    // What training scripts save with the weights.
     {"argparse", "Namespace", Role::kOpaque},
     {"types", "SimpleNamespace", Role::kOpaque},
     {"torch.torch_version", "TorchVersion", Role::kOpaque},

@@ -12,20 +12,20 @@ struct PickleGlobal {
   enum class Role {
     kDict,         // called without arguments: an empty dict
     kTensor,       // called: a tensor, from (storage, offset, size, stride, ...)
-    kTypedTensor,  // called: the same, the dtype its seventh argument
+    kTypedTensor,  // called: the same, with the dtype as seventh argument
     kParameter,    // called: its first argument, a tensor
     kSize,         // called: its first argument, a tuple
     kStorage,      // a kind of storage, never called
     kDtype,        // a dtype, never called
-    kOpaque,       // called or not: some value that is no weight
+    kOpaque,       // called or not: a value that is not a weight
   };
   absl::string_view module, name;
   Role role;
-  // Of kStorage and kDtype; Undefined where tensors of it are not read.
+  // Of kStorage and kDtype; Undefined if tensors of it are not supported.
   at::ScalarType type = at::ScalarType::Undefined;
 };
 
-// Null for a name that is not in the table. Nothing is ever imported or run for one that is.
+// Returns null for a name that is not in the table. Never imports or runs anything.
 const PickleGlobal* FindPickleGlobal(absl::string_view module, absl::string_view name);
 
 }  // namespace vit

@@ -11,8 +11,8 @@
 
 namespace vit {
 
-// A stack in sections: a mark begins one, and what takes everything since the last mark ends it.
-// Nothing reaches below its own section. Errors are INVALID_ARGUMENT.
+// A stack in sections: a mark begins a section, and PopToMark or PopAny ends it. No operation
+// reaches below the current section. Errors are INVALID_ARGUMENT.
 class PickleStack {
  public:
   using Values = std::vector<const PickleValue*>;
@@ -30,26 +30,26 @@ class PickleStack {
     values_.pop_back();
     return value;
   }
-  // The last `count`, the lowest first.
+  // Pops the last `count` values, the lowest first.
   absl::StatusOr<Values> Pop(size_t count) {
     if (values_.size() - SectionBegin() < count) return Missing();
     return PopFrom(values_.size() - count);
   }
-  // The section, and its mark.
+  // Pops the section and its mark.
   absl::StatusOr<Values> PopToMark() {
     if (marks_.empty()) return absl::InvalidArgumentError("there is no MARK before it");
     const size_t begin = marks_.back();
     marks_.pop_back();
     return PopFrom(begin);
   }
-  // The last value, or the mark where it is the last thing.
+  // Pops the last value, or the mark if nothing follows it.
   absl::Status PopAny() {
     if (marks_.empty() || values_.size() > marks_.back()) return Pop().status();
     marks_.pop_back();
     return absl::OkStatus();
   }
 
-  // The one value that there is at the end.
+  // Returns the only value left at the end.
   absl::StatusOr<const PickleValue*> Result() const {
     if (values_.size() != 1 || !marks_.empty())
       return absl::InvalidArgumentError("it leaves something other than one value");
@@ -59,7 +59,7 @@ class PickleStack {
  private:
   size_t SectionBegin() const { return marks_.empty() ? 0 : marks_.back(); }
   static absl::Status Missing() {
-    return absl::InvalidArgumentError("there is too little for it on the stack");
+    return absl::InvalidArgumentError("there is not enough on the stack for it");
   }
   Values PopFrom(size_t begin) {
     Values values(values_.begin() + static_cast<std::ptrdiff_t>(begin), values_.end());
@@ -71,7 +71,7 @@ class PickleStack {
   std::vector<size_t> marks_;  // the stack's size at each
 };
 
-// Values by number, for use again. Numbers are given in order, as every pickler does.
+// Values by number, for reuse. Numbers are assigned in order, as every pickler does.
 class PickleMemo {
  public:
   size_t size() const { return values_.size(); }
@@ -79,7 +79,7 @@ class PickleMemo {
   absl::Status Put(size_t number, const PickleValue* value) {
     if (number > values_.size()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("memo ", number, " where ", values_.size(), " is the next"));
+          absl::StrCat("memo ", number, ", but ", values_.size(), " is the next"));
     }
     if (number == values_.size()) values_.push_back(value);
     values_[number] = value;
@@ -87,7 +87,7 @@ class PickleMemo {
   }
   absl::StatusOr<const PickleValue*> Get(size_t number) const {
     if (number >= values_.size())
-      return absl::InvalidArgumentError(absl::StrCat("memo ", number, " was never put"));
+      return absl::InvalidArgumentError(absl::StrCat("memo ", number, " was never stored"));
     return values_[number];
   }
 

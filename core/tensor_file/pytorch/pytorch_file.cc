@@ -22,7 +22,7 @@ namespace vit {
 namespace {
 
 constexpr absl::string_view kPickleSuffix = "/data.pkl";
-// ViT-H's, with its optimizer's state, has half a megabyte.
+// ViT-H's with its optimizer's state takes half a megabyte.
 constexpr size_t kMaxPickleBytes = 64 << 20;
 constexpr int64_t kNewestVersion = 10;  // of the archive's layout; 3 is what torch.save writes
 
@@ -30,11 +30,11 @@ constexpr int64_t kNewestVersion = 10;  // of the archive's layout; 3 is what to
 struct Storage {
   const ZipArchive::Entry* entry;
   bool holds_bools = false;
-  SharedBytes bytes;  // aligned for values of any type; once they are read
+  SharedBytes bytes;  // aligned for values of any type; set once they are read
 };
 using Storages = std::map<absl::string_view, Storage>;  // by key
 
-// "name/", which all entries' names begin with.
+// Returns "name/", with which all entries' names begin.
 absl::StatusOr<std::string> FindPrefix(const ZipArchive& archive) {
   std::string prefix;
   for (const ZipArchive::Entry& entry : archive.entries()) {
@@ -54,7 +54,7 @@ absl::StatusOr<std::string> FindPrefix(const ZipArchive& archive) {
   return prefix;
 }
 
-// The entries that say how the others are to be read.
+// Checks the entries that say how to read the others.
 absl::Status CheckLayout(const ZipArchive& archive, const std::string& prefix) {
   if (const ZipArchive::Entry* const entry = archive.Find(prefix + "byteorder")) {
     VIT_ASSIGN_OR_RETURN(const absl::string_view order, StoredContents(*entry));
@@ -74,8 +74,8 @@ absl::Status CheckLayout(const ZipArchive& archive, const std::string& prefix) {
   return absl::OkStatus();
 }
 
-// Whether `tensor` lies within its storage, which lies within the file. Fills `storages` with what
-// has to be read.
+// Checks that `tensor` lies within its storage and the storage within the file. Adds what must be
+// read to `storages`.
 absl::Status CheckTensor(const ZipArchive& archive, const std::string& prefix,
                          const PickleTensor& tensor, Storages* storages) {
   const PickleStorage& storage = *tensor.storage;
@@ -111,9 +111,9 @@ absl::Status CheckTensor(const ZipArchive& archive, const std::string& prefix,
   }
   const uint64_t values = storage_bytes / item_bytes;
   if (overflow || static_cast<uint64_t>(tensor.offset) > values || (*bytes > 0 && last >= values)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("shape ", ShapeText(tensor.sizes), " with strides ", ShapeText(tensor.strides),
-                     " from value ", tensor.offset, " leaves its storage of ", values, " values"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "shape ", ShapeText(tensor.sizes), " with strides ", ShapeText(tensor.strides),
+        " from value ", tensor.offset, " extends beyond its storage of ", values, " values"));
   }
   if (*bytes > storage_bytes) {
     return absl::InvalidArgumentError(absl::StrCat("shape ", ShapeText(tensor.sizes),

@@ -11,12 +11,12 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr int kMaxDepth = 2;
-// Items of dicts that are looked at. A dict that is in another many times is looked at each time.
+// The most dict items that are visited. A dict that is in another many times is visited each time.
 constexpr int64_t kMaxItems = 500'000;
 
 class Search {
  public:
-  // `prefix`: the keys on the way to `dict`, each with its dot.
+  // `prefix`: the keys on the way to `dict`, each followed by a dot.
   absl::Status Visit(const PickleValue& dict, const std::string& prefix, int depth) {
     // As in Python, the last of equal keys counts.
     std::map<absl::string_view, const PickleValue*> items;
@@ -44,7 +44,7 @@ class Search {
     const std::string name = absl::StrCat(prefix, key);
     if (key.empty() || !IsPrintableUtf8(name)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("tensor ", Quoted(name), ": its name is empty or no UTF-8 text"));
+          absl::StrCat("tensor ", Quoted(name), ": its name is empty or not UTF-8 text"));
     }
     if (!found.tensors.emplace(name, &tensor).second)
       return absl::InvalidArgumentError(absl::StrCat("two tensors are called ", Quoted(name)));
@@ -72,14 +72,14 @@ std::string SomeKeys(const PickleValue& dict) {
 absl::StatusOr<StateDicts> FindStateDicts(const PickleValue& top) {
   if (top.kind != Kind::kDict) {
     return absl::InvalidArgumentError(
-        "the file holds no dict; save model.state_dict() and not the model or a tensor");
+        "the file holds no dict; save model.state_dict(), not the model or a tensor");
   }
   Search search;
   VIT_RETURN_IF_ERROR(search.Visit(top, "", /*depth=*/0));
   if (search.found.tensors.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("no state dict: the file holds ", SomeKeys(top),
-                     " and no tensors by name; save model.state_dict()"));
+                     " and no named tensors; save model.state_dict()"));
   }
   return std::move(search.found);
 }

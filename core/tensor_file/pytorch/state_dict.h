@@ -1,4 +1,4 @@
-// The tensors among the things that training scripts save with them.
+// Finds the tensors among everything that training scripts save.
 #ifndef VIT_CORE_TENSOR_FILE_PYTORCH_STATE_DICT_H_
 #define VIT_CORE_TENSOR_FILE_PYTORCH_STATE_DICT_H_
 
@@ -12,14 +12,14 @@
 namespace vit {
 
 struct StateDicts {
-  // Under their names, the keys of the dicts around them in front: "state_dict.head.bias".
+  // By name, prefixed with the keys of the dicts around them: "state_dict.head.bias".
   std::map<std::string, const PickleTensor*> tensors;
   std::set<std::string> sections;  // TensorFile::sections
 };
 
-// Every tensor that `top` reaches through dicts whose keys are texts, at most two of them around
-// the innermost one. INVALID_ARGUMENT, naming the keys that are there, where there is none, and for
-// names that are no text or are met twice; RESOURCE_EXHAUSTED where dicts repeat without measure.
+// Finds every tensor that `top` reaches through dicts with string keys, with at most two dicts
+// around the innermost one. INVALID_ARGUMENT if there is none, naming the keys that are there, and
+// for names that are not text or occur twice; RESOURCE_EXHAUSTED if dicts repeat too often.
 absl::StatusOr<StateDicts> FindStateDicts(const PickleValue& top);
 
 }  // namespace vit

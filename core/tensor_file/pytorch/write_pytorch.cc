@@ -5,14 +5,14 @@
 #include <torch/csrc/jit/serialization/pickler.h>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
 
 namespace vit {
 namespace {
 
-absl::Status Write(const std::filesystem::path& path,
-                   const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+absl::Status Write(const std::filesystem::path& path, const NamedTensors& tensors) {
   c10::Dict<std::string, at::Tensor> dict;
   for (const auto& [name, tensor] : tensors) dict.insert(name, tensor.cpu().contiguous());
   std::string pickle;
@@ -31,7 +31,7 @@ absl::Status Write(const std::filesystem::path& path,
     if (written.ok()) written = file.Append({static_cast<const char*>(data), size});
     return written.ok() ? size : 0;
   });
-  // It throws where it could not write.
+  // It throws if it cannot write.
   const absl::Status zipped = CatchExceptions(path.string(), [&] {
     zip.writeRecord("data.pkl", pickle.data(), pickle.size());
     size_t index = 0;
@@ -49,8 +49,7 @@ absl::Status Write(const std::filesystem::path& path,
 
 }  // namespace
 
-absl::Status WritePytorch(const std::filesystem::path& path,
-                          const std::vector<std::pair<std::string, at::Tensor>>& tensors) {
+absl::Status WritePytorch(const std::filesystem::path& path, const NamedTensors& tensors) {
   return CatchExceptions("write weights", [&] { return Write(path, tensors); });
 }
 

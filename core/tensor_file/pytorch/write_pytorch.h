@@ -1,4 +1,4 @@
-// A state dict in PyTorch's zip format. Only for the rooms that compute.
+// A state dict in PyTorch's zip format.
 #ifndef VIT_CORE_TENSOR_FILE_PYTORCH_WRITE_PYTORCH_H_
 #define VIT_CORE_TENSOR_FILE_PYTORCH_WRITE_PYTORCH_H_
 
@@ -10,13 +10,13 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "core/base/compute/named_tensors.h"
 
 namespace vit {
 
 // Writes `path`, fsynced, as torch.save(state_dict, path) would: a dict from name to tensor, in the
 // order given, that torch.load(path, weights_only=True) reads.
-absl::Status WritePytorch(const std::filesystem::path& path,
-                          const std::vector<std::pair<std::string, at::Tensor>>& tensors);
+absl::Status WritePytorch(const std::filesystem::path& path, const NamedTensors& tensors);
 
 }  // namespace vit
 

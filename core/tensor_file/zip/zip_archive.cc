@@ -21,7 +21,7 @@ constexpr uint32_t kEnd = 0x06054b50;
 constexpr uint64_t kDirectoryEntryBytes = 46, kZip64EndBytes = 56, kZip64LocatorBytes = 20,
                    kEndBytes = 22, kMaxCommentBytes = 0xffff;
 
-// A field of this value has its true one in Zip64's fields.
+// A field with this value has its real value in Zip64's fields.
 constexpr uint32_t kIn64 = 0xffffffff;
 constexpr uint16_t kIn64Short = 0xffff;
 constexpr uint16_t kZip64Extra = 1;
@@ -47,7 +47,7 @@ struct Directory {
   uint64_t end = 0;  // where the record after it begins
 };
 
-// The offset of the end record: the last one whose comment reaches to the archive's end.
+// Finds the offset of the end record: the last one whose comment reaches to the archive's end.
 absl::StatusOr<uint64_t> FindEnd(absl::string_view bytes) {
   const int64_t last = static_cast<int64_t>(bytes.size()) - static_cast<int64_t>(kEndBytes);
   const int64_t first = std::max<int64_t>(0, last - static_cast<int64_t>(kMaxCommentBytes));
@@ -57,11 +57,11 @@ absl::StatusOr<uint64_t> FindEnd(absl::string_view bytes) {
     reader.Skip(kEndBytes - 6);
     if (reader.U16Le() == reader.remaining()) return at;
   }
-  return Bad("no end record; the file is cut off or no zip archive");
+  return Bad("no end record; the file is cut off or not a zip archive");
 }
 
-// Replaces the values of `directory` by those of the Zip64 record, where there is one: its locator
-// then stands right before the end record at `end`.
+// Replaces the values of `directory` with those of the Zip64 record, if there is one: its locator
+// is then right before the end record at `end`.
 absl::Status ReadZip64End(absl::string_view bytes, uint64_t end, Directory* directory) {
   const auto differs = [](uint64_t small, uint64_t marker, uint64_t large) {
     return small != marker && small != large;
@@ -75,9 +75,9 @@ absl::Status ReadZip64End(absl::string_view bytes, uint64_t end, Directory* dire
   if (disk != 0 || disks > 1) return Bad("it is split over several disks");
   const uint64_t limit = end - kZip64LocatorBytes;
   if (offset > limit || limit - offset < kZip64EndBytes)
-    return Bad(absl::StrCat("the Zip64 locator leads to byte ", offset, ", where no record fits"));
+    return Bad(absl::StrCat("the Zip64 locator points to byte ", offset, ", where no record fits"));
   BoundedReader record(bytes.substr(offset, limit - offset));
-  if (record.U32Le() != kZip64End) return Bad("there is no Zip64 record where its locator leads");
+  if (record.U32Le() != kZip64End) return Bad("there is no Zip64 record where its locator points");
   if (record.U64Le() != limit - offset - 12) return Bad("the Zip64 record has a wrong size");
   record.Skip(4);
   if (record.U32Le() != 0 || record.U32Le() != 0) return Bad("it is split over several disks");
@@ -120,7 +120,7 @@ absl::StatusOr<Directory> FindDirectory(absl::string_view bytes) {
   return directory;
 }
 
-// Reads from an entry's extra fields those of `values`, in order, that hold the marker.
+// Reads those of `values` that hold the marker, in order, from an entry's extra fields.
 absl::Status ReadZip64Extra(absl::string_view name, absl::string_view extra,
                             std::initializer_list<uint64_t*> values) {
   absl::string_view zip64;
@@ -204,7 +204,7 @@ absl::Status ZipArchive::ReadDirectory(absl::string_view directory, uint64_t cou
             [&](size_t a, size_t b) { return entries_[a].name < entries_[b].name; });
   for (size_t i = 1; i < by_name_.size(); ++i) {
     if (entries_[by_name_[i]].name == entries_[by_name_[i - 1]].name)
-      return BadEntry(entries_[by_name_[i]].name, "there are two of this name");
+      return BadEntry(entries_[by_name_[i]].name, "two entries have this name");
   }
   return absl::OkStatus();
 }
@@ -235,8 +235,9 @@ absl::Status ZipArchive::CheckLocalHeaders(uint64_t directory_offset) {
     const absl::string_view extra = reader.Bytes(extra_size);
     entry->raw = reader.Bytes(entry->raw_bytes);
     if (!reader.ok()) {
-      return BadEntry(entry->name, absl::StrCat("its ", entry->raw_bytes, " bytes at byte ",
-                                                entry->offset, " leave the archive's contents"));
+      return BadEntry(entry->name,
+                      absl::StrCat("its ", entry->raw_bytes, " bytes at byte ", entry->offset,
+                                   " extend beyond the archive's contents"));
     }
     VIT_RETURN_IF_ERROR(ReadZip64Extra(entry->name, extra, {&size_bytes, &raw_bytes}));
     const bool sizes_agree =

@@ -17,7 +17,7 @@ namespace vit {
 // An archive in memory: stored and deflated entries, Zip64, data descriptors; one disk, no
 // encryption. Open checks every count, offset and size before it is used, that the central
 // directory and the local headers agree, that no two entries share a byte or a name, and that none
-// claims to hold more than deflate could give. Contents are checked when they are read
+// claims to hold more than deflate can produce. Contents are checked when they are read
 // (zip_entry_reader.h). Immutable.
 class ZipArchive {
  public:
@@ -36,7 +36,7 @@ class ZipArchive {
   static absl::StatusOr<ZipArchive> Open(SharedBytes bytes);
 
   const std::vector<Entry>& entries() const { return entries_; }  // as in the central directory
-  const Entry* Find(absl::string_view name) const;                // null where there is none
+  const Entry* Find(absl::string_view name) const;                // null if there is none
   const std::shared_ptr<const void>& owner() const { return bytes_.owner; }
   size_t size_bytes() const { return bytes_.view.size(); }
 

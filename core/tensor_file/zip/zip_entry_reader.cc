@@ -13,7 +13,7 @@
 namespace vit {
 namespace {
 
-// A fuzzer cannot guess checksums; behind them is what it should reach.
+// A fuzzer cannot guess checksums, but must get past them.
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
 constexpr bool kCheckCrc = false;
 #else
@@ -29,11 +29,11 @@ absl::Status CheckCrc(const ZipArchive::Entry& entry, uint32_t crc) {
   return Damaged(entry, entry.crc32 == 0
                             ? "it was written without a checksum (save it again; in PyTorch with "
                               "torch.serialization.set_crc32_options(True)) or is damaged"
-                            : "it does not have its checksum: the file is damaged");
+                            : "it does not match its checksum: the file is damaged");
 }
 
 uint32_t Crc(uint32_t crc, const char* data, uint64_t size) {
-  if (size == 0) return crc;  // data may be null then, which zlib takes for another question
+  if (size == 0) return crc;  // data may be null then, which zlib treats as another request
   return static_cast<uint32_t>(crc32_z(crc, reinterpret_cast<const Bytef*>(data), size));
 }
 
@@ -48,7 +48,7 @@ absl::StatusOr<absl::string_view> StoredContents(const ZipArchive::Entry& entry)
   return entry.raw;
 }
 
-// zlib's state over the entry's bytes. zlib counts in 32 bits, so they go in by pieces.
+// zlib's state over the entry's bytes. zlib counts in 32 bits, so they are fed in pieces.
 struct ZipEntryReader::Inflater {
   explicit Inflater(absl::string_view packed) : rest(packed) {
     // Negative: raw deflate, without zlib's own header.

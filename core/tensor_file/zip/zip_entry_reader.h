@@ -12,11 +12,11 @@
 
 namespace vit {
 
-// What a stored entry holds, in place, its checksum verified. INVALID_ARGUMENT for a deflated one,
-// DATA_LOSS for damage.
+// Returns a stored entry's contents in place, with the checksum verified. INVALID_ARGUMENT for a
+// deflated one, DATA_LOSS for damage.
 absl::StatusOr<absl::string_view> StoredContents(const ZipArchive::Entry& entry);
 
-// Gives an entry's contents in order, into memory that the caller has: what an entry claims to hold
+// Reads an entry's contents in order into the caller's memory: the size that an entry claims
 // allocates nothing.
 class ZipEntryReader {
  public:
@@ -24,13 +24,13 @@ class ZipEntryReader {
   ~ZipEntryReader();
   ZipEntryReader(const ZipEntryReader&) = delete;
 
-  // Bytes given so far.
+  // Bytes read so far.
   uint64_t position() const { return position_; }
 
-  // The next `size` bytes. INVALID_ARGUMENT where the entry has fewer, DATA_LOSS for damage.
+  // Reads the next `size` bytes. INVALID_ARGUMENT if the entry has fewer, DATA_LOSS for damage.
   absl::Status Read(char* out, uint64_t size);
 
-  // DATA_LOSS unless all was read and has its checksum.
+  // DATA_LOSS unless everything was read and matches its checksum.
   absl::Status Finish();
 
  private:

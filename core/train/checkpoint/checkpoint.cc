@@ -64,6 +64,20 @@ absl::Status SetAsideCheckpoint(const fs::path& directory) {
   return SyncDirectory(directory.parent_path());
 }
 
+absl::StatusOr<std::optional<fs::path>> NewestSoundCheckpoint(const fs::path& run_directory,
+                                                              std::vector<std::string>* notes) {
+  const std::vector<int64_t> steps = CheckpointSteps(run_directory);
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    const fs::path path = CheckpointPath(run_directory, *step);
+    const absl::Status status = VerifyCheckpoint(path);
+    if (status.ok()) return path;
+    if (!absl::IsDataLoss(status)) return status;
+    notes->push_back(absl::StrCat("set aside a damaged checkpoint: ", status.message()));
+    VIT_RETURN_IF_ERROR(SetAsideCheckpoint(path));
+  }
+  return std::nullopt;
+}
+
 absl::Status RemoveUnfinishedCheckpoints(const fs::path& run_directory) {
   std::vector<fs::path> unfinished;
   std::error_code code;

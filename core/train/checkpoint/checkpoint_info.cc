@@ -56,7 +56,7 @@ absl::StatusOr<vit::v1::Evaluation> ReadEvaluation(const fs::path& checkpoint) {
 
 std::vector<vit::v1::CheckpointInfo> ListCheckpoints(const fs::path& run_directory) {
   std::vector<vit::v1::CheckpointInfo> checkpoints;
-  std::vector<std::optional<int64_t>> best;  // what each of them knew as the best
+  std::vector<std::optional<int64_t>> best;  // the best step so far, according to each
   for (const int64_t step : CheckpointSteps(run_directory)) {
     const absl::StatusOr<TrainState> state = ReadTrainState(CheckpointPath(run_directory, step));
     if (!state.ok()) continue;
@@ -68,7 +68,7 @@ std::vector<vit::v1::CheckpointInfo> ListCheckpoints(const fs::path& run_directo
     checkpoints.push_back(std::move(info));
     best.push_back(state->best_step);
   }
-  // The newest knows, unless that one could not be written.
+  // The newest one counts, unless the best checkpoint that it names could not be written.
   while (!best.empty()) {
     for (vit::v1::CheckpointInfo& info : checkpoints) {
       if (best.back() != info.step()) continue;

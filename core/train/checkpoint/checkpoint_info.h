@@ -1,4 +1,4 @@
-// What is known of a run's checkpoints without their tensors.
+// Information about a run's checkpoints, read without their tensors.
 #ifndef VIT_CORE_TRAIN_CHECKPOINT_CHECKPOINT_INFO_H_
 #define VIT_CORE_TRAIN_CHECKPOINT_CHECKPOINT_INFO_H_
 
@@ -11,21 +11,21 @@
 
 namespace vit {
 
-// Of a checkpoint whose step was evaluated.
+// Exists if the step of the checkpoint was evaluated.
 inline constexpr char kEvaluationFile[] = "evaluation.json";
 
-// The complete checkpoints in a run's folder, by ascending step. Cheap: checksums are verified when
-// one is loaded. One that cannot be understood is skipped.
+// Lists the complete checkpoints in a run's folder, by ascending step. Cheap: checksums are
+// verified only when a checkpoint is loaded. Skips those that cannot be parsed.
 std::vector<vit::v1::CheckpointInfo> ListCheckpoints(const std::filesystem::path& run_directory);
 
-// What a checkpoint's folder knows of how its step was evaluated. NOT_FOUND where that is nothing,
-// DATA_LOSS where it is damaged.
+// Reads how the step of a checkpoint was evaluated. NOT_FOUND if it was not, DATA_LOSS if the file
+// is damaged.
 absl::StatusOr<vit::v1::Evaluation> ReadEvaluation(const std::filesystem::path& checkpoint);
 
-// directory/checkpoints/step-000001000
+// Returns run_directory/checkpoints/step-000001000.
 std::filesystem::path CheckpointPath(const std::filesystem::path& run_directory, int64_t step);
 
-// The steps that have a folder of their name, ascending, whatever is in it.
+// Returns the steps that have a checkpoint folder, ascending, regardless of its contents.
 std::vector<int64_t> CheckpointSteps(const std::filesystem::path& run_directory);
 
 }  // namespace vit

@@ -70,7 +70,7 @@ absl::Status CheckpointWriter::WriteOne(const Checkpoint& checkpoint) {
   for (const vit::v1::CheckpointInfo& info : ListCheckpoints(directory_)) {
     if (info.step() == step) observer_->OnCheckpoint(info, clock_->Now() - start);
   }
-  // What could not be removed now is tried again after the next one.
+  // What cannot be removed now is tried again after the next checkpoint.
   (void)RemoveOldCheckpoints(directory_, keep_last_, is_served_);
   return absl::OkStatus();
 }

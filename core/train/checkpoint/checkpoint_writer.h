@@ -1,4 +1,4 @@
-// Writes checkpoints beside the training.
+// Writes checkpoints while the training continues.
 #ifndef VIT_CORE_TRAIN_CHECKPOINT_CHECKPOINT_WRITER_H_
 #define VIT_CORE_TRAIN_CHECKPOINT_CHECKPOINT_WRITER_H_
 
@@ -15,22 +15,22 @@
 
 namespace vit {
 
-// One thread that writes one checkpoint at a time, tells the observer, and removes old ones.
-// Destruction waits for the one being written.
+// A thread that writes one checkpoint at a time, notifies the observer and removes old checkpoints.
+// Destruction waits for the checkpoint that is being written.
 class CheckpointWriter {
  public:
   // The options' observer must outlive the writer.
   explicit CheckpointWriter(const TrainerOptions& options);
   ~CheckpointWriter();
 
-  // Waits until the checkpoint before has been written, so that its snapshot's memory may be used
-  // again.
+  // Waits until the previous checkpoint is written, so that its snapshot's memory can be reused.
   void AwaitIdle();
 
-  // Hands over a checkpoint, once idle. Its tensors must not change until AwaitIdle returns.
+  // Hands over a checkpoint; the writer must be idle. Its tensors must not change until AwaitIdle
+  // returns.
   void Write(Checkpoint checkpoint);
 
-  // What became of the last checkpoint written; OK where there was none.
+  // Returns the status of the last checkpoint written; OK if there was none.
   absl::Status last_status();
 
  private:
@@ -49,7 +49,7 @@ class CheckpointWriter {
   bool busy_ VIT_GUARDED_BY(mu_) = false;
   bool closing_ VIT_GUARDED_BY(mu_) = false;
   absl::Status last_status_ VIT_GUARDED_BY(mu_);
-  std::thread thread_;  // last: joins before what it uses goes
+  std::thread thread_;  // last: joined before what it uses is destroyed
 };
 
 }  // namespace vit

@@ -9,7 +9,7 @@
 namespace vit {
 namespace {
 
-// The whole allocation that `tensor` is a part of, flat.
+// Returns the whole allocation that `tensor` is part of, flat.
 at::Tensor Whole(const at::Tensor& tensor) {
   const auto elements = static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size());
   return tensor.detach().as_strided({elements}, {1}, 0);
@@ -19,7 +19,7 @@ at::Tensor Whole(const at::Tensor& tensor) {
 
 void Snapshot::Take(const NamedTensors& live) {
   const bool first = tensors_.empty();
-  std::map<const void*, size_t> block_of;  // by where the allocation lies
+  std::map<const void*, size_t> block_of;  // by the address of the allocation
   for (const auto& [name, tensor] : live) {
     const auto [it, is_new] = block_of.emplace(tensor.storage().data(), block_of.size());
     if (is_new) {

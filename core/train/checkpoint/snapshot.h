@@ -1,4 +1,4 @@
-// Copies of tensors as they are at one moment. Only for the rooms that compute.
+// Copies of tensors at one moment.
 #ifndef VIT_CORE_TRAIN_CHECKPOINT_SNAPSHOT_H_
 #define VIT_CORE_TRAIN_CHECKPOINT_SNAPSHOT_H_
 
@@ -10,13 +10,13 @@
 
 namespace vit {
 
-// Copies named tensors to the host. Those that are parts of one allocation, as the members of a
-// ParameterGroup are, are copied as a whole. The host memory is kept for the next time. One thread
+// Copies named tensors to the host. Tensors that share an allocation, such as the members of a
+// ParameterGroup, are copied in one piece. The host memory is reused the next time. For one thread
 // at a time.
 class Snapshot {
  public:
-  // `live`: of the same names, shapes and grouping each time. On a CUDA device the copies are on
-  // their way when this returns: see AwaitDevice.
+  // `live`: the same names, shapes and grouping each time. On a CUDA device the copies may still be
+  // running when this returns: see AwaitDevice.
   void Take(const NamedTensors& live);
 
   const NamedTensors& tensors() const { return tensors_; }

@@ -53,7 +53,7 @@ TrainState StateFromJson(const Json& json) {
   state.data_fingerprint = json.at("data_fingerprint").get<std::string>();
   state.device_model = json.at("device_model").get<std::string>();
   state.torch_version = json.at("torch_version").get<std::string>();
-  state.arithmetic = json.value("arithmetic", 1);  // the first did not say
+  state.arithmetic = json.value("arithmetic", 1);  // not in the oldest files
   state.compute_threads = json.at("compute_threads").get<int>();
   std::string error;
   absl::ParseTime(absl::RFC3339_full, json.at("time").get<std::string>(), &state.time, &error);

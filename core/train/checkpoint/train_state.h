@@ -1,4 +1,4 @@
-// Where a run stands, as its checkpoint's state.json keeps it.
+// The state of a run, as its checkpoint's state.json stores it.
 #ifndef VIT_CORE_TRAIN_CHECKPOINT_TRAIN_STATE_H_
 #define VIT_CORE_TRAIN_CHECKPOINT_TRAIN_STATE_H_
 
@@ -13,20 +13,20 @@
 
 namespace vit {
 
-// What a checkpoint knows besides tensors.
+// What a checkpoint stores besides tensors.
 struct TrainState {
   int64_t step = 0;
-  // The step's validation results, where it was evaluated.
+  // The step's validation results, if it was evaluated.
   std::optional<double> accuracy, loss;
   // The best step so far and its results.
   std::optional<int64_t> best_step;
   double best_accuracy = 0, best_loss = 0;
-  // What evaluation.best says of it; older checkpoints know accuracy and loss only.
+  // Its value of evaluation.best; older checkpoints store only accuracy and loss.
   std::optional<double> best_value;
   // Early stopping: the value that counts as the last improvement, and the evaluations since.
   std::optional<double> improved_value;
   int evaluations_since_improved = 0;
-  // Whether this step is due to be evaluated but was not yet.
+  // Whether the evaluation of this step is still due.
   bool evaluation_due = false;
   // Sums since the last point of the history.
   double loss_sum = 0;
@@ -40,10 +40,10 @@ struct TrainState {
 
 inline constexpr char kStateFile[] = "state.json";
 
-// Writes state.json into the folder of a checkpoint, fsynced.
+// Writes state.json into the folder of a checkpoint and fsyncs it.
 absl::Status WriteTrainState(const std::filesystem::path& directory, const TrainState& state);
 
-// DATA_LOSS for a file that cannot be understood, FAILED_PRECONDITION for one of a newer vitd.
+// Reads state.json. DATA_LOSS if it cannot be parsed, FAILED_PRECONDITION if a newer vitd wrote it.
 absl::StatusOr<TrainState> ReadTrainState(const std::filesystem::path& directory);
 
 }  // namespace vit

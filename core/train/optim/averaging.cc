@@ -7,11 +7,12 @@
 #include <numbers>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/compute/named_tensors.h"
 
 namespace vit {
 namespace {
 
-// How many times SWA has taken the weights in after `steps_done` updates.
+// Returns how many times SWA has averaged the weights in after `steps_done` updates.
 int64_t SwaCount(const SwaSteps& swa, int64_t steps_done) {
   return std::max<int64_t>(0, (steps_done - swa.start) / swa.period);
 }
@@ -22,7 +23,7 @@ std::vector<at::Tensor> Copies(const std::vector<at::Tensor>& tensors) {
   return copies;
 }
 
-// average += (weights - average) * part. Counters (integers) are taken over.
+// average += (weights - average) * part. Counters (integers) are copied.
 void MoveTowards(const std::vector<at::Tensor>& weights, double part,
                  const std::vector<at::Tensor>& average) {
   for (size_t i = 0; i < weights.size(); ++i) {
@@ -139,8 +140,6 @@ NamedTensors WeightAverages::State() const {
   return state;
 }
 
-absl::Status WeightAverages::LoadState(const std::map<std::string, at::Tensor>& state) {
-  return CopyState(state, State());
-}
+absl::Status WeightAverages::LoadState(const TensorMap& state) { return CopyState(state, State()); }
 
 }  // namespace vit

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/train/optim/parameter_plan.h"
 
 namespace vit {
@@ -14,8 +15,7 @@ using ::vit::v1::OptimizerConfig;
 
 constexpr int64_t kAlignment = 16;  // floats: 64 bytes
 
-ParameterGroup MakeGroup(const std::vector<std::pair<std::string, at::Tensor>>& parameters,
-                         const ParameterTreatment& treatment) {
+ParameterGroup MakeGroup(const NamedTensors& parameters, const ParameterTreatment& treatment) {
   torch::NoGradGuard no_grad;
   ParameterGroup group;
   group.learning_rate_multiplier = treatment.learning_rate_multiplier;
@@ -38,7 +38,7 @@ ParameterGroup MakeGroup(const std::vector<std::pair<std::string, at::Tensor>>& 
   return group;
 }
 
-// The parts of each group's `flat` tensor, in the members' order.
+// Returns the members' views of the group's `flat` tensor, in order.
 std::vector<at::Tensor> Views(const ParameterGroup& group, const at::Tensor& flat) {
   std::vector<at::Tensor> views;
   for (const auto& member : group.members) views.push_back(ParameterGroup::View(flat, member));
@@ -51,8 +51,9 @@ std::vector<at::Tensor> ZerosLike(const std::vector<ParameterGroup>& groups) {
   return state;
 }
 
-// For rules that LibTorch has no fused operation for: with zeros for a gradient that is not finite,
-// and everything that is added multiplied by `applied`, nothing changes.
+// Suppresses an update, for rules that LibTorch has no fused operation for: replaces a gradient
+// that is not finite by zeros, and everything that is added is multiplied by `applied`, so that
+// nothing changes.
 struct Gate {
   Gate(const at::Tensor& grad_scale, const at::Tensor& found_inf)
       : suppressed(found_inf.to(at::kBool)),
@@ -65,11 +66,12 @@ struct Gate {
   }
 
   const at::Tensor suppressed;  // bool
-  const at::Tensor applied;     // float32: 1, or 0 where the update is suppressed
+  const at::Tensor applied;     // float32: 1, or 0 if the update is suppressed
   const at::Tensor scale;
 };
 
-// What Adam and its kin keep: the gradient's mean, its square's, and how many updates there were.
+// The state of Adam and similar rules: the means of the gradient and of its square, and the number
+// of updates.
 class MomentOptimizer : public Optimizer {
  public:
   MomentOptimizer(const OptimizerConfig& config, std::vector<ParameterGroup>* groups)
@@ -129,11 +131,11 @@ class Sgd : public Optimizer {
   void Step(double learning_rate, const at::Tensor& grad_scale,
             const at::Tensor& found_inf) override {
     for (size_t g = 0; g < groups_.size(); ++g) {
-      // LibTorch wants no buffer where there is no momentum.
+      // LibTorch expects no buffer without momentum.
       const at::TensorList buffer =
           momentum_.empty() ? at::TensorList() : at::TensorList(momentum_[g]);
-      // From a buffer of zeros, torch.optim.SGD's first step (buffer = gradient) is the general one
-      // without dampening.
+      // Without dampening, torch.optim.SGD's first step (buffer = gradient) is the general one from
+      // a buffer of zeros.
       at::_fused_sgd_({groups_[g].values}, {groups_[g].gradients}, buffer, groups_[g].weight_decay,
                       config_.momentum(), learning_rate * groups_[g].learning_rate_multiplier,
                       /*dampening=*/0, config_.nesterov(),
@@ -154,9 +156,9 @@ class Sgd : public Optimizer {
   std::vector<at::Tensor> momentum_;
 };
 
-// With m and v as Adam's: u = m^ / (sqrt(v^) + eps) + weight_decay p; p -= lr (|p| / |u|) u, the
-// norms over each parameter, their quotient 1 where either is 0, and 1 without weight decay unless
-// always_adapt. (You et al., 2020, algorithm 2, with the identity for phi; as timm's Lamb.)
+// With m and v as in Adam: u = m^ / (sqrt(v^) + eps) + weight_decay p; p -= lr (|p| / |u|) u. The
+// norms are over each parameter; their quotient is 1 if either is 0, and without weight decay
+// unless always_adapt. (You et al., 2020, algorithm 2, with the identity for phi; as timm's Lamb.)
 class Lamb : public MomentOptimizer {
  public:
   using MomentOptimizer::MomentOptimizer;
@@ -171,7 +173,7 @@ class Lamb : public MomentOptimizer {
     const at::Tensor root2 = (1 - at::pow(config_.beta2(), t)).sqrt();
     for (size_t g = 0; g < groups_.size(); ++g) {
       ParameterGroup& group = groups_[g];
-      // The gradient's memory becomes the square's, then the update's.
+      // The gradient's memory then holds the square, then the update.
       at::Tensor& u = gate.Scale(group.gradients);
       exp_avg_[g].lerp_(u, gate.applied * (1 - config_.beta1()));
       exp_avg_sq_[g].lerp_(u.square_(), gate.applied * (1 - config_.beta2()));
@@ -244,7 +246,7 @@ at::Tensor ParameterGroup::View(const at::Tensor& flat, const Member& member) {
 std::vector<ParameterGroup> FlattenParameters(torch::nn::Module& module,
                                               const OptimizerConfig& config) {
   const std::vector<ParameterTreatment> plan = PlanParameters(config, module).value();
-  // By what they have in common, those with weight decay first; in each the module's order.
+  // Grouped by treatment, groups with weight decay first; within a group in the module's order.
   using Key = std::tuple<bool, double, double>;
   std::map<Key, std::vector<size_t>> indices;
   for (size_t i = 0; i < plan.size(); ++i) {
@@ -255,7 +257,7 @@ std::vector<ParameterGroup> FlattenParameters(torch::nn::Module& module,
   const std::vector<at::Tensor> parameters = module.parameters();
   std::vector<ParameterGroup> groups;
   for (const auto& [key, members] : indices) {
-    std::vector<std::pair<std::string, at::Tensor>> named;
+    NamedTensors named;
     for (const size_t i : members) named.emplace_back(plan[i].name, parameters[i]);
     groups.push_back(MakeGroup(named, plan[members.front()]));
   }
@@ -289,7 +291,7 @@ void AppendViews(const std::string& prefix, const std::vector<ParameterGroup>& g
   }
 }
 
-absl::Status CopyState(const std::map<std::string, at::Tensor>& state, const NamedTensors& into) {
+absl::Status CopyState(const TensorMap& state, const NamedTensors& into) {
   torch::NoGradGuard no_grad;
   for (const auto& [name, tensor] : into) {
     const auto found = state.find(name);
@@ -297,7 +299,7 @@ absl::Status CopyState(const std::map<std::string, at::Tensor>& state, const Nam
       return absl::InvalidArgumentError(absl::StrCat("training state '", name, "' is missing"));
     if (found->second.sizes() != tensor.sizes()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("training state '", name, "' is of another shape"));
+          absl::StrCat("training state '", name, "' has another shape"));
     }
   }
   for (const auto& [name, tensor] : into) tensor.copy_(state.at(name));

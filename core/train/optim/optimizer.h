@@ -1,4 +1,4 @@
-// Parameters in flat storage and the optimizers that update them. Only for the rooms that compute.
+// Parameters in flat storage and the optimizers that update them.
 #ifndef VIT_CORE_TRAIN_OPTIM_OPTIMIZER_H_
 #define VIT_CORE_TRAIN_OPTIM_OPTIMIZER_H_
 
@@ -13,15 +13,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "core/base/compute/named_tensors.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
 
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
-
-// Copies what `state` has under the names of `into` there. INVALID_ARGUMENT names a tensor that is
-// missing or of another shape; nothing is copied then.
-absl::Status CopyState(const std::map<std::string, at::Tensor>& state, const NamedTensors& into);
+// Copies the tensors of `state` into those of the same names in `into`. INVALID_ARGUMENT names a
+// tensor that is missing or has another shape; then nothing is copied.
+absl::Status CopyState(const TensorMap& state, const NamedTensors& into);
 
 // Parameters that share a learning rate multiplier and a weight decay, moved into one flat tensor
 // so that an update is one pass over memory. The module's parameters and their gradients become
@@ -37,18 +36,19 @@ struct ParameterGroup {
   double learning_rate_multiplier = 1;
   double weight_decay = 0;
 
-  // The part of `flat` (shaped as `values`) that is `member`.
+  // Returns the part of `flat` (shaped like `values`) that belongs to `member`.
   static at::Tensor View(const at::Tensor& flat, const Member& member);
 };
 
-// Appends views of each group's part of `flat` (shaped as its values), under "prefix.<parameter>".
+// Appends views of each group's part of `flat` (shaped like its values), under
+// "prefix.<parameter>".
 void AppendViews(const std::string& prefix, const std::vector<ParameterGroup>& groups,
                  const std::vector<at::Tensor>& flat, NamedTensors* out);
 
 // Moves the trained parameters of `module`, which must be on their device already, into as few
 // groups as their treatment allows (see PlanParameters): those with weight decay (see
-// HasWeightDecay) first, then those without. Frozen ones stay where they are and no longer ask for
-// a gradient. `config`: effective, and one that PlanParameters takes for this module.
+// HasWeightDecay) first, then those without. Frozen ones stay where they are and no longer require
+// a gradient. `config`: effective, and valid for this module (see PlanParameters).
 std::vector<ParameterGroup> FlattenParameters(torch::nn::Module& module,
                                               const vit::v1::OptimizerConfig& config);
 
@@ -61,18 +61,17 @@ class Optimizer {
   virtual ~Optimizer() = default;
 
   // Updates the values from the gradients divided by `grad_scale` (a float32 scalar on the device).
-  // Where `found_inf` (the same) is not 0, neither values nor state change. Neither scalar is read
-  // on the host. The gradients are used up: what they hold afterwards means nothing.
+  // If `found_inf` (likewise) is not 0, neither values nor state change. Neither scalar is read on
+  // the host. The gradients are used up: their values are meaningless afterwards.
   virtual void Step(double learning_rate, const at::Tensor& grad_scale,
                     const at::Tensor& found_inf) = 0;
 
-  // The state by name: "exp_avg.<parameter>" and so on, views of the live state in a fixed order.
+  // Returns the state by name: "exp_avg.<parameter>" and so on, views of the live state in a fixed
+  // order.
   virtual NamedTensors State() const = 0;
 
   // Copies the state back, as CopyState does.
-  absl::Status LoadState(const std::map<std::string, at::Tensor>& state) {
-    return CopyState(state, State());
-  }
+  absl::Status LoadState(const TensorMap& state) { return CopyState(state, State()); }
 };
 
 }  // namespace vit

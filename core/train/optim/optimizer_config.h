@@ -1,4 +1,4 @@
-// What OptimizerConfig's fields mean together.
+// Checks how OptimizerConfig's fields fit together.
 #ifndef VIT_CORE_TRAIN_OPTIM_OPTIMIZER_CONFIG_H_
 #define VIT_CORE_TRAIN_OPTIM_OPTIMIZER_CONFIG_H_
 
@@ -7,11 +7,12 @@
 
 namespace vit {
 
-// Checks what the rules of an effective config do not say, apart from what depends on the model's
+// Checks what the rules of an effective config do not cover, except what depends on the model's
 // parameters (see PlanParameters). INVALID_ARGUMENT names the field as "optimizer.beta1".
 absl::Status ValidateOptimizerConfig(int batch_size, const vit::v1::OptimizerConfig& config);
 
-// Copies of a parameter's values that the optimizer of an effective `config` keeps as its state.
+// Returns how many copies of a parameter's values the optimizer of an effective `config` keeps as
+// its state.
 int OptimizerStateCopies(const vit::v1::OptimizerConfig& config);
 
 }  // namespace vit

@@ -18,7 +18,7 @@
 #include "core/base/status.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
-#include "proto/spec_text.h"
+#include "proto/field_names.h"
 
 namespace vit {
 namespace {
@@ -51,8 +51,8 @@ int64_t Depth(const std::vector<ParameterTreatment>& plan) {
   return depth;
 }
 
-// " no parameter of the model" and the pattern that was perhaps meant: every name, every beginning
-// of one with ".*", every end with "*.".
+// Returns INVALID_ARGUMENT, with the pattern that was perhaps meant: a name, the beginning of one
+// with ".*", or the end of one with "*.".
 absl::Status MatchesNothing(const std::string& field, const std::string& pattern,
                             const std::vector<ParameterTreatment>& plan) {
   std::set<std::string> candidates, beginnings;
@@ -72,7 +72,7 @@ absl::Status MatchesNothing(const std::string& field, const std::string& pattern
                       : absl::StrCat("did you mean '", nearest, "'?")));
 }
 
-// Calls `take` with every parameter that a pattern matches; it says whether there is an effect.
+// Calls `take` for every parameter that a pattern matches; it returns whether there is an effect.
 absl::Status ForEachMatch(const std::string& field,
                           const google::protobuf::RepeatedPtrField<std::string>& patterns,
                           std::vector<ParameterTreatment>* plan,
@@ -87,8 +87,8 @@ absl::Status ForEachMatch(const std::string& field,
     if (!matched) return MatchesNothing(field, pattern, *plan);
     if (!taken) {
       return absl::InvalidArgumentError(
-          absl::StrCat(field, ": what '", pattern,
-                       "' names is all frozen or in an earlier group, so that it has no effect; "
+          absl::StrCat(field, ": '", pattern,
+                       "' has no effect: its parameters are all frozen or in an earlier group; "
                        "leave it out or put its group first"));
     }
   }
@@ -166,7 +166,7 @@ bool TreatsAllAlike(const OptimizerConfig& config) {
          config.encoder_learning_rate_multiplier() == 1;
 }
 
-// Blocks from the first trained one on; all where what lies before them is trained.
+// Counts the blocks from the first trained one on; all blocks if anything before them is trained.
 int64_t TrainedBlocks(const std::vector<ParameterTreatment>& plan) {
   const int64_t depth = Depth(plan);
   int64_t first = depth;

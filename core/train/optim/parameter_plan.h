@@ -1,5 +1,5 @@
 // Which parameters of a model are trained, and how: OptimizerConfig's groups, frozen, layer_decay
-// and encoder_learning_rate_multiplier. Only for the rooms that compute.
+// and encoder_learning_rate_multiplier.
 #ifndef VIT_CORE_TRAIN_OPTIM_PARAMETER_PLAN_H_
 #define VIT_CORE_TRAIN_OPTIM_PARAMETER_PLAN_H_
 
@@ -19,27 +19,27 @@ namespace vit {
 struct ParameterTreatment {
   std::string name;
   bool frozen = false;
-  bool decayed = false;  // HasWeightDecay, whatever weight_decay is
+  bool decayed = false;  // HasWeightDecay, even if weight_decay is 0
   double learning_rate_multiplier = 1;
   double weight_decay = 0;
 };
 
-// The treatment of each parameter of `module`, in its order. `config`: effective.
+// Returns the treatment of each parameter of `module`, in the module's order. `config`: effective.
 //
-// A multiplier is the product of that of the first group whose patterns match the name, of
-// layer_decay^(last layer - layer) and, outside the heads, of encoder_learning_rate_multiplier.
-// Layers are those of timm's param_groups_layer_decay with its group_matcher of Vision
-// Transformers, see LayerOf.
+// A learning rate multiplier is the product of that of the first group whose patterns match the
+// name, of layer_decay^(last layer - layer) and, outside the heads, of
+// encoder_learning_rate_multiplier. Layers are those of timm's param_groups_layer_decay with its
+// group_matcher of Vision Transformers, see LayerOf.
 //
-// INVALID_ARGUMENT where a pattern matches no parameter (names a near one), or none that is not
-// frozen or in an earlier group; where nothing is left to train; for a layer_decay other than 1
-// where the module has no blocks; for an encoder multiplier where it has no encoder.
+// INVALID_ARGUMENT if a pattern matches no parameter (names a near one), or only parameters that
+// are frozen or in an earlier group; if nothing is left to train; if layer_decay is not 1 and the
+// module has no blocks; if the encoder multiplier is not 1 and no encoder is trained.
 absl::StatusOr<std::vector<ParameterTreatment>> PlanParameters(
     const vit::v1::OptimizerConfig& config, const torch::nn::Module& module);
 
-// The layer of the parameter of timm's name `name` in a model of `depth` blocks: 0 for tokens,
-// positions, patches and the norm before the blocks, i + 1 for block i, `depth` for the norm after
-// the last block and norms that blocks share, depth + 1 for the rest.
+// Returns the layer of the parameter that timm calls `name` in a model of `depth` blocks: 0 for
+// tokens, positions, patches and the norm before the blocks, i + 1 for block i, `depth` for the
+// norm after the last block and norms that blocks share, depth + 1 for the rest.
 int64_t LayerOf(const std::string& name, int64_t depth);
 
 }  // namespace vit

@@ -20,7 +20,7 @@ double CosineRate(const ScheduleConfig& schedule, double peak, const StepCounts&
                   int64_t step) {
   const double low = schedule.min_learning_rate();
   const int64_t cycles = std::max(1, schedule.cycles());
-  // In whole numbers, so that a cycle begins exactly where it should.
+  // In integers, so that a cycle begins exactly where it should.
   const int64_t length = std::max<int64_t>(1, steps.total - steps.warmup);
   const int64_t place = (step - steps.warmup) * cycles;
   const int64_t cycle = std::min(place / length, cycles - 1);
@@ -29,7 +29,7 @@ double CosineRate(const ScheduleConfig& schedule, double peak, const StepCounts&
   return low + (peak * std::pow(decay, cycle) - low) * CosineFall(u);
 }
 
-// How often a step schedule has multiplied by update `step`.
+// Returns how often a step schedule has multiplied the rate by update `step`.
 int64_t StepDecays(const ScheduleConfig& schedule, int64_t steps_per_epoch, int64_t step) {
   if (schedule.has_every_steps()) return step / schedule.every_steps();
   if (schedule.has_every_epochs()) {

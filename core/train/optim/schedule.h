@@ -15,7 +15,7 @@ struct StepCounts {
   int64_t total = 1;
 };
 
-// Updates of warmup that an effective schedule means for a run of `total_steps`; rounded to the
+// Returns the warmup updates of an effective schedule in a run of `total_steps`, rounded to the
 // nearest.
 int64_t WarmupSteps(const vit::v1::ScheduleConfig& schedule, int64_t steps_per_epoch,
                     int64_t total_steps);
@@ -23,24 +23,24 @@ int64_t WarmupSteps(const vit::v1::ScheduleConfig& schedule, int64_t steps_per_e
 StepCounts CountSteps(const vit::v1::ScheduleConfig& schedule, int64_t steps_per_epoch,
                       int64_t total_steps);
 
-// Updates of the fall at the end of a warmup-stable-decay schedule, likewise.
+// Returns the updates of the decay at the end of a warmup-stable-decay schedule, likewise.
 int64_t DecaySteps(const vit::v1::ScheduleConfig& schedule, int64_t steps_per_epoch,
                    int64_t total_steps);
 
-// The learning rate of update `step` (from 0), before the multipliers of parameter groups. During
-// warmup start + (peak - start) * (step + 1) / warmup; then, with t = (step - warmup) / (total -
-// warmup) and low = min_learning_rate:
-//   cosine        low + (peak_i - low) * (1 + cos(pi u)) / 2, where t * cycles = i + u and peak_i =
-//                 peak * cycle_decay^i (Loshchilov and Hutter, 2017,
-//                 https://arxiv.org/abs/1608.03983, with cycles of one length; as timm's
+// Returns the learning rate of update `step` (from 0), before the multipliers of parameter groups.
+// During warmup it is start + (peak - start) * (step + 1) / warmup; then, with t = (step - warmup)
+// / (total - warmup) and low = min_learning_rate:
+//   cosine        low + (peak_i - low) * (1 + cos(pi u)) / 2, with t * cycles = i + u and
+//                 peak_i = peak * cycle_decay^i (Loshchilov and Hutter, 2017,
+//                 https://arxiv.org/abs/1608.03983, with cycles of equal length; as timm's
 //                 CosineLRScheduler with warmup_prefix)
 //   linear        low + (peak - low) * (1 - t)
 //   polynomial    low + (peak - low) * (1 - t)^power, as timm's PolyLRScheduler
 //   constant      peak
-//   step          max(low, peak * gamma^n), n the milestones or whole intervals up to `step`,
-//   counted
+//   step          max(low, peak * gamma^n), with n the milestones or whole intervals up to `step`
 //                 from update 0, as torch.optim.lr_scheduler's StepLR and MultiStepLR
-//   warmup-stable-decay  peak, and over the last DecaySteps updates low + (peak - low) * shape(u)
+//   warmup-stable-decay
+//                 peak, and over the last DecaySteps updates low + (peak - low) * shape(u)
 double LearningRate(const vit::v1::ScheduleConfig& schedule, double peak, const StepCounts& steps,
                     int64_t step);
 

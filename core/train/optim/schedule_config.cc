@@ -16,7 +16,7 @@ absl::Status Bad(absl::string_view field, double value, absl::string_view expect
       absl::StrCat("schedule.", field, " is ", value, "; expected ", expected));
 }
 
-// A rate below the peak.
+// Checks that a rate is not above the peak.
 absl::Status CheckRate(absl::string_view field, double value, double learning_rate) {
   if (value <= learning_rate) return absl::OkStatus();
   return Bad(field, value,
@@ -36,8 +36,8 @@ absl::Status CheckStep(const ScheduleConfig& s) {
   if (!s.has_every_steps() && !s.has_every_epochs() && s.milestone_steps().empty() &&
       s.milestone_epochs().empty()) {
     return absl::InvalidArgumentError(
-        "schedule.type is step, but not when; set one of schedule.every_steps, every_epochs, "
-        "milestone_steps and milestone_epochs");
+        "schedule.type is step, but no steps are given; set one of schedule.every_steps, "
+        "every_epochs, milestone_steps and milestone_epochs");
   }
   VIT_RETURN_IF_ERROR(CheckOrder("milestone_steps", s.milestone_steps()));
   return CheckOrder("milestone_epochs", s.milestone_epochs());
@@ -85,14 +85,14 @@ absl::Status ValidateScheduleLength(const ScheduleConfig& s, int64_t steps_per_e
   if (warmup > total_steps) {
     return absl::InvalidArgumentError(absl::StrCat(
         "schedule: a warmup of ", warmup, " steps is longer than the run of ", total_steps,
-        " steps (", steps_per_epoch, " steps an epoch); shorten the warmup or lengthen the run"));
+        " steps (", steps_per_epoch, " steps per epoch); shorten the warmup or lengthen the run"));
   }
   const int64_t decay = DecaySteps(s, steps_per_epoch, total_steps);
   if (s.type() == vit::v1::SCHEDULE_TYPE_WARMUP_STABLE_DECAY && warmup + decay > total_steps) {
     return absl::InvalidArgumentError(
         absl::StrCat("schedule: a warmup of ", warmup, " and a decay of ", decay,
                      " steps are longer than the run of ", total_steps, " steps (", steps_per_epoch,
-                     " steps an epoch); shorten one of them or lengthen the run"));
+                     " steps per epoch); shorten one of them or lengthen the run"));
   }
   return absl::OkStatus();
 }

@@ -1,4 +1,4 @@
-// What ScheduleConfig's fields mean together.
+// Checks how ScheduleConfig's fields fit together.
 #ifndef VIT_CORE_TRAIN_OPTIM_SCHEDULE_CONFIG_H_
 #define VIT_CORE_TRAIN_OPTIM_SCHEDULE_CONFIG_H_
 
@@ -9,11 +9,11 @@
 
 namespace vit {
 
-// Checks what the rules of an effective config do not say, under a peak of `learning_rate`.
+// Checks what the rules of an effective config do not cover, given a peak of `learning_rate`.
 // INVALID_ARGUMENT names the field as "schedule.warmup_steps".
 absl::Status ValidateScheduleConfig(const vit::v1::ScheduleConfig& config, double learning_rate);
 
-// Checks it against the length of the run.
+// Checks the config against the length of the run.
 absl::Status ValidateScheduleLength(const vit::v1::ScheduleConfig& config, int64_t steps_per_epoch,
                                     int64_t total_steps);
 

@@ -14,8 +14,9 @@ struct TrainedPart {
   int64_t blocks = 0;      // blocks that the backward pass goes through
 };
 
-// What `spec`, whose model and optimizer are effective, trains. Statuses as PlanParameters'. Builds
-// the model, without touching its values, only where the optimizer treats parameters differently.
+// Returns what `spec` (its model and optimizer effective) trains. Statuses as PlanParameters'.
+// Builds the model, without touching its values, only if the optimizer treats parameters
+// differently.
 absl::StatusOr<TrainedPart> FindTrainedPart(const vit::v1::TrainingSpec& spec);
 
 }  // namespace vit

@@ -18,7 +18,7 @@ at::Generator NewGenerator(const at::Device& device) {
   return common.clone();
 }
 
-// Normal noise of the shape of `part`, a function of `seed`.
+// Returns normal noise of the shape of `part`, a function of `seed`.
 at::Tensor Noise(const at::Tensor& part, uint64_t seed, at::Generator* generator) {
   {
     const std::lock_guard<std::mutex> lock(generator->mutex());
@@ -45,7 +45,7 @@ std::vector<Erasure> PlanErasing(const vit::v1::RandomErasing& config, uint64_t 
         const int height = static_cast<int>(std::lround(std::sqrt(area * ratio)));
         const int width = static_cast<int>(std::lround(std::sqrt(area / ratio)));
         if (height >= image_size || width >= image_size) continue;
-        Erasure erasure{.picture = static_cast<int64_t>(i)};
+        Erasure erasure{.image = static_cast<int64_t>(i)};
         erasure.top = static_cast<int>(random.UniformInt(image_size - height + 1));
         erasure.left = static_cast<int>(random.UniformInt(image_size - width + 1));
         erasure.bottom = erasure.top + height;
@@ -70,7 +70,7 @@ at::Tensor EraseImages(const at::Tensor& images, const std::vector<Erasure>& era
   at::Generator generator;
   if (fill == vit::v1::ERASING_FILL_NOISE) generator = NewGenerator(images.device());
   for (const Erasure& e : erasures) {
-    const at::Tensor part = erased[e.picture].slice(1, e.top, e.bottom).slice(2, e.left, e.right);
+    const at::Tensor part = erased[e.image].slice(1, e.top, e.bottom).slice(2, e.left, e.right);
     if (fill == vit::v1::ERASING_FILL_NOISE) {
       part.copy_(Noise(part, e.noise_seed, &generator));
     } else if (fill == vit::v1::ERASING_FILL_COLOR) {

@@ -1,4 +1,4 @@
-// What an update trains on, made of its batch. Only for the rooms that compute.
+// Makes what an update trains on from its batch.
 #ifndef VIT_CORE_TRAIN_RECIPE_EXAMPLES_H_
 #define VIT_CORE_TRAIN_RECIPE_EXAMPLES_H_
 
@@ -18,9 +18,9 @@ struct Examples {
   Targets targets;
 };
 
-// Update `step`'s pictures as the model sees them: erased, then mixed with each other, as `spec`
-// (effective) says. `images`: [count, 3, S, S], normalised; `labels`: [count]; both on the device.
-// `slots` says where in a batch of `batch_size` places each picture stands.
+// Returns the images of update `step` as the model sees them: erased, then mixed with each other,
+// as `spec` (effective) says. `images`: [count, 3, S, S], normalised; `labels`: [count]; both on
+// the device. `slots`: the place of each image in a batch of `batch_size` places.
 Examples MakeExamples(const vit::v1::TrainingSpec& spec, const StepCounts& steps,
                       const at::Tensor& images, const at::Tensor& labels,
                       const std::vector<int>& slots, int batch_size, int64_t step);

@@ -26,7 +26,7 @@ Loss::Loss(const vit::v1::LossConfig& config, double label_smoothing, int num_cl
                        .to(at::TensorOptions().device(device).dtype(at::kFloat));
 }
 
-at::Tensor Loss::WeightOfPictures(const Targets& targets) const {
+at::Tensor Loss::WeightOfImages(const Targets& targets) const {
   if (!class_weights_.defined()) {
     return at::ones(targets.labels.sizes(), targets.labels.options().dtype(at::kFloat));
   }
@@ -36,7 +36,7 @@ at::Tensor Loss::WeightOfPictures(const Targets& targets) const {
 }
 
 at::Tensor Loss::Weight(const Targets& targets) const {
-  if (class_weights_.defined()) return WeightOfPictures(targets).sum();
+  if (class_weights_.defined()) return WeightOfImages(targets).sum();
   return at::full({}, static_cast<double>(targets.labels.size(0)),
                   targets.labels.options().dtype(at::kFloat));
 }
@@ -48,12 +48,12 @@ at::Tensor Loss::Sum(const at::Tensor& logits, const Targets& targets) const {
     return at::cross_entropy_loss(logits, targets.labels, class_weights_, at::Reduction::Sum,
                                   /*ignore_index=*/-100, label_smoothing_);
   }
-  const at::Tensor losses = OfPictures(logits, targets);
+  const at::Tensor losses = OfImages(logits, targets);
   if (config_.hardest_fraction() == 1) return losses.sum();
   const auto count = static_cast<double>(losses.size(0));
   const int64_t kept = std::max<int64_t>(1, std::llround(config_.hardest_fraction() * count));
   const auto [hardest, places] = losses.topk(kept);
-  const at::Tensor weights = WeightOfPictures(targets);
+  const at::Tensor weights = WeightOfImages(targets);
   return hardest.sum() * (weights.sum() / weights.index_select(0, places).sum());
 }
 
@@ -64,7 +64,7 @@ at::Tensor Loss::Smoothed(const Targets& targets) const {
   return parts * (1 - label_smoothing_) + label_smoothing_ / num_classes_;
 }
 
-at::Tensor Loss::OfPictures(const at::Tensor& logits, const Targets& targets) const {
+at::Tensor Loss::OfImages(const at::Tensor& logits, const Targets& targets) const {
   at::Tensor parts = Smoothed(targets);
   if (config_.type() == vit::v1::LOSS_TYPE_BINARY_CROSS_ENTROPY) {
     if (config_.has_binary_threshold()) {
@@ -78,7 +78,7 @@ at::Tensor Loss::OfPictures(const at::Tensor& logits, const Targets& targets) co
   at::Tensor terms = parts * log_p;
   if (class_weights_.defined()) terms = terms * class_weights_;
   if (config_.type() == vit::v1::LOSS_TYPE_FOCAL) {
-    // Of what is certain, 1 - p may round to 0, where a power below 1 has no derivative.
+    // If the model is certain, 1 - p may round to 0, where a power below 1 has no derivative.
     terms = terms * (-log_p.expm1()).clamp_min(1e-7).pow(config_.focal_gamma());
   }
   return -terms.sum(1);

@@ -12,7 +12,7 @@
 namespace vit {
 namespace {
 
-// One draw, for a picture of `size` pixels a side; the partner is the caller's.
+// Draws a mix for an image of `size` pixels a side; the caller sets the partner.
 Mix DrawMix(const vit::v1::MixingConfig& config, int size, CounterRandom* random) {
   Mix mix;
   if (!random->Bernoulli(config.probability())) return mix;
@@ -61,7 +61,7 @@ std::vector<Mix> PlanMixing(const vit::v1::MixingConfig& config, uint64_t seed, 
 
 DeviceMixes::DeviceMixes(const std::vector<Mix>& mixes, c10::Device device) {
   const auto count = static_cast<int64_t>(mixes.size());
-  // Whole numbers below 2^24 are exact in float32.
+  // Integers below 2^24 are exact in float32.
   at::Tensor values = at::empty({7, count}, at::kFloat);
   float* const out = values.mutable_data_ptr<float>();
   for (int64_t i = 0; i < count; ++i) {

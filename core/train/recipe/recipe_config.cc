@@ -16,7 +16,7 @@ namespace {
 using vit::v1::LossConfig;
 using vit::v1::TrainingSpec;
 
-// N / N_i, normalised to sum 1, of the training split.
+// Returns N / N_i of the training split, normalised to sum 1.
 absl::StatusOr<std::vector<double>> InverseFrequencies(const DataSet& data) {
   const std::vector<int64_t> counts = ClassCounts(data, DataSplit::kTrain);
   std::vector<double> weights;
@@ -24,7 +24,7 @@ absl::StatusOr<std::vector<double>> InverseFrequencies(const DataSet& data) {
   for (size_t i = 0; i < counts.size(); ++i) {
     if (counts[i] == 0) {
       return absl::InvalidArgumentError(absl::StrCat(
-          "loss.class_weighting is inverse_frequency, and class '", data.class_names()[i],
+          "loss.class_weighting is inverse_frequency, but class '", data.class_names()[i],
           "' has no training images; leave the class out, or set loss.class_weights"));
     }
     weights.push_back(1 / static_cast<double>(counts[i]));
@@ -36,11 +36,11 @@ absl::StatusOr<std::vector<double>> InverseFrequencies(const DataSet& data) {
 
 absl::Status CheckLoss(const LossConfig& loss, double smoothing, int classes) {
   if (!loss.class_weights().empty() && loss.class_weights_size() != classes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "loss.class_weights has ", loss.class_weights_size(), " values, and the data has ", classes,
-        " classes; give one for each, in the order of their names"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("loss.class_weights has ", loss.class_weights_size(), " values, the data has ",
+                     classes, " classes; give one per class, in the order of their names"));
   }
-  // What label smoothing makes of 0 and of 1.
+  // What label smoothing turns 0 and 1 into.
   const double least = smoothing / classes, most = 1 - smoothing + least;
   if (loss.has_binary_threshold() &&
       (loss.binary_threshold() < least || loss.binary_threshold() >= most)) {
@@ -56,13 +56,13 @@ absl::Status CheckMixing(const TrainingSpec& spec) {
   if (!HasMixing(spec.mixing())) return absl::OkStatus();
   if (spec.batch_size() < 2) {
     return absl::InvalidArgumentError(
-        "mixing mixes the images of a batch, and batch_size is 1; raise it, or set "
+        "mixing mixes the images of a batch, but batch_size is 1; raise it, or set "
         "mixing.mixup_alpha and mixing.cutmix_alpha to 0");
   }
   if (spec.loss().hardest_fraction() < 1) {
     return absl::InvalidArgumentError(
-        "loss.hardest_fraction picks the images that are classified worst, which mixed ones "
-        "cannot show; set it to 1, or mixing.mixup_alpha and mixing.cutmix_alpha to 0");
+        "loss.hardest_fraction picks the images that are classified worst, which does not work "
+        "for mixed images; set it to 1, or mixing.mixup_alpha and mixing.cutmix_alpha to 0");
   }
   return absl::OkStatus();
 }
@@ -78,8 +78,8 @@ absl::Status FillClassWeights(const DataSet& data, LossConfig* loss) {
       !std::equal(weights.begin(), weights.end(), loss->class_weights().begin(),
                   loss->class_weights().end())) {
     return absl::InvalidArgumentError(
-        "loss.class_weights is set, and loss.class_weighting is inverse_frequency, which computes "
-        "other ones; set one of them");
+        "loss.class_weights is set, but loss.class_weighting is inverse_frequency, which computes "
+        "other weights; set one of them");
   }
   *loss->mutable_class_weights() = computed;
   return absl::OkStatus();

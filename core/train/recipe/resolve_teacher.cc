@@ -16,13 +16,13 @@ absl::Status ValidateDistillation(const vit::v1::TrainingSpec& spec) {
   if (!IsPrefixedModelRef(teacher)) {
     return absl::InvalidArgumentError(
         absl::StrCat("distillation.teacher '", teacher,
-                     "': expected model:NAME or run:ID; vitctl import brings a file into the "
+                     "': expected model:NAME or run:ID; vitctl import adds a file to the "
                      "repository"));
   }
   if (spec.loss().hardest_fraction() < 1) {
     return absl::InvalidArgumentError(
-        "loss.hardest_fraction picks the images whose labels are hardest, which a teacher's "
-        "answers are not; set it to 1, or remove distillation.teacher");
+        "loss.hardest_fraction picks the images whose labels are hardest, which does not apply to "
+        "a teacher's answers; set it to 1, or remove distillation.teacher");
   }
   return absl::OkStatus();
 }
@@ -40,7 +40,7 @@ absl::Status CheckTeacher(const std::string& teacher, const fs::path& directory,
   if (label == labels.end()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "distillation.teacher ", teacher, ": its class ", label - labels.begin(), " is '", *label,
-      "', the data's is '", *name, "'; a teacher needs the data's classes, in their order"));
+      "', the data's is '", *name, "'; a teacher needs the data's classes, in the same order"));
 }
 
 fs::path KeptTeacher(const fs::path& run_directory) { return run_directory / "teacher"; }

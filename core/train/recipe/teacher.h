@@ -1,4 +1,4 @@
-// The model whose answers a run learns from. Only for the rooms that compute.
+// The model whose answers a run learns from.
 #ifndef VIT_CORE_TRAIN_RECIPE_TEACHER_H_
 #define VIT_CORE_TRAIN_RECIPE_TEACHER_H_
 
@@ -14,16 +14,17 @@
 
 namespace vit {
 
-// A model in evaluation mode that answers for the student's pictures. Not thread-safe.
+// A model in evaluation mode that classifies the student's images. Not thread-safe.
 class Teacher {
  public:
-  // The model in `directory`, for a student of `spec` (effective). INVALID_ARGUMENT and DATA_LOSS
-  // for weights that do not fit.
+  // Loads the model in `directory`, for a student of `spec` (effective). INVALID_ARGUMENT and
+  // DATA_LOSS for weights that do not fit.
   static absl::StatusOr<std::unique_ptr<Teacher>> Load(const std::filesystem::path& directory,
                                                        const vit::v1::TrainingSpec& spec,
                                                        c10::Device device);
 
-  // `images`: [B, 3, S, S], normalised for the student. Logits: [B, K], float32, without gradient.
+  // Returns logits, [B, K], float32, without gradient. `images`: [B, 3, S, S], normalised for the
+  // student.
   at::Tensor Logits(const at::Tensor& images);
 
  private:

@@ -43,7 +43,7 @@ absl::Status CheckExpressible(const vit::v1::ModelConfig& m, Program program) {
       {token_and_avg, hugging_face, "model.global_pool=token_and_avg"},
       {m.global_pool() != v1::GLOBAL_POOL_TOKEN, timm || dinov2,
        "model.global_pool other than token"},
-      {m.num_classes() == 0, timm, "model.num_classes=0, no head,"},
+      {m.num_classes() == 0, timm, "model.num_classes=0 (no head)"},
       {m.activation() != v1::ACTIVATION_GELU, !torchvision, "model.activation other than GELU"},
       {!m.class_token(), timm, "model.class_token=false"},
       {m.reg_tokens() > 0, (timm && !m.distillation_token()) || dinov2 || deit, "model.reg_tokens"},
@@ -73,8 +73,8 @@ absl::Status CheckExpressible(const vit::v1::ModelConfig& m, Program program) {
   };
   for (const auto& feature : features) {
     if (!feature.used || feature.known) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat("the model has ", feature.what, ", which ", NameOf(program), " has not"));
+    return absl::FailedPreconditionError(absl::StrCat("the model has ", feature.what, ", which ",
+                                                      NameOf(program), " does not have"));
   }
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/model/model_config.h"
@@ -24,18 +25,16 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-using Tensors = std::map<std::string, at::Tensor>;
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 // In the model's own order.
-NamedTensors InOrder(const Tensors& tensors, const vit::v1::ModelConfig& config) {
+NamedTensors InOrder(const TensorMap& tensors, const vit::v1::ModelConfig& config) {
   const VisionTransformer model(config);  // allocated, never touched
   NamedTensors ordered;
   for (const auto& [name, own] : StateDict(*model)) ordered.emplace_back(name, tensors.at(name));
   return ordered;
 }
 
-// transformers' models that vitd's are written as.
+// The transformers models that vitd's models are written as.
 enum class Kind { kVit, kDeit, kDeitWithTeacher, kDinov2, kDinov2WithRegisters };
 
 Kind KindOf(const vit::v1::ModelConfig& config) {
@@ -47,7 +46,7 @@ Kind KindOf(const vit::v1::ModelConfig& config) {
 
 struct KindNames {
   const char* architecture;
-  const char* model_type;  // with a dot, what stands in front of the names
+  const char* model_type;  // with a dot, the prefix of the names
 };
 KindNames NamesOf(Kind kind) {
   switch (kind) {
@@ -71,7 +70,7 @@ const Renames& RenamesOf(Kind kind, bool head) {
   return kind == Kind::kDeitWithTeacher && head ? DeitHeadRenames() : HuggingFaceRenames();
 }
 
-NamedTensors ToHuggingFaceNames(const Tensors& tensors, const vit::v1::ModelConfig& config) {
+NamedTensors ToHuggingFaceNames(const TensorMap& tensors, const vit::v1::ModelConfig& config) {
   const Kind kind = KindOf(config);
   NamedTensors renamed;
   const auto add = [&](const std::string& timms, const at::Tensor& tensor) {
@@ -81,7 +80,7 @@ NamedTensors ToHuggingFaceNames(const Tensors& tensors, const vit::v1::ModelConf
   };
   for (const auto& [name, tensor] : InOrder(tensors, config)) {
     if (name == "pos_embed" && kind == Kind::kDinov2WithRegisters) {
-      // Of the class token too, which has none here.
+      // There the class token has a position too; here it has none.
       add(name, at::cat({at::zeros_like(tensor.slice(1, 0, 1)), tensor}, 1));
       continue;
     }
@@ -116,12 +115,12 @@ std::vector<double> ToVector(const google::protobuf::RepeatedField<double>& valu
   return {values.begin(), values.end()};
 }
 
-// Pillow's number of the filter.
+// Pillow's number for the filter.
 int Resample(const vit::v1::DataConfig& data) {
   return data.interpolation() == vit::v1::INTERPOLATION_BILINEAR ? 2 : 3;
 }
 
-// To what evaluation resizes, in pixels.
+// The side to which evaluation resizes, in pixels.
 int ResizeSide(const ModelDescription& description) {
   return static_cast<int>(
       std::floor(description.model.image_size() / description.preprocessing.eval().crop_pct()));
@@ -162,7 +161,7 @@ Json HuggingFaceConfig(const ModelDescription& description) {
   return config;
 }
 
-// ViT's own image processor always squashes; the one of BiT keeps proportions and crops.
+// ViT's own image processor always squashes; BiT's keeps proportions and crops.
 Json HuggingFaceProcessor(const ModelDescription& description) {
   const auto& data = description.preprocessing;
   const int side = description.model.image_size(), resized = ResizeSide(description);
@@ -216,7 +215,7 @@ absl::Status WriteJson(const fs::path& path, Json json, const Provenance& proven
 
 }  // namespace
 
-absl::Status WriteHuggingFace(const fs::path& directory, const Tensors& tensors,
+absl::Status WriteHuggingFace(const fs::path& directory, const TensorMap& tensors,
                               const ModelDescription& description, const Provenance& provenance) {
   VIT_RETURN_IF_ERROR(CheckExpressible(description.model, Program::kHuggingFace));
   return CatchExceptions("export", [&]() -> absl::Status {
@@ -229,7 +228,7 @@ absl::Status WriteHuggingFace(const fs::path& directory, const Tensors& tensors,
   });
 }
 
-absl::Status WriteTorchvision(const fs::path& directory, const Tensors& tensors,
+absl::Status WriteTorchvision(const fs::path& directory, const TensorMap& tensors,
                               const ModelDescription& description, const Provenance& provenance) {
   VIT_RETURN_IF_ERROR(CheckExpressible(description.model, Program::kTorchvision));
   return CatchExceptions("export", [&]() -> absl::Status {

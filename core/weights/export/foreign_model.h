@@ -1,4 +1,4 @@
-// Model directories of other programs. Only for the rooms that compute.
+// Model directories of other programs.
 #ifndef VIT_CORE_WEIGHTS_EXPORT_FOREIGN_MODEL_H_
 #define VIT_CORE_WEIGHTS_EXPORT_FOREIGN_MODEL_H_
 
@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/weights/model_directory.h"
 
 namespace vit {
@@ -22,15 +23,13 @@ namespace vit {
 // DeiTForImageClassification; with GLOBAL_POOL_TOKEN_AND_AVG, of Dinov2ForImageClassification or
 // Dinov2WithRegistersForImageClassification: model.safetensors, config.json,
 // preprocessor_config.json.
-absl::Status WriteHuggingFace(const std::filesystem::path& directory,
-                              const std::map<std::string, at::Tensor>& tensors,
+absl::Status WriteHuggingFace(const std::filesystem::path& directory, const TensorMap& tensors,
                               const ModelDescription& description, const Provenance& provenance);
 
 // For torchvision.models.VisionTransformer: model.pth, its state dict; config.json, with the
 // constructor's arguments under "torchvision", those of transforms._presets.ImageClassification
 // under "transforms", and preprocessing in timm's form; labels.txt.
-absl::Status WriteTorchvision(const std::filesystem::path& directory,
-                              const std::map<std::string, at::Tensor>& tensors,
+absl::Status WriteTorchvision(const std::filesystem::path& directory, const TensorMap& tensors,
                               const ModelDescription& description, const Provenance& provenance);
 
 }  // namespace vit

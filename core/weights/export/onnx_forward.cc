@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/model/model_config.h"
 
 namespace vit {
@@ -19,8 +20,7 @@ using Ints = std::vector<int64_t>;
 // that layer's output.
 class VitGraph {
  public:
-  VitGraph(const ModelConfig& config, const std::map<std::string, at::Tensor>& tensors,
-           OnnxGraph* graph)
+  VitGraph(const ModelConfig& config, const TensorMap& tensors, OnnxGraph* graph)
       : config_(config), tensors_(tensors), graph_(*graph) {}
 
   // [B, C, S, S] -> [B, K], without a head the pooled features, named `logits`.
@@ -33,16 +33,16 @@ class VitGraph {
   std::string Block(const std::string& x, const std::string& block);
   std::string Attention(const std::string& x, const std::string& attn);
   std::string Mlp(const std::string& x, const std::string& mlp);
-  // One token of each picture: [B, N, D] -> [B, D].
+  // One token of each image: [B, N, D] -> [B, D].
   std::string Select(const std::string& tokens, int64_t index, const std::string& output);
-  // Without the tokens in front of them.
+  // The patch tokens, without the prefix tokens.
   std::string PatchTokens(const std::string& tokens);
   std::string Pool(const std::string& tokens);
   // `output`: the name of the logits; `suffix` keeps the names of several heads' values apart.
   std::string Head(const std::string& pooled, const std::string& head, const std::string& suffix,
                    const std::string& output);
 
-  // The parameter of that name.
+  // The parameter with that name.
   std::string Parameter(const std::string& name) {
     return graph_.AddInitializer(name, tensors_.at(name));
   }
@@ -52,16 +52,16 @@ class VitGraph {
   // With the parameters of `module`; its output is named `output`.
   std::string Linear(const std::string& x, const std::string& module, const std::string& output);
   std::string LayerNorm(const std::string& x, const std::string& module, const std::string& output);
-  // What config.norm_layer asks for, of [B, N, D] or, where not `of_tokens`, [B, D].
+  // The norm that config.norm_layer selects, of [B, N, D] or, if not `of_tokens`, [B, D].
   std::string Norm(const std::string& x, const std::string& module, const std::string& output,
                    bool of_tokens = true);
   std::string Gelu(const std::string& x, const std::string& output);
   std::string TanhGelu(const std::string& x, const std::string& output);
-  // What config.activation asks for.
+  // The activation that config.activation selects.
   std::string Activation(const std::string& x, const std::string& output);
 
   const ModelConfig& config_;
-  const std::map<std::string, at::Tensor>& tensors_;
+  const TensorMap& tensors_;
   OnnxGraph& graph_;
 };
 
@@ -172,7 +172,7 @@ std::string VitGraph::PatchEmbed(const std::string& images) {
   return LayerNorm(tokens, "patch_embed.norm", output);
 }
 
-// `tokens`, each [1, count, D], side by side and repeated for every picture.
+// `tokens`, each [1, count, D], side by side and repeated for every image.
 std::string VitGraph::PrefixTokens(const std::string& images,
                                    const std::vector<std::string>& tokens) {
   const std::string joined =
@@ -333,8 +333,8 @@ void VitGraph::Forward(const std::string& images, const std::string& logits) {
 
 }  // namespace
 
-void AddForward(const ModelConfig& config, const std::map<std::string, at::Tensor>& tensors,
-                const std::string& images, const std::string& logits, OnnxGraph* graph) {
+void AddForward(const ModelConfig& config, const TensorMap& tensors, const std::string& images,
+                const std::string& logits, OnnxGraph* graph) {
   VitGraph(config, tensors, graph).Forward(images, logits);
 }
 

@@ -17,8 +17,8 @@ constexpr int64_t kOpset = 17;
 constexpr char kModelFile[] = "model.onnx";
 constexpr char kDataFile[] = "model.onnx.data";
 
-// As the file holds them. ONNX's bytes are little endian, as those of every machine that LibTorch
-// comes for.
+// The values as the file holds them. ONNX is little endian, like every machine that LibTorch
+// supports.
 at::Tensor FileValues(const at::Tensor& values) {
   const bool floating = at::isFloatingType(values.scalar_type());
   return values.detach().to(at::kCPU, floating ? at::kFloat : at::kLong).contiguous();
@@ -53,7 +53,7 @@ void SetAttribute(const OnnxGraph::Attribute& attribute, onnx::AttributeProto* p
   }
 }
 
-// Hands protobuf's bytes to a file.
+// Writes protobuf's bytes to a file.
 class FileStream : public google::protobuf::io::CopyingOutputStream {
  public:
   explicit FileStream(FileWriter* file) : file_(file) {}
@@ -144,7 +144,7 @@ absl::Status OnnxGraph::Write(const std::filesystem::path& directory) const {
   if (model_.ByteSizeLong() > INT32_MAX) {
     return absl::ResourceExhaustedError(
         absl::StrCat(path.string(), " would have ", model_.ByteSizeLong(),
-                     " bytes, and protobuf writes less than 2 GiB"));
+                     " bytes, but protobuf writes less than 2 GiB"));
   }
   VIT_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(path));
   FileStream stream(&file);

@@ -1,5 +1,4 @@
-// An ONNX model under construction (https://github.com/onnx/onnx/blob/main/docs/IR.md). Only for
-// the rooms that compute.
+// An ONNX model under construction (https://github.com/onnx/onnx/blob/main/docs/IR.md).
 #ifndef VIT_CORE_WEIGHTS_EXPORT_ONNX_GRAPH_H_
 #define VIT_CORE_WEIGHTS_EXPORT_ONNX_GRAPH_H_
 
@@ -17,9 +16,9 @@
 
 namespace vit {
 
-// Nodes are added in the order in which they are computed, and a value is known by its name: each
-// method that makes one returns the name for the nodes that take it. Names are the caller's to keep
-// apart. Operators are those of opset 17, the file's IR version is 8.
+// Nodes are added in the order of their computation. A value is identified by its name: each method
+// that makes one returns the name for the nodes that take it. The caller keeps names distinct.
+// Operators are those of opset 17; the file's IR version is 8.
 class OnnxGraph {
  public:
   struct Attribute {
@@ -31,30 +30,30 @@ class OnnxGraph {
   // memory.
   static constexpr int64_t kExternalAlignment = 65536;
 
-  // Where `external`, initializers of at least kExternalAlignment bytes go to model.onnx.data.
+  // If `external`, initializers of at least kExternalAlignment bytes go to model.onnx.data.
   explicit OnnxGraph(bool external);
 
-  // float32 values [batch, sizes...] with any batch, the graph's input and output.
+  // Add the graph's input and output: float32 values [batch, sizes...] with any batch.
   std::string AddInput(const std::string& name, at::IntArrayRef sizes, const std::string& doc);
   void AddOutput(const std::string& name, at::IntArrayRef sizes, const std::string& doc);
 
-  // A node named as its first output.
+  // Adds a node named after its first output.
   std::string AddNode(const char* op, const std::vector<std::string>& inputs,
                       const std::string& output, const std::vector<Attribute>& attributes = {});
   void AddNode(const char* op, const std::vector<std::string>& inputs,
                const std::vector<std::string>& outputs,
                const std::vector<Attribute>& attributes = {});
 
-  // Floating point values become float32, integers int64. Adds nothing where there is one of that
-  // name. Until Write, `values` are held but not copied where they go to model.onnx.data.
+  // Floating point values become float32, integers int64. Adds nothing if there is one with that
+  // name. Until Write, `values` that go to model.onnx.data are held but not copied.
   std::string AddInitializer(const std::string& name, const at::Tensor& values);
   std::string AddInts(const std::string& name, const std::vector<int64_t>& values);
 
-  // For what goes beside the graph: producer, metadata, doc_string.
+  // For what accompanies the graph: producer, metadata, doc_string.
   onnx::ModelProto& model() { return model_; }
 
-  // Writes model.onnx and, where any initializer goes there, model.onnx.data into `directory`,
-  // fsynced. RESOURCE_EXHAUSTED where model.onnx would be larger than protobuf's 2 GiB.
+  // Writes model.onnx and, if any initializer goes there, model.onnx.data into `directory`,
+  // fsynced. RESOURCE_EXHAUSTED if model.onnx would be larger than protobuf's 2 GiB.
   absl::Status Write(const std::filesystem::path& directory) const;
 
  private:

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/status.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
@@ -14,17 +15,15 @@
 namespace vit {
 namespace {
 
-using Tensors = std::map<std::string, at::Tensor>;
-
 std::string ImagesDoc(const vit::v1::DataConfig& preprocessing) {
-  return absl::StrCat("RGB pictures, scaled to 0..1, less mean ",
+  return absl::StrCat("RGB images, scaled to 0..1, less mean ",
                       absl::StrJoin(preprocessing.mean(), " "), ", divided by std ",
                       absl::StrJoin(preprocessing.std(), " "), ", channel by channel");
 }
 
 }  // namespace
 
-absl::Status WriteOnnx(const std::filesystem::path& directory, const Tensors& tensors,
+absl::Status WriteOnnx(const std::filesystem::path& directory, const TensorMap& tensors,
                        const ModelDescription& description,
                        const std::map<std::string, std::string>& metadata,
                        int64_t max_inline_bytes) {

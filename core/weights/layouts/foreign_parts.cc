@@ -8,19 +8,20 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/status.h"
 
 namespace vit {
 namespace {
 
-// At most so many names in one message.
+// At most this many names in one message.
 constexpr size_t kMaxNames = 3;
 
 struct Part {
   absl::string_view in_name;
   absl::string_view what;
 };
-// The first that is in the name, with a dot before and behind it, counts.
+// The first that is found in the name, with a dot added before and after it, counts.
 constexpr Part kParts[] = {
     {"relative_position", "relative position bias (BEiT)"},
     {"rel_pos", "relative position bias"},
@@ -82,7 +83,7 @@ constexpr Part kParts[] = {
     {".norm", "further norms"},
 };
 
-// The parts of a block that some model here has.
+// The parts of a block that some supported model has.
 bool IsKnownInBlock(absl::string_view part) {
   static const auto* const known = new std::set<std::string, std::less<>>{
       "norm1.weight",       "norm1.bias",         "norm2.weight",
@@ -118,13 +119,13 @@ absl::Status Refuse(const std::vector<std::string>& names) {
     const std::string part = DescribePart(name);
     if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
   }
-  return absl::InvalidArgumentError(absl::StrCat("the weights are of another model: they have ",
-                                                 absl::StrJoin(parts, " and "),
-                                                 ", which vitd has not (", Names(names), ")"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("the weights belong to another model: they have ", absl::StrJoin(parts, " and "),
+                   ", which vitd does not have (", Names(names), ")"));
 }
 
-// Whether it changes what an image's features are. What self-supervised training and the like keep
-// beside them does not.
+// Whether the tensor affects an image's features. What self-supervised training and the like save
+// with the weights does not.
 bool IsOfFormula(const std::string& name) {
   const std::string lower = absl::AsciiStrToLower(name);
   const std::string first = lower.substr(0, lower.find('.'));
@@ -158,7 +159,7 @@ std::string DescribePart(const std::string& name) {
   return "a part of another kind";
 }
 
-absl::Status CheckBlocks(const std::map<std::string, at::Tensor>& tensors) {
+absl::Status CheckBlocks(const TensorMap& tensors) {
   std::vector<std::string> foreign;
   for (const auto& [name, tensor] : tensors) {
     const absl::string_view part = InBlock(name);
@@ -168,7 +169,7 @@ absl::Status CheckBlocks(const std::map<std::string, at::Tensor>& tensors) {
   if (!foreign.empty()) return Refuse(foreign);
   if (tensors.contains("blocks.0.norm1.weight") && !tensors.contains("blocks.0.norm1.bias")) {
     return absl::InvalidArgumentError(
-        "the weights are of another model: their norms have no biases (RMSNorm), which vitd's have "
+        "the weights belong to another model: their norms have no biases (RMSNorm), but vitd's do "
         "('blocks.0.norm1.bias' is missing)");
   }
   return absl::OkStatus();

@@ -1,5 +1,5 @@
-// Google's names and shapes: kernels are [in, out], attention kernels [D, H, D / H] and [H, D / H,
-// D], convolutions [height, width, in, out] (Flax).
+#include "core/weights/layouts/google_layout.h"
+
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -11,15 +11,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/status.h"
-#include "core/weights/layouts/weight_layout.h"
 
 namespace vit {
 namespace {
 
-using Tensors = std::map<std::string, at::Tensor>;
-
-// What training states put in front of the parameters.
+// Prefixes that training states give the parameters.
 constexpr const char* kPrefixes[] = {"opt/target/", "optimizer/target/", "target/", "params/"};
 
 std::string WithoutPrefixes(absl::string_view name) {
@@ -35,8 +33,8 @@ absl::Status BadShape(const std::string& name, const at::Tensor& tensor, const c
       absl::StrCat("'", name, "' has ", tensor.dim(), " dimensions; expected ", expected));
 }
 
-// A tensor of one block, `part` its name inside, under timm's name. Query, key and value come out
-// as "attn.query.weight" and so on. Empty where there is no place for it.
+// Renames a tensor of one block, `part` its name inside, to timm's name. Query, key and value
+// become "attn.query.weight" and so on. The name is empty if timm has none.
 absl::StatusOr<std::pair<std::string, at::Tensor>> BlockTensor(const std::string& part,
                                                                const at::Tensor& tensor,
                                                                int64_t* num_heads) {
@@ -68,7 +66,7 @@ absl::StatusOr<std::pair<std::string, at::Tensor>> BlockTensor(const std::string
   return std::make_pair(name, tensor.flatten(1).t());
 }
 
-// A tensor outside the blocks.
+// Renames a tensor outside the blocks.
 absl::StatusOr<std::pair<std::string, at::Tensor>> OuterTensor(const std::string& name,
                                                                const at::Tensor& tensor) {
   static const auto* const names = new std::map<std::string, std::string>{
@@ -114,13 +112,13 @@ bool SplitBlockName(const std::string& name, int64_t* block, std::string* rest) 
 
 }  // namespace
 
-bool IsGoogleLayout(const Tensors& tensors) {
+bool IsGoogleLayout(const TensorMap& tensors) {
   return std::any_of(tensors.begin(), tensors.end(), [](const auto& item) {
     return absl::StrContains(item.first, "Transformer/encoderblock");
   });
 }
 
-absl::StatusOr<TimmWeights> FromGoogleLayout(const Tensors& tensors) {
+absl::StatusOr<TimmWeights> FromGoogleLayout(const TensorMap& tensors) {
   TimmWeights weights{.layout = "Google's", .tensors = {}, .config = {}};
   int64_t num_heads = 0;
   const auto add_block = [&](int64_t block, const std::string& name, const std::string& rest,
@@ -148,7 +146,7 @@ absl::StatusOr<TimmWeights> FromGoogleLayout(const Tensors& tensors) {
     } else if (block >= 0) {
       VIT_RETURN_IF_ERROR(add_block(block, name, rest, tensor));
     } else if (tensor.dim() < 2) {
-      return BadShape(full_name, tensor, "the blocks in front");
+      return BadShape(full_name, tensor, "at least 2, the blocks first");
     } else {
       for (int64_t i = 0; i < tensor.size(0); ++i) {
         VIT_RETURN_IF_ERROR(add_block(i, absl::StrCat(name, "[", i, "]"), rest, tensor[i]));

@@ -8,16 +8,16 @@
 
 namespace vit {
 
-// Parts of their names, with the dots around them, and of timm's; applied in order, and backwards
-// in reverse order.
+// Pairs of a part of their name, with the dots around it, and timm's; applied in order, or
+// backwards in reverse order.
 using Renames = std::vector<std::pair<std::string, std::string>>;
 
 // DINOv2's and DeiT III's own names for registers and LayerScale.
 const Renames& TimmRenames();
-// transformers' ViT, DeiT and DINOv2, without the model's prefix, query, key and value apart: the
-// names that save_pretrained writes.
+// transformers' ViT, DeiT and DINOv2, without the model's prefix and with query, key and value
+// separate: the names that save_pretrained writes.
 const Renames& HuggingFaceRenames();
-// Those of transformers' models in memory since version 5, to the names that it writes.
+// From transformers' names in memory since version 5 to the names that it writes.
 const Renames& HuggingFaceMemoryRenames();
 // As HuggingFaceRenames, for writing: of DINOv2, whose blocks keep timm's names of norms and MLPs,
 // and of DeiT with one head, whose distillation token is a register here.
@@ -32,7 +32,7 @@ const Renames& OldTorchvisionRenames();
 const Renames& SharedNormRenames();
 const Renames& BatchNormRenames();
 
-// Their name to timm's, and timm's to theirs.
+// Convert their name to timm's, and timm's to theirs.
 std::string Renamed(const std::string& name, const Renames& renames);
 std::string RenamedBack(const std::string& name, const Renames& renames);
 

@@ -65,8 +65,9 @@ constexpr absl::string_view kTanh[] = {
     "vit_large_patch16_siglip_gap_512", "vit_so400m_patch16_siglip_"};
 
 absl::Status OtherFormula(absl::string_view architecture, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "architecture '", architecture, "' is another model: it has ", what, ", which vitd has not"));
+  return absl::InvalidArgumentError(absl::StrCat("architecture '", architecture,
+                                                 "' is another model: it has ", what,
+                                                 ", which vitd does not have"));
 }
 
 }  // namespace
@@ -93,8 +94,8 @@ absl::Status SetTimmArchitecture(const std::string& architecture, v1::ModelConfi
   if (!timms && !known) {
     return absl::InvalidArgumentError(absl::StrCat(
         "architecture '", name,
-        "' is not known here: timm's vit_*, deit_*, deit3_*, flexivit_* and eva_large_* are; where "
-        "its weights are a plain Vision Transformer's, import the file of weights itself"));
+        "' is not supported: timm's vit_*, deit_*, deit3_*, flexivit_* and eva_large_* are; if its "
+        "weights are a plain Vision Transformer's, import the weights file itself"));
   }
   if (!timms) return absl::OkStatus();
   if (absl::StrContains(name, "_clip_")) model->set_layer_norm_eps(1e-5);
@@ -115,7 +116,7 @@ absl::Status SetTimmActivation(const std::string& name, v1::ModelConfig* model) 
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      "act_layer '", name, "' is another activation than vitd has: gelu, gelu_tanh, quick_gelu"));
+      "act_layer '", name, "' is not supported; expected gelu, gelu_tanh or quick_gelu"));
 }
 
 std::string TimmActivationName(v1::Activation activation) {

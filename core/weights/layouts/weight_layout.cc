@@ -16,29 +16,29 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/status.h"
 #include "core/weights/layouts/foreign_parts.h"
+#include "core/weights/layouts/google_layout.h"
 #include "core/weights/layouts/layout_names.h"
 
 namespace vit {
 namespace {
 
-using Tensors = std::map<std::string, at::Tensor>;
-
-absl::StatusOr<Tensors> Rename(const Tensors& tensors, const Renames& renames) {
-  Tensors renamed;
+absl::StatusOr<TensorMap> Rename(const TensorMap& tensors, const Renames& renames) {
+  TensorMap renamed;
   for (const auto& [name, tensor] : tensors) {
     const std::string own = Renamed(name, renames);
     if (!renamed.emplace(own, tensor).second) {
       return absl::InvalidArgumentError(
-          absl::StrCat("two tensors mean ", own, ", one of them '", name, "'"));
+          absl::StrCat("two tensors stand for ", own, ", one of them '", name, "'"));
     }
   }
   return renamed;
 }
 
-// Joins "<block>.attn.query.weight", key and value to "<block>.attn.qkv.weight"; biases too.
-absl::Status JoinQkv(Tensors* tensors) {
+// Joins "<block>.attn.query.weight", key and value into "<block>.attn.qkv.weight"; biases too.
+absl::Status JoinQkv(TensorMap* tensors) {
   constexpr std::array<const char*, 3> kParts = {".attn.query.", ".attn.key.", ".attn.value."};
   std::vector<std::string> queries;
   for (const auto& [name, tensor] : *tensors) {
@@ -51,7 +51,7 @@ absl::Status JoinQkv(Tensors* tensors) {
       const auto found = tensors->find(name);
       if (found == tensors->end() || found->second.sizes() != tensors->at(query).sizes()) {
         return absl::InvalidArgumentError(
-            absl::StrCat("'", name, "' is missing or not shaped as '", query, "'"));
+            absl::StrCat("'", name, "' is missing or not shaped like '", query, "'"));
       }
       parts.push_back(found->second);
     }
@@ -61,8 +61,8 @@ absl::Status JoinQkv(Tensors* tensors) {
   return absl::OkStatus();
 }
 
-Tensors WithoutPrefix(const Tensors& tensors, std::initializer_list<const char*> prefixes) {
-  Tensors stripped;
+TensorMap WithoutPrefix(const TensorMap& tensors, std::initializer_list<const char*> prefixes) {
+  TensorMap stripped;
   for (const auto& [name, tensor] : tensors) {
     absl::string_view rest = name;
     for (const char* prefix : prefixes) {
@@ -73,8 +73,8 @@ Tensors WithoutPrefix(const Tensors& tensors, std::initializer_list<const char*>
   return stripped;
 }
 
-// Moves a linear head that stands above a timm model, under another name, to timm's.
-void RenameHead(Tensors* tensors) {
+// Renames a linear head above a timm model to timm's name.
+void RenameHead(TensorMap* tensors) {
   if (tensors->contains("head.weight")) return;
   for (const std::string module : {"classifier", "linear_head"}) {
     const auto weight = tensors->find(module + ".weight");
@@ -90,8 +90,8 @@ void RenameHead(Tensors* tensors) {
 }
 
 // "blocks.1.7.norm1.weight", block 7 in chunk 1 of DINOv2's training checkpoints, is block 7.
-Tensors WithoutChunks(const Tensors& tensors) {
-  Tensors whole;
+TensorMap WithoutChunks(const TensorMap& tensors) {
+  TensorMap whole;
   for (const auto& [name, tensor] : tensors) {
     std::vector<std::string> parts = absl::StrSplit(name, '.');
     int64_t chunk = 0, block = 0;
@@ -104,14 +104,14 @@ Tensors WithoutChunks(const Tensors& tensors) {
   return whole;
 }
 
-absl::StatusOr<TimmWeights> FromTimm(const Tensors& tensors) {
+absl::StatusOr<TimmWeights> FromTimm(const TensorMap& tensors) {
   TimmWeights weights{.layout = "timm", .tensors = {}, .config = {}};
   VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(WithoutChunks(tensors), TimmRenames()));
   RenameHead(&weights.tensors);
   return weights;
 }
 
-absl::StatusOr<TimmWeights> FromHuggingFace(const Tensors& tensors) {
+absl::StatusOr<TimmWeights> FromHuggingFace(const TensorMap& tensors) {
   TimmWeights weights{.layout = "Hugging Face", .tensors = {}, .config = {}};
   VIT_ASSIGN_OR_RETURN(
       weights.tensors,
@@ -119,12 +119,12 @@ absl::StatusOr<TimmWeights> FromHuggingFace(const Tensors& tensors) {
              HuggingFaceMemoryRenames()));
   VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(weights.tensors, HuggingFaceRenames()));
   VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(weights.tensors, DeitHeadRenames()));
-  // What transformers' configurations set by default; config.json may say other.
+  // What transformers' configurations set by default; config.json may override it.
   weights.config.set_layer_norm_eps(weights.tensors.contains("blocks.0.ls1.gamma") ? 1e-6 : 1e-12);
   return weights;
 }
 
-absl::StatusOr<TimmWeights> FromTorchvision(const Tensors& tensors) {
+absl::StatusOr<TimmWeights> FromTorchvision(const TensorMap& tensors) {
   TimmWeights weights{.layout = "torchvision", .tensors = {}, .config = {}};
   VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(tensors, TorchvisionRenames()));
   VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(weights.tensors, OldTorchvisionRenames()));
@@ -132,14 +132,14 @@ absl::StatusOr<TimmWeights> FromTorchvision(const Tensors& tensors) {
   return weights;
 }
 
-absl::StatusOr<TimmWeights> FromSharedNorm(const Tensors& tensors) {
+absl::StatusOr<TimmWeights> FromSharedNorm(const TensorMap& tensors) {
   TimmWeights weights{.layout = "shared-norm", .tensors = {}, .config = {}};
   VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(tensors, SharedNormRenames()));
   at::Tensor& projection = weights.tensors["patch_embed.proj.weight"];  // [D, 3 P P]
   const int64_t values = projection.defined() && projection.dim() == 2 ? projection.size(1) : 0;
   const auto side = static_cast<int64_t>(std::lround(std::sqrt(static_cast<double>(values) / 3)));
   if (values == 0 || 3 * side * side != values) {
-    return absl::InvalidArgumentError("patch_proj.weight is no matrix over square RGB patches");
+    return absl::InvalidArgumentError("patch_proj.weight is not a matrix over square RGB patches");
   }
   projection = projection.reshape({projection.size(0), 3, side, side});
   weights.config.set_activation(vit::v1::ACTIVATION_GELU);
@@ -151,7 +151,7 @@ absl::StatusOr<TimmWeights> FromSharedNorm(const Tensors& tensors) {
   return weights;
 }
 
-absl::StatusOr<TimmWeights> FromBatchNorm(const Tensors& tensors) {
+absl::StatusOr<TimmWeights> FromBatchNorm(const TensorMap& tensors) {
   TimmWeights weights{.layout = "batch-norm", .tensors = {}, .config = {}};
   VIT_ASSIGN_OR_RETURN(weights.tensors, Rename(tensors, BatchNormRenames()));
   for (auto& [name, tensor] : weights.tensors) {
@@ -174,9 +174,9 @@ bool IsSquare(int64_t count) {
   return count > 0 && side * side == count;
 }
 
-// Positions of the class token and the patches, beside registers that have none: adds the class
-// token's to the token, which comes to the same.
-void FoldClassPosition(Tensors* tensors) {
+// If the class token and the patches have positions but the registers do not, adds the class
+// token's position to the token, which is equivalent.
+void FoldClassPosition(TensorMap* tensors) {
   const auto registers = tensors->find("reg_token"), token = tensors->find("cls_token"),
              positions = tensors->find("pos_embed");
   if (registers == tensors->end() || token == tensors->end() || positions == tensors->end()) return;
@@ -191,12 +191,12 @@ void FoldClassPosition(Tensors* tensors) {
   positions->second = positions->second.slice(1, 1);
 }
 
-bool AnyNameContains(const Tensors& tensors, absl::string_view part) {
+bool AnyNameContains(const TensorMap& tensors, absl::string_view part) {
   return std::any_of(tensors.begin(), tensors.end(),
                      [&](const auto& item) { return absl::StrContains(item.first, part); });
 }
 
-absl::StatusOr<TimmWeights> Recognise(const Tensors& tensors) {
+absl::StatusOr<TimmWeights> Recognise(const TensorMap& tensors) {
   if (IsGoogleLayout(tensors)) return FromGoogleLayout(tensors);
   if (tensors.contains("patchify.weight")) return FromBatchNorm(tensors);
   if (tensors.contains("patch_proj.weight")) return FromSharedNorm(tensors);
@@ -210,19 +210,19 @@ absl::StatusOr<TimmWeights> Recognise(const Tensors& tensors) {
     if (names.size() < 3) names.push_back(name);
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("no Vision Transformer that is known here: ", tensors.size(), " tensors",
+      absl::StrCat("not a known Vision Transformer: ", tensors.size(), " tensors",
                    names.empty() ? "" : absl::StrCat(", such as ", absl::StrJoin(names, ", ")),
-                   "; timm's, Hugging Face's, torchvision's and Google's names are read"));
+                   "; the names of timm, Hugging Face, torchvision and Google are supported"));
 }
 
-// A projection of self-supervised training, as DINO's: no classifier.
+// A projection of self-supervised training, such as DINO's, is not a classifier.
 bool IsProjection(const std::string& name) {
   return absl::StartsWith(name, "head.mlp.") || absl::StartsWith(name, "head.last_layer.");
 }
 
 }  // namespace
 
-std::string FindOtherHead(const Tensors& tensors) {
+std::string FindOtherHead(const TensorMap& tensors) {
   if (tensors.contains("head.weight")) return "";
   std::string found;
   for (const auto& [name, tensor] : tensors) {
@@ -233,7 +233,7 @@ std::string FindOtherHead(const Tensors& tensors) {
   return found;
 }
 
-absl::StatusOr<TimmWeights> ToTimmLayout(const Tensors& tensors) {
+absl::StatusOr<TimmWeights> ToTimmLayout(const TensorMap& tensors) {
   VIT_ASSIGN_OR_RETURN(TimmWeights weights, Recognise(tensors));
   VIT_RETURN_IF_ERROR(CheckBlocks(weights.tensors));
   VIT_RETURN_IF_ERROR(JoinQkv(&weights.tensors));

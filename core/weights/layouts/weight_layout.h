@@ -1,5 +1,4 @@
-// The names and shapes that other programs give a Vision Transformer's weights. Only for the rooms
-// that compute.
+// The names and shapes that other programs give a Vision Transformer's weights.
 #ifndef VIT_CORE_WEIGHTS_LAYOUTS_WEIGHT_LAYOUT_H_
 #define VIT_CORE_WEIGHTS_LAYOUTS_WEIGHT_LAYOUT_H_
 
@@ -9,16 +8,17 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "core/base/compute/named_tensors.h"
 #include "vit/v1/model.pb.h"
 
 namespace vit {
 
-// Weights under the names and in the shapes of VisionTransformerImpl. What has no place there keeps
-// its own name.
+// Weights under the names and in the shapes of VisionTransformerImpl. Tensors without a place there
+// keep their names.
 struct TimmWeights {
   std::string layout;  // for people: "timm", "Hugging Face", "torchvision", "Google's", ...
-  std::map<std::string, at::Tensor> tensors;
-  // What the layout tells that the shapes do not: the head count of Google's, the norms of others.
+  TensorMap tensors;
+  // What the layout says that the shapes do not: Google's head count, others' norms.
   vit::v1::ModelConfig config;
 };
 
@@ -28,19 +28,15 @@ struct TimmWeights {
 // - torchvision's;
 // - Google's (vision_transformer, big_vision; blocks one by one or stacked), as npz files hold it;
 // - the two families that model.proto describes beyond timm, under their first names.
-// DINOv2's registers, which have no positions, come with the class token's position added to the
-// token, as timm has them. INVALID_ARGUMENT where it is none of the layouts, naming a few of the
-// tensors; for tensors of blocks that make another formula (CheckBlocks); and where tensors of one
-// block do not belong together.
-absl::StatusOr<TimmWeights> ToTimmLayout(const std::map<std::string, at::Tensor>& tensors);
+// With DINOv2's registers, which have no positions, the class token's position is added to the
+// token, as in timm. INVALID_ARGUMENT if it is none of the layouts, naming a few of the tensors;
+// for tensors of blocks that make another formula (CheckBlocks); and if tensors of one block do not
+// belong together.
+absl::StatusOr<TimmWeights> ToTimmLayout(const TensorMap& tensors);
 
-// The name of a head among `tensors` (of ToTimmLayout) that is not the one linear layer that a head
-// is here ("head.1.weight", "fc.weight"); empty where there is none, or the right one.
-std::string FindOtherHead(const std::map<std::string, at::Tensor>& tensors);
-
-// Google's part of it: as ToTimmLayout, but with query, key and value apart.
-absl::StatusOr<TimmWeights> FromGoogleLayout(const std::map<std::string, at::Tensor>& tensors);
-bool IsGoogleLayout(const std::map<std::string, at::Tensor>& tensors);
+// Returns the name of a head among `tensors` (of ToTimmLayout) that is not a single linear layer
+// called head ("head.1.weight", "fc.weight"); empty if there is none, or the right one.
+std::string FindOtherHead(const TensorMap& tensors);
 
 }  // namespace vit
 

@@ -28,7 +28,7 @@ class FileTest : public ::testing::Test {
   fs::path root_;
 };
 
-// Files of this process may not grow beyond `bytes` while it lives: a disk that is full.
+// Limits this process's files to `bytes` while it lives, like a full disk.
 class FileSizeLimit {
  public:
   explicit FileSizeLimit(rlim_t bytes) {
@@ -78,7 +78,7 @@ TEST_F(FileTest, ADirectoryAppearsWholeOrNotAtAll) {
             absl::AbortedError("no"));
   EXPECT_EQ(*ReadFile(path / "a", 100), "one");
   EXPECT_EQ(EntryCount(), 1);
-  // Over what a crash left behind.
+  // Replaces what a crash left behind.
   fs::create_directories(root_ / "d.tmp");
   std::ofstream(root_ / "d.tmp/stale") << "x";
   ASSERT_TRUE(WriteDirectoryAtomically(path, fill("three", absl::OkStatus())).ok());
@@ -118,7 +118,7 @@ TEST_F(FileTest, PathsResolveOnlyUnderTheRoots) {
   EXPECT_EQ(code(root + "/../outside"), absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(code(root + "-beside"), absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(code(outside + "/not-there"), absl::StatusCode::kPermissionDenied)
-      << "tells nothing of what is outside";
+      << "reveals nothing about what is outside";
   EXPECT_EQ(code(root + "/not-there"), absl::StatusCode::kNotFound);
   EXPECT_EQ(code("pets"), absl::StatusCode::kInvalidArgument);
   const absl::Status none = ResolveUnderRoots(root, {}).status();

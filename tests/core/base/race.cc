@@ -1,5 +1,5 @@
-// Two threads of the project's own that write one variable without a lock: ThreadSanitizer must
-// report it, whatever tests/tsan.supp keeps quiet.
+// Two of the project's own threads write one variable without a lock: ThreadSanitizer must report
+// it, regardless of what tests/tsan.supp suppresses.
 #include <cstdio>
 
 #include "core/base/compute/compute_budget.h"

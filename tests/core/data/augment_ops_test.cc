@@ -1,4 +1,4 @@
-// Every operation against Pillow's, torchvision's or timm's of that name; see
+// Compares every operation with Pillow's, torchvision's or timm's of that name; see
 // tests/data/make_augment_reference.py.
 #include "core/data/augment/augment_ops.h"
 
@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 const fs::path kReference = fs::path(VIT_SOURCE_DIR) / "tests/data/augment";
 
-Image ReadPicture(const std::string& name) {
+Image ReadImage(const std::string& name) {
   std::ifstream file(kReference / (name + ".png"), std::ios::binary);
   const std::string bytes{std::istreambuf_iterator<char>(file), {}};
   absl::StatusOr<Image> image = DecodeImage(bytes, {});
@@ -32,7 +32,7 @@ Image ReadPicture(const std::string& name) {
   return image.ok() ? *std::move(image) : Image{};
 }
 
-// [height, width, 3] to [3, height, width].
+// Converts [height, width, 3] to [3, height, width].
 std::vector<uint8_t> ToPlanes(const uint8_t* rgb, int width, int height) {
   const size_t count = size_t{1} * width * height;
   std::vector<uint8_t> planes(3 * count);
@@ -58,7 +58,7 @@ double ReadNumber(std::istream& in) {
   return value;
 }
 
-// Runs the operation that a line of cases.txt names; false where it is unknown.
+// Runs the operation that a line of cases.txt names; false if it is unknown.
 bool RunOperation(const std::string& name, std::istream& in, const Planes& image) {
   Scratch scratch;
   if (name == "brightness") return Brightness(ReadNumber(in), image), true;
@@ -100,7 +100,7 @@ bool RunOperation(const std::string& name, std::istream& in, const Planes& image
 }
 
 TEST(AugmentOpsTest, EqualPillowsByteForByte) {
-  std::map<std::string, Image> pictures;
+  std::map<std::string, Image> images;
   std::map<std::string, Image> results;
   std::map<std::string, int> seen;
   std::ifstream cases(kReference / "cases.txt");
@@ -108,21 +108,21 @@ TEST(AugmentOpsTest, EqualPillowsByteForByte) {
   for (std::string line; std::getline(cases, line); ++count) {
     SCOPED_TRACE(line);
     std::istringstream in(line);
-    std::string picture, operation;
-    in >> picture >> operation;
-    if (pictures.count(picture) == 0) {
-      pictures[picture] = ReadPicture(picture);
-      results[picture] = ReadPicture(picture + "_out");
+    std::string image, operation;
+    in >> image >> operation;
+    if (images.count(image) == 0) {
+      images[image] = ReadImage(image);
+      results[image] = ReadImage(image + "_out");
     }
-    const Image& source = pictures[picture];
+    const Image& source = images[image];
     std::vector<uint8_t> planes = ToPlanes(source.rgb.data(), source.width, source.height);
     ASSERT_TRUE(RunOperation(operation, in, {planes.data(), source.width, source.height}));
     ASSERT_FALSE(in.fail());
 
-    const size_t at = source.rgb.size() * seen[picture]++;
-    ASSERT_LE(at + source.rgb.size(), results[picture].rgb.size());
+    const size_t at = source.rgb.size() * seen[image]++;
+    ASSERT_LE(at + source.rgb.size(), results[image].rgb.size());
     const std::vector<uint8_t> expected =
-        ToPlanes(&results[picture].rgb[at], source.width, source.height);
+        ToPlanes(&results[image].rgb[at], source.width, source.height);
     int greatest = 0;
     int different = 0;
     for (size_t i = 0; i < planes.size(); ++i) {
@@ -135,7 +135,7 @@ TEST(AugmentOpsTest, EqualPillowsByteForByte) {
   EXPECT_EQ(count, 151);
 }
 
-TEST(AugmentOpsTest, PicturesOfOneColourKeepTheirHistogram) {
+TEST(AugmentOpsTest, ImagesOfOneColourKeepTheirHistogram) {
   for (const int value : {0, 7, 255}) {
     std::vector<uint8_t> planes(3 * 16 * 16, static_cast<uint8_t>(value));
     const std::vector<uint8_t> before = planes;
@@ -145,7 +145,7 @@ TEST(AugmentOpsTest, PicturesOfOneColourKeepTheirHistogram) {
   }
 }
 
-TEST(AugmentOpsTest, TakePicturesOfOnePixel) {
+TEST(AugmentOpsTest, TakeImagesOfOnePixel) {
   Scratch scratch;
   std::vector<uint8_t> planes = {10, 20, 30};
   const Planes image = {planes.data(), 1, 1};
@@ -160,8 +160,8 @@ TEST(AugmentOpsTest, TakePicturesOfOnePixel) {
   EXPECT_EQ(planes, (std::vector<uint8_t>{10, 20, 30}));
 }
 
-TEST(AugmentOpsTest, ABlurWiderThanThePictureMirrorsItAgain) {
-  // Of two columns, mirrored: 0 1 0 1 0; the window's outer weights fall on the middle's own kind.
+TEST(AugmentOpsTest, ABlurWiderThanTheImageMirrorsItAgain) {
+  // Two columns, mirrored: 0 1 0 1 0; the window's outer weights fall on copies of the middle.
   std::vector<uint8_t> planes(3 * 2 * 2);
   for (size_t i = 1; i < planes.size(); i += 2) planes[i] = 200;
   Scratch scratch;

@@ -1,4 +1,4 @@
-// Policies' strings against what timm and torchvision make of them; see
+// Compares parsed policies with those of timm and torchvision; see
 // tests/data/make_augment_reference.py.
 #include "core/data/augment/augment_policy.h"
 
@@ -26,7 +26,7 @@ using ::testing::HasSubstr;
 
 const fs::path kReference = fs::path(VIT_SOURCE_DIR) / "tests/data/augment";
 
-// What the reference has for an argument of ours: timm desaturates by what we keep, torchvision
+// Converts our argument to the reference's: timm desaturates by the part that we keep, torchvision
 // adds 1 to factors later and moves the other way.
 double AsReference(const std::string& family, const std::string& name, double argument) {
   if (family == "timm") return name == "Desaturate" ? 1 - argument : argument;
@@ -51,8 +51,8 @@ TEST(PolicyTest, OperationsAreAsStrongAsTheReferences) {
     const LevelContext context = {.image_size = 32};
     const double argument =
         AsReference(family, name, operation->argument(magnitude / levels, 1, context));
-    // torchvision cuts translations to whole pixels when it applies them; single precision has left
-    // it a 15.999999 that is meant to be 16.
+    // torchvision truncates translations to whole pixels when it applies them; single precision
+    // leaves it a 15.999999 that should be 16.
     if (family != "timm" && absl::StartsWith(name, "Translate")) {
       expected = std::trunc(expected + 1e-5);
     }
@@ -69,7 +69,7 @@ std::string Describe(const PolicyStep& step) {
   return absl::StrFormat("%s:%g:%g", step.operation->name, step.probability, step.magnitude);
 }
 
-// In the words of the script that made policies.txt.
+// In the format of the script that made policies.txt.
 std::string Describe(const Policy& policy) {
   const std::string magnitudes = absl::StrFormat(
       "std=%s max=%g",
@@ -103,7 +103,7 @@ std::string Describe(const Policy& policy) {
   return absl::StrJoin(words, " ");
 }
 
-// torchvision has no magnitude ("-") where there is nothing to choose.
+// torchvision has no magnitude ("-") if there is nothing to choose.
 std::string WithoutMagnitudes(std::string expected, const std::string& described) {
   for (size_t at; (at = expected.find(":-")) != std::string::npos;) {
     if (at + 2 > described.size()) break;
@@ -139,8 +139,8 @@ TEST(PolicyTest, NoneAndNothingChangeNothing) {
 
 TEST(PolicyTest, NamesThePartThatIsWrong) {
   for (const auto& [text, expected] : {
-           std::pair{"randaugment", "\"randaugment\" names no policy; expected none, rand-..."},
-           {"rand-m9-x3", "\"x3\" is not known there; expected one of m, n, p, mstd, mmax, inc"},
+           std::pair{"randaugment", "\"randaugment\" is not a policy; expected none, rand-..."},
+           {"rand-m9-x3", "\"x3\" is unknown; expected one of m, n, p, mstd, mmax, inc"},
            {"rand-m9-mstd0.5-inc", "\"inc\" needs a whole number from 0 to 1 after \"inc\""},
            {"rand-m9-inc2", "\"inc2\" needs a whole number from 0 to 1"},
            {"rand-m9.5", "\"m9.5\" needs a whole number from 0 to 100 after \"m\""},
@@ -150,19 +150,19 @@ TEST(PolicyTest, NamesThePartThatIsWrong) {
            {"rand-p1.5", "\"p1.5\" needs a number from 0 to 1"},
            {"rand-mstd", "\"mstd\" needs a number from 0 up"},
            {"rand-m9-m8", "\"m8\" is the second value of \"m\""},
-           {"rand--m9", "\"\" is not known there"},
-           {"rand-tpets", "\"tpets\" names no set of operations; expected tweights, t3a or t3aw"},
+           {"rand--m9", "\"\" is unknown"},
+           {"rand-tpets", "\"tpets\" is not a set of operations; expected tweights, t3a or t3aw"},
            {"rand-t3a-tweights", "\"tweights\" is the second set"},
            {"rand-w0", "\"w0\" is no longer in timm; expected tweights"},
            {"rand-n15-t3aw", "\"n15\" is more than the 14 operations of t3aw"},
-           {"v0-m9", "\"m9\" is not known there; expected one of mstd"},
+           {"v0-m9", "\"m9\" is unknown; expected one of mstd"},
            {"v0-mstd101", "\"mstd101\" needs a number from 0 to 100"},
-           {"augmix-n3", "\"n3\" is not known there; expected one of m, w, d, a, b, mstd"},
+           {"augmix-n3", "\"n3\" is unknown; expected one of m, w, d, a, b, mstd"},
            {"augmix-w0", "\"w0\" needs a whole number from 1"},
-           {"trivial-m9", "\"m9\" is too much: trivial takes no settings"},
-           {"imagenet-mstd1", "\"mstd1\" is too much: imagenet takes no settings"},
-           {"none-m9", "\"m9\" is too much"},
-           {"Rand-m9", "\"Rand\" names no policy"},
+           {"trivial-m9", "\"m9\" is invalid: trivial takes no settings"},
+           {"imagenet-mstd1", "\"mstd1\" is invalid: imagenet takes no settings"},
+           {"none-m9", "\"m9\" is invalid"},
+           {"Rand-m9", "\"Rand\" is not a policy"},
        }) {
     const absl::Status status = ParsePolicy(text).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;

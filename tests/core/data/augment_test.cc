@@ -1,4 +1,5 @@
 #include "core/data/augment/augment.h"
+#include "core/data/augment/augment_apply.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>
@@ -24,7 +25,7 @@ constexpr int kSide = 16;
 constexpr size_t kPlane = kSide * kSide;
 
 // Colours of all kinds, smooth from left to right.
-std::vector<uint8_t> Picture() {
+std::vector<uint8_t> TestImage() {
   std::vector<uint8_t> planes(3 * kPlane);
   for (size_t i = 0; i < kPlane; ++i) {
     planes[i] = static_cast<uint8_t>(16 * (i % kSide));
@@ -49,7 +50,7 @@ std::vector<uint8_t> Apply(const vit::v1::DataConfig& config, int64_t sample,
   return planes;
 }
 std::vector<uint8_t> Apply(const std::string& train, int64_t sample,
-                           std::vector<uint8_t> planes = Picture()) {
+                           std::vector<uint8_t> planes = TestImage()) {
   return Apply(Config(train), sample, std::move(planes));
 }
 
@@ -62,10 +63,10 @@ bool IsGrey(const std::vector<uint8_t>& planes) {
 
 TEST(AugmenterTest, WithoutStepsDrawsNothingAndChangesNothing) {
   for (const char* train : {"", "auto_augment: 'none' jitter_probability: 1 blur_kernel_size: 3"}) {
-    std::vector<uint8_t> planes = Picture();
+    std::vector<uint8_t> planes = TestImage();
     CounterRandom random(3, RandomPurpose::kAugment, 0, 0);
     Augmenter(Config(train)).Apply(&random, {planes.data(), kSide, kSide});
-    EXPECT_EQ(planes, Picture());
+    EXPECT_EQ(planes, TestImage());
     EXPECT_EQ(random.NextUint32(), CounterRandom(3, RandomPurpose::kAugment, 0, 0).NextUint32());
   }
 }
@@ -96,11 +97,11 @@ TEST(AugmenterTest, StepsHappenAsOftenAsAsked) {
   for (const auto& [train, is_done] :
        {std::pair<const char*, bool (*)(const std::vector<uint8_t>&)>{"grayscale: 0.3", IsGrey},
         {"gaussian_blur: 0.3 blur_kernel_size: 5 blur_sigma_min: 1 blur_sigma_max: 1",
-         +[](const std::vector<uint8_t>& planes) { return planes != Picture(); }},
+         +[](const std::vector<uint8_t>& planes) { return planes != TestImage(); }},
         {"solarize: 0.3 solarize_threshold: 100",
          +[](const std::vector<uint8_t>& planes) { return planes[15] == 255 - 240; }},
         {"jitter_brightness: 0.5 jitter_probability: 0.3",
-         +[](const std::vector<uint8_t>& planes) { return planes != Picture(); }}}) {
+         +[](const std::vector<uint8_t>& planes) { return planes != TestImage(); }}}) {
     int count = 0;
     for (int64_t sample = 0; sample < 1000; ++sample) count += is_done(Apply(train, sample));
     EXPECT_NEAR(count, 300, 45) << train;
@@ -126,7 +127,7 @@ TEST(AugmenterTest, JitterNeverTurnsFactorsNegative) {
     EXPECT_LE(value, 255);
     black += value == 0;
   }
-  // From 0 to 3: a negative factor, of which -1 to 3 would have a quarter, would be black.
+  // From 0 to 3: a negative factor, a quarter of those from -1 to 3, would give black.
   EXPECT_LT(black, 10);
 }
 
@@ -166,7 +167,7 @@ TEST(AugmenterTest, FillsWithTheMeanColourOrForTorchvisionWithBlack) {
 TEST(AugmenterTest, ThreeAugmentIsGreyOrBlurredOrSolarised) {
   int grey = 0;
   int solarised = 0;
-  std::vector<uint8_t> expected = Picture();
+  std::vector<uint8_t> expected = TestImage();
   augment::Solarize(128, {expected.data(), kSide, kSide});
   for (int64_t sample = 0; sample < 300; ++sample) {
     const std::vector<uint8_t> result = Apply("auto_augment: '3a'", sample);
@@ -177,7 +178,7 @@ TEST(AugmenterTest, ThreeAugmentIsGreyOrBlurredOrSolarised) {
   EXPECT_NEAR(solarised, 100, 30);
 }
 
-// Operations that leave a trace: on a picture of zeros, SolarizeAdd adds up.
+// Operations that leave a trace: on an image of zeros, SolarizeAdd adds up.
 template <int kAdd>
 constexpr LeveledOperation kAdds = {
     "Add", Operation::kSolarizeAdd,
@@ -269,7 +270,7 @@ TEST(PolicyRunTest, OneSubPolicyRunsInOrder) {
   EXPECT_EQ(counts[3] + counts[8], 1000);
 }
 
-TEST(PolicyRunTest, AugMixWeighsItsChainsAndThePicture) {
+TEST(PolicyRunTest, AugMixWeighsItsChainsAndTheImage) {
   for (const bool blended : {false, true}) {
     for (const double alpha : {0.3, 1.0, 4.0}) {
       Policy policy{.kind = Policy::Kind::kAugMix,
@@ -278,7 +279,7 @@ TEST(PolicyRunTest, AugMixWeighsItsChainsAndThePicture) {
                     .depth = 1,
                     .alpha = alpha,
                     .blended = blended};
-      // Every chain is 100 and the picture 0: what is left is the chains' part, half on average.
+      // Every chain is 100 and the image 0: what is left is the chains' part, half on average.
       double sum = 0;
       double squares = 0;
       for (int64_t sample = 0; sample < 2000; ++sample) {
@@ -291,7 +292,7 @@ TEST(PolicyRunTest, AugMixWeighsItsChainsAndThePicture) {
       EXPECT_NEAR(mean, 0.49, 0.03) << alpha;
       // A beta distribution's variance.
       EXPECT_NEAR(squares / 2000 - mean * mean, 0.25 / (2 * alpha + 1), 0.015) << alpha;
-      // A mixture of the picture with itself is the picture.
+      // A mixture of the image with itself is the image.
       policy.steps = {{&kAdds<0>}};
       EXPECT_EQ(Trace(policy, 0), 0);
     }

@@ -1,4 +1,4 @@
-// The codecs beside OpenCV's, which they took the place of: the same pixels.
+// Compares the codecs with OpenCV's, which they replaced: the same pixels.
 #include <gtest/gtest.h>
 
 #include <opencv2/imgcodecs.hpp>
@@ -27,7 +27,7 @@ std::string RandomBytes(std::mt19937* random, size_t count) {
   return bytes;
 }
 
-// What OpenCV makes of it, as red, green and blue; empty where it refuses.
+// Decodes with OpenCV to red, green and blue; empty if it fails.
 std::vector<uint8_t> DecodedByOpenCv(const std::string& bytes) {
   const cv::Mat bgr = cv::imdecode(std::vector<uint8_t>(bytes.begin(), bytes.end()),
                                    cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION);
@@ -171,7 +171,7 @@ TEST(CodecTest, AStepInRunsShowsTheFirstColour) {
   EXPECT_EQ(values, (std::vector<uint8_t>{0, 0, 7, 0, 9, 0, 0, 0}));
 }
 
-TEST(CodecTest, RunsThatLeaveThePictureOrEndEarlyAreErrors) {
+TEST(CodecTest, RunsThatLeaveTheImageOrEndEarlyAreErrors) {
   const std::string palette(1024, 'x');
   const auto error = [&](const std::string& runs) {
     return std::string(
@@ -180,9 +180,9 @@ TEST(CodecTest, RunsThatLeaveThePictureOrEndEarlyAreErrors) {
             .status()
             .message());
   };
-  EXPECT_EQ(error(Little(0x0105, 2)), "BMP: the data is damaged (a run leaves the picture)");
+  EXPECT_EQ(error(Little(0x0105, 2)), "BMP: the data is damaged (a run leaves the image)");
   EXPECT_EQ(error(Little(0x0200, 2) + Little(0x0300, 2)),
-            "BMP: the data is damaged (a run leaves the picture)");
+            "BMP: the data is damaged (a run leaves the image)");
   EXPECT_NE(error(Little(0x0104, 2)).find("truncated"), std::string::npos);
   EXPECT_NE(error(Little(0x0400, 2) + "ab").find("truncated"), std::string::npos);
   EXPECT_EQ(error(Little(0x0104, 2) + Little(0, 2) + Little(0x0104, 2)), "");  // no end mark

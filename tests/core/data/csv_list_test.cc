@@ -93,7 +93,7 @@ TEST_F(CsvListTest, LabelsThatAreNumbersAreOrderedAsNumbers) {
 
 TEST_F(CsvListTest, ErrorsNameTheLine) {
   for (const auto& [table, error] : {
-           std::pair{"", "the file is empty; its first line"},
+           std::pair{"", "the file is empty; expected"},
            {"place,label\n",
             "line 1: no column named file, filename, path or image (found place, label)"},
            {"file,kind\n", "line 1: no column named label or class (found file, kind)"},
@@ -101,14 +101,14 @@ TEST_F(CsvListTest, ErrorsNameTheLine) {
            {"Image,label,PATH\n", "line 1: the columns Image and PATH mean the same"},
            {"file,label\n", "no training images among 0 rows"},
            {"file,label,split\np/1.png,a,val\n", "no training images among 1 row"},
-           {"file,label\np/1.png,a\n\np/2.png\n", "line 4: 1 field where the first line has 2"},
-           {"file,label\np/1.png,a,b\n", "line 2: 3 fields where the first line has 2"},
+           {"file,label\np/1.png,a\n\np/2.png\n", "line 4: 1 field but the first line has 2"},
+           {"file,label\np/1.png,a,b\n", "line 2: 3 fields but the first line has 2"},
            {"file,label\np/1.png,\n", "line 2: label is empty"},
-           {"file,label\np/1.png,a\tb\n", "line 2: the class's name is 'a\\tb'"},
+           {"file,label\np/1.png,a\tb\n", "line 2: the class name is 'a\\tb'"},
            {"file,label\n,a\n", "line 2: file is empty"},
            {"file,label,split\np/1.png,a,held\n", "line 2: split is 'held'; expected train, val"},
            {"file,label,split\np/1.png,a,train\np/2.png,b,val\n",
-            "line 3: no training image is of the class 'b'"},
+            "line 3: no training image has the class 'b'"},
            {"file,label\np,a\n", "line 2: " /* a folder */},
            {"file,label\n\"p/1.png,a\n", "line 2: a quote is opened and never closed"},
        }) {
@@ -127,7 +127,7 @@ TEST_F(CsvListTest, FilesLieUnderTheDataRoots) {
   OpenError("file,label\n../../etc/passwd,a\n", denied);
   fs::create_symlink(outside.path(), folder_.path() / "set/away");
   OpenError("file,label\naway/1.png,a\n", denied);
-  // A link within the roots will do.
+  // A link within the roots is accepted.
   fs::create_symlink(folder_.path() / "set/p", folder_.path() / "set/near");
   EXPECT_TRUE(Open("file,label\nnear/1.png,a\n").ok());
 }
@@ -147,7 +147,7 @@ TEST_F(CsvListTest, SeparatorsAndHeadingsAsProgramsWriteThem) {
   }
 }
 
-// `text`, of ASCII alone, in UTF-16 with a byte order mark.
+// Returns `text`, which is ASCII, in UTF-16 with a byte order mark.
 std::string Utf16(const std::string& text, bool big_endian) {
   std::string bytes = big_endian ? "\xFE\xFF" : "\xFF\xFE";
   for (const char c : text) {
@@ -180,9 +180,8 @@ TEST_F(CsvListTest, NamesWithoutExtensionsAreFoundWhereOneFileFits) {
   EXPECT_THAT(names, UnorderedElementsAre("p/1.png=a", "q/4.jpg=b", "p/3.png=a"));
   EXPECT_TRUE((*data)->Load(DataSplit::kTrain, 0).ok());
   folder_.Write("set/p/1.jpg", "another");
-  EXPECT_THAT(
-      OpenError("image,label\np/1,a\n"),
-      AllOf(HasSubstr("line 2: several files could be '1'"), HasSubstr("write the extension")));
+  EXPECT_THAT(OpenError("image,label\np/1,a\n"),
+              AllOf(HasSubstr("line 2: several files match '1'"), HasSubstr("add the extension")));
   folder_.Write("set/p/1", Encode(SmoothImage(8, 6), ".png"));
   EXPECT_TRUE(Open("image,label\np/1,a\np/2,b\n").ok());
   EXPECT_THAT(OpenError("image,label\np/9,a\n", absl::StatusCode::kNotFound), HasSubstr("line 2"));
@@ -194,9 +193,9 @@ TEST_F(CsvListTest, ClassNamesAreComparedAsTheyRead) {
       "Caf\xC3\xA9,train\np/2.png,dog,train\np/3.png,Cafe\xCC\x81,val\n");
   ASSERT_TRUE(data.ok()) << data.status();
   EXPECT_THAT((*data)->class_names(), ElementsAre("Caf\xC3\xA9", "dog"));
-  EXPECT_THAT(OpenError("file,label\np/1.png,dog\np/2.png,dog \n"),
-              AllOf(HasSubstr("'dog' (line 2)"), HasSubstr("'dog ' (line 3)"),
-                    HasSubstr("cannot be told apart")));
+  EXPECT_THAT(
+      OpenError("file,label\np/1.png,dog\np/2.png,dog \n"),
+      AllOf(HasSubstr("'dog' (line 2)"), HasSubstr("'dog ' (line 3)"), HasSubstr("look the same")));
 }
 
 TEST_F(CsvListTest, ErrorsAreFoundInTheOrderOfTheRows) {

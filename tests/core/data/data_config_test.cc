@@ -64,11 +64,11 @@ TEST(ValidateDataConfigTest, NamesTheFieldThatIsWrong) {
            {"train { horizontal_flip: 1.5 }", "data.train.horizontal_flip is 1.5"},
            {"train { vertical_flip: 2 }", "data.train.vertical_flip is 2; expected 0 to 1"},
            {"train { auto_augment: 'rand-m9-x3' }",
-            "data.train.auto_augment is \"rand-m9-x3\": \"x3\" is not known there"},
+            "data.train.auto_augment is \"rand-m9-x3\": \"x3\" is unknown"},
            {"train { auto_augment: 'v0' jitter_hue: 0.1 }",
             "data.train.auto_augment (v0) changes colours itself, and colour jitter is set too"},
            {"train { auto_augment: 'augmix' jitter_brightness: 0.1 jitter_probability: 0.5 }",
-            "or force_jitter to have both"},
+            "or set force_jitter to use both"},
            {"train { jitter_brightness: -0.1 }", "data.train.jitter_brightness is -0.1"},
            {"train { jitter_contrast: 11 }", "data.train.jitter_contrast is 11"},
            {"train { jitter_saturation: nan }", "data.train.jitter_saturation"},
@@ -150,7 +150,7 @@ TEST(DataDefaultsTest, SetsEveryField) {
   EXPECT_THAT(config.std(), ElementsAre(0.5, 0.5, 0.5));
   EXPECT_EQ(config.shapes().train_size(), 20000);
   EXPECT_TRUE(config.shapes().has_seed());
-  // Whatever field the message gains, it has a default.
+  // Every field that is added to the message needs a default.
   const std::function<void(const google::protobuf::Message&)> check =
       [&](const google::protobuf::Message& message) {
         const auto* reflection = message.GetReflection();

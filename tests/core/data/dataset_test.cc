@@ -37,9 +37,9 @@ class DataSetTest : public ::testing::Test {
   std::string FolderError(absl::StatusCode code = absl::StatusCode::kInvalidArgument) {
     return OpenError("folder:" + folder_.root(), code);
   }
-  void WriteClass(const std::string& path, int pictures) {
-    for (int i = 0; i < pictures; ++i) {
-      folder_.Write(absl::StrCat(path, "/", 1000 + i, ".png"), picture_);
+  void WriteClass(const std::string& path, int images) {
+    for (int i = 0; i < images; ++i) {
+      folder_.Write(absl::StrCat(path, "/", 1000 + i, ".png"), image_);
     }
   }
   std::vector<std::string> Names(const DataSet& data, DataSplit split) {
@@ -50,7 +50,7 @@ class DataSetTest : public ::testing::Test {
     return names;
   }
 
-  const std::string picture_ = Encode(SmoothImage(8, 6), ".png");
+  const std::string image_ = Encode(SmoothImage(8, 6), ".png");
   TemporaryFolder folder_;
   vit::v1::DataConfig config_;
   DataSetOptions options_;
@@ -76,8 +76,8 @@ TEST_F(DataSetTest, FolderWithTrainAndVal) {
   WriteClass("train/cat", 2);
   WriteClass("train/Dog", 1);
   WriteClass("val/cat", 1);
-  folder_.Write("train/cat/notes.txt", "no picture");
-  folder_.Write("train/cat/.hidden.png", picture_);
+  folder_.Write("train/cat/notes.txt", "no image");
+  folder_.Write("train/cat/.hidden.png", image_);
   folder_.Write("train/.git/config", "");
   folder_.Write("train/readme", "");
   const auto data = OpenFolder();
@@ -130,7 +130,7 @@ TEST_F(DataSetTest, OneTreeIsSplitByClass) {
   }
   EXPECT_THAT(train, ElementsAre(30, 15, 1, 1));
   EXPECT_THAT(val, ElementsAre(10, 5, 1, 0));
-  // No picture is in both, and none is lost.
+  // No image is in both, and none is lost.
   std::set<std::string> names;
   for (const DataSplit split : {DataSplit::kTrain, DataSplit::kValidation}) {
     for (const std::string& name : Names(**data, split)) EXPECT_TRUE(names.insert(name).second);
@@ -167,7 +167,7 @@ TEST_F(DataSetTest, MessagesSayWhatWasFoundAndExpected) {
   fs::create_directories(folder_.path() / "val");
   EXPECT_THAT(FolderError(), HasSubstr("no class folders under " + folder_.root() + "/val"));
   WriteClass("val/c", 1);
-  EXPECT_THAT(FolderError(), HasSubstr("/val/c: no training image is of the class 'c'"));
+  EXPECT_THAT(FolderError(), HasSubstr("/val/c: no training image has the class 'c'"));
   fs::remove_all(folder_.path() / "train");
   EXPECT_THAT(FolderError(), HasSubstr("has val/ but no train/"));
 }
@@ -184,7 +184,7 @@ TEST_F(DataSetTest, MissingPathAndPathOutsideTheRoots) {
 
 TEST_F(DataSetTest, LinksMayNotLeadOutsideTheRoots) {
   const TemporaryFolder outside;
-  outside.Write("a/1.png", picture_);
+  outside.Write("a/1.png", image_);
   WriteClass("inside/a", 1);
   WriteClass("inside/b", 1);
   fs::create_directories(folder_.path() / "set");
@@ -211,9 +211,9 @@ TEST_F(DataSetTest, FingerprintFollowsTheDataNotItsPlace) {
   const std::string before = fingerprint("x");
   EXPECT_EQ(before.size(), 16);
   EXPECT_EQ(fingerprint("y"), before);
-  folder_.Write("y/train/a/1000.png", picture_ + "x");  // another size
+  folder_.Write("y/train/a/1000.png", image_ + "x");  // another size
   EXPECT_NE(fingerprint("y"), before);
-  folder_.Write("y/train/a/1000.png", picture_);
+  folder_.Write("y/train/a/1000.png", image_);
   EXPECT_EQ(fingerprint("y"), before);
   fs::rename(folder_.path() / "y/train/a/1002.png", folder_.path() / "y/train/a/1003.png");
   EXPECT_NE(fingerprint("y"), before);
@@ -244,8 +244,8 @@ TEST_F(DataSetTest, LimitsHoldForFiles) {
 }
 
 TEST_F(DataSetTest, OrientationIsAppliedUnlessTurnedOff) {
-  folder_.Write("train/a/1.png", WithPngOrientation(picture_, 6));
-  folder_.Write("val/a/1.png", picture_);
+  folder_.Write("train/a/1.png", WithPngOrientation(image_, 6));
+  folder_.Write("val/a/1.png", image_);
   EXPECT_EQ((*OpenFolder())->Load(DataSplit::kTrain, 0, 0)->width, 6);
   config_.set_apply_orientation(false);
   EXPECT_EQ((*OpenFolder())->Load(DataSplit::kTrain, 0, 0)->width, 8);
@@ -322,8 +322,9 @@ TEST_F(CifarTest, TakesTheSetsOwnNamesAndItsArchivesFolder) {
 TEST_F(CifarTest, DamagedFilesAreNamed) {
   WriteCifar10();
   folder_.Write("data_batch_3.bin", CifarFile(12, 10).substr(1));
-  EXPECT_THAT(OpenError("cifar10:" + folder_.root()),
-              HasSubstr("data_batch_3.bin has 36875 bytes, which is no whole number of records"));
+  EXPECT_THAT(
+      OpenError("cifar10:" + folder_.root()),
+      HasSubstr("data_batch_3.bin has 36875 bytes, which is not a whole number of records"));
   std::string wrong = CifarFile(12, 10);
   wrong[3073 * 4] = 10;
   folder_.Write("data_batch_3.bin", wrong);
@@ -334,7 +335,7 @@ TEST_F(CifarTest, DamagedFilesAreNamed) {
               HasSubstr("no data_batch_3.bin in " + folder_.root()));
 }
 
-TEST_F(CifarTest, AFileThatShrinksIsABadPictureNotACrash) {
+TEST_F(CifarTest, AFileThatShrinksIsABadImageNotACrash) {
   WriteCifar10();
   const auto data = Open("cifar10:" + folder_.root());
   fs::resize_file(folder_.path() / "test_batch.bin", 5000);

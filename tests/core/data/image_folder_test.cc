@@ -1,4 +1,4 @@
-// folder:PATH as people have it: the names of splits, nested images, links, what lies beside.
+// folder:PATH in practice: names of splits, nested images, links, other files.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -37,7 +37,7 @@ class ImageFolderTest : public ::testing::Test {
     EXPECT_EQ(status.code(), code) << status;
     return std::string(status.message());
   }
-  // Opens it and gives its samples as "cat/1.png".
+  // Opens it and returns its samples as "cat/1.png".
   std::vector<std::string> Names(DataSplit split = DataSplit::kTrain) {
     const auto data = Open();
     EXPECT_TRUE(data.ok()) << data.status();
@@ -57,7 +57,7 @@ class ImageFolderTest : public ::testing::Test {
     EXPECT_TRUE(data.ok()) << data.status();
     return data.ok() ? DataNotes(**data) : std::vector<std::string>{};
   }
-  // Files with an image's bytes, names separated by blanks.
+  // Writes files with an image's bytes; names are separated by blanks.
   void Write(absl::string_view files) {
     for (const absl::string_view file : absl::StrSplit(files, ' ')) {
       folder_.Write(std::string(file), image_);
@@ -117,22 +117,22 @@ TEST_F(ImageFolderTest, ClassesOfNestedImagesMayBeCalledTest) {
 }
 
 TEST_F(ImageFolderTest, WhatCouldBeASplitOrAClassIsAnErrorWithTheWayOut) {
-  // A split beside a folder of other images, or three classes of which one has its images nested?
+  // A split beside a folder of other images, or three classes, one with nested images?
   Write("train/cat/1.png train/dog/1.png bus/1.png");
-  EXPECT_THAT(OpenError(), AllOf(HasSubstr("train/, which holds folders as a split does"),
-                                 HasSubstr("bus/, which holds images as a class does"),
+  EXPECT_THAT(OpenError(), AllOf(HasSubstr("train/, which contains folders like a split"),
+                                 HasSubstr("bus/, which contains images like a class"),
                                  HasSubstr("folder:" + folder_.root() + "/train")));
   // A validation split of the same classes decides it.
   Write("val/cat/1.png");
   EXPECT_THAT(Classes(), ElementsAre("cat", "dog"));
   EXPECT_THAT(Notes(), Contains("not used: bus/ beside train/"));
-  // Nor does an image among the class folders make a class of train/; it is counted.
+  // An image among the class folders does not make train/ a class either; it is counted.
   Remove("bus");
   Remove("val");
   Write("train/stray.png");
   EXPECT_THAT(Classes(), ElementsAre("cat", "dog"));
   EXPECT_THAT(Notes(), ElementsAre(HasSubstr("1 file (an image outside of the class folders)")));
-  // Beside classes it is one itself: it holds images as they do.
+  // Beside classes it is a class itself: it holds images like them.
   Write("bus/1.png");
   EXPECT_THAT(Classes(), ElementsAre("bus", "train"));
   EXPECT_THAT(Names(),
@@ -149,9 +149,9 @@ TEST_F(ImageFolderTest, AValidationSplitWithoutTrainIsAnError) {
 TEST_F(ImageFolderTest, SplitsWithoutClassFoldersAreAnError) {
   Write("train/1.png train/2.png test/1.png");
   EXPECT_THAT(OpenError(),
-              AllOf(HasSubstr("no class folders under"), HasSubstr("holds train/, test/ alone"),
+              AllOf(HasSubstr("no class folders under"), HasSubstr("holds only train/, test/"),
                     HasSubstr("expected train/<class>/*.jpg"), HasSubstr("csv:")));
-  // Without a training split there is nothing that they could be but classes.
+  // Without a training split they can only be classes.
   Remove("train");
   Write("dev/1.png");
   EXPECT_THAT(Classes(), ElementsAre("dev", "test"));
@@ -169,7 +169,7 @@ TEST_F(ImageFolderTest, LinksThatLeadInACircleEnd) {
   fs::create_directory_symlink(folder_.path() / "cat", folder_.path() / "cat/a/up");
   fs::create_directory_symlink(folder_.path() / "dog", folder_.path() / "cat/dogs");
   EXPECT_THAT(Names(), ElementsAre("cat/a/1.png", "cat/dogs/1.png", "dog/1.png"));
-  EXPECT_THAT(Notes(), ElementsAre(HasSubstr("a link to a folder that is listed already")));
+  EXPECT_THAT(Notes(), ElementsAre(HasSubstr("a link to a folder that is already listed")));
 }
 
 TEST_F(ImageFolderTest, FoldersWithoutEndAreAnError) {
@@ -196,7 +196,7 @@ TEST_F(ImageFolderTest, ClassNamesAreComparedAsTheyRead) {
   EXPECT_THAT(Classes(), ElementsAre(composed, "dog"));
   EXPECT_EQ(Names(DataSplit::kValidation).size(), 2);
   folder_.Write("train/" + decomposed + "/1.png", image_);
-  EXPECT_THAT(OpenError(), AllOf(HasSubstr("cannot be told apart"), HasSubstr("Caf\\303\\251"),
+  EXPECT_THAT(OpenError(), AllOf(HasSubstr("look the same"), HasSubstr("Caf\\303\\251"),
                                  HasSubstr("Cafe\\314\\201")));
 }
 
@@ -207,7 +207,7 @@ TEST_F(ImageFolderTest, ALinkThatLeadsNowhereIsOneUnreadableImage) {
   fs::create_symlink("gone.jpg", folder_.path() / "cat/2.jpg");
   fs::create_symlink(outside.path() / "1.png", folder_.path() / "cat/3.png");
   fs::create_symlink("4.png", folder_.path() / "cat/4.png");  // to itself
-  // Not by its name.
+  // Not images by name.
   fs::create_symlink("gone", folder_.path() / "cat/5.txt");
   fs::create_symlink("/etc/hostname", folder_.path() / "notes");
   EXPECT_THAT(Names(), ElementsAre("cat/1.png", "cat/2.jpg", "cat/3.png", "cat/4.png"));

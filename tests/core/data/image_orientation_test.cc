@@ -9,6 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "core/data/image/image.h"
+#include "core/data/image/image_header.h"
 #include "tests/core/data/testing.h"
 
 namespace vit {

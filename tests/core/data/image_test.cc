@@ -9,7 +9,9 @@
 #include <string>
 #include <utility>
 #include <vector>
-// After cstdio, which it needs and does not include.
+
+#include "core/data/image/image_header.h"
+// After cstdio, which it needs but does not include.
 #include <jpeglib.h>
 
 #include "absl/strings/str_cat.h"
@@ -88,10 +90,10 @@ TEST(ImageHeaderTest, KnowsLosslessAndExtendedWebp) {
   EXPECT_EQ(decoded->height, 37);
 
   EXPECT_THAT(std::string(ReadImageHeader(extended(36, 21)).status().message()),
-              HasSubstr("the canvas is 36x21 but the picture in it 37x21"));
+              HasSubstr("the canvas is 36x21 but the image in it 37x21"));
 }
 
-TEST(ImageHeaderTest, RefusesWhatIsNoPicture) {
+TEST(ImageHeaderTest, RefusesWhatIsNoImage) {
   EXPECT_THAT(std::string(DecodeError("").message()), HasSubstr("empty (0 bytes)"));
   for (const absl::string_view text : {"hello, this is text named .jpg", "\xFF\xD8", "P", "RIFF",
                                        "RIFF\x10\0\0\0WAVEfmt ", "GIF is a format"}) {
@@ -117,10 +119,11 @@ TEST(ImageHeaderTest, NamesTheFormatsThatAreNotRead) {
            {absl::string_view("\xFF\x0A\0\0", 4), "JPEG XL"},
            {absl::string_view("RIFF\x64\0\0\0WEBPVP8X\x0A\0\0\0\x02\0\0\0", 24), "animated WebP"},
        }) {
-    EXPECT_THAT(std::string(DecodeError(bytes).message()),
-                AllOf(HasSubstr(name), HasSubstr("which is not read; convert it to JPEG, PNG")));
+    EXPECT_THAT(
+        std::string(DecodeError(bytes).message()),
+        AllOf(HasSubstr(name), HasSubstr("which is not supported; convert it to JPEG, PNG")));
   }
-  // A film in the same container.
+  // A video in the same container.
   EXPECT_THAT(std::string(DecodeError(absl::string_view("\0\0\0\x14"
                                                         "ftypisom\0\0\0\0mp42",
                                                         20))
@@ -215,7 +218,7 @@ TEST(DecodeImageTest, DamageNeverCrashes) {
   }
 }
 
-TEST(DecodeImageTest, ALargePictureIsRefusedFromItsHeader) {
+TEST(DecodeImageTest, ALargeImageIsRefusedFromItsHeader) {
   const std::string size16 = Number(30000, 2, true) + Number(30000, 2, true);
   const std::string frame =
       std::string("\x08", 1) + size16 + std::string("\x03\x01\x11\x00\x02\x11\x01\x03\x11\x01", 10);
@@ -245,10 +248,10 @@ TEST(DecodeImageTest, TooManyBytesAreRefused) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("over the limit of 100"));
 }
 
-// A picture in nine fields, so that every way of turning it gives another one.
+// An image of nine fields, so that every orientation gives a different image.
 class OrientationTest : public ::testing::TestWithParam<int> {};
 
-TEST_P(OrientationTest, TurnsThePictureUpright) {
+TEST_P(OrientationTest, TurnsTheImageUpright) {
   const Image stored = SmoothImage(48, 32);
   const int orientation = GetParam();
   // What a viewer does, as the EXIF specification defines it: upright (x, y) comes from this stored
@@ -305,7 +308,7 @@ TEST(DecodeImageTest, DamagedOrientationIsIgnored) {
   const std::string jpeg = Encode(SmoothImage(48, 32), ".jpg");
   EXPECT_EQ(ReadImageHeader(WithJpegOrientation(jpeg, 9))->orientation, 1);
   std::string cut = WithJpegOrientation(jpeg, 6);
-  cut[2 + 4 + 6 + 4] = '\x7F';  // where the directory starts: behind the segment's end
+  cut[2 + 4 + 6 + 4] = '\x7F';  // where the directory starts: beyond the segment's end
   EXPECT_EQ(ReadImageHeader(cut)->orientation, 1);
   EXPECT_TRUE(DecodeImage(cut, {}).ok());
 }
@@ -336,7 +339,7 @@ TEST(DecodeImageTest, AlphaIsDropped) {
     SCOPED_TRACE(extension);
     const auto decoded = DecodeImage(EncodeMat(mat, extension, parameters), {});
     ASSERT_TRUE(decoded.ok()) << decoded.status();
-    // WebP may change what is wholly transparent.
+    // WebP may change fully transparent pixels.
     for (int i = 1; i < 6; ++i) {
       EXPECT_EQ(decoded->rgb[3 * i], 30 + i);
       EXPECT_EQ(decoded->rgb[3 * i + 1], 20 + i);
@@ -364,7 +367,7 @@ TEST(DecodeImageTest, SixteenBitsLoseTheirLowByte) {
 }
 
 // Two-by-one PNG with a palette of four colours, one of them transparent: written by hand, as
-// OpenCV writes none.
+// OpenCV cannot write one.
 TEST(DecodeImageTest, PaletteBecomesItsColours) {
   const auto chunk = [](const std::string& name, const std::string& content) {
     uint32_t crc = 0xFFFFFFFF;
@@ -438,7 +441,7 @@ TEST(DecodeImageTest, MinShortSideDecodesAJpegSmaller) {
             400);
 }
 
-// Fine detail everywhere, so that a pixel that is not exact shows.
+// Fine detail everywhere, so that an inexact pixel shows.
 Image NoisyImage(int width, int height) {
   Image image = SmoothImage(width, height);
   CounterRandom random(3, RandomPurpose::kShapes, 0, 0);
@@ -447,7 +450,7 @@ Image NoisyImage(int width, int height) {
 }
 
 struct JpegKind {
-  int across = 1;  // pixels to one of chroma
+  int across = 1;  // pixels per chroma sample
   int down = 1;
   bool progressive = false;
   bool one_scan_per_channel = false;
@@ -495,7 +498,7 @@ std::string EncodeJpeg(const Image& image, const JpegKind& kind) {
   return encoded;
 }
 
-// Every kind of picture that is decoded in a way of its own.
+// Every kind of image that is decoded differently.
 std::vector<std::pair<std::string, std::string>> EncodingsOf(const Image& image) {
   const auto jpeg = [&](const JpegKind& kind) { return EncodeJpeg(image, kind); };
   return {{"4:4:4", jpeg({})},
@@ -514,7 +517,7 @@ std::vector<std::pair<std::string, std::string>> EncodingsOf(const Image& image)
           {"WebP", Encode(image, ".webp")}};
 }
 
-// What `part` has of `region`.
+// Returns the pixels of `region` in `part`.
 Image Cut(const ImagePart& part, const Region& region) {
   Image cut{region.width, region.height, {}};
   for (int y = 0; y < region.height; ++y) {
@@ -526,8 +529,8 @@ Image Cut(const ImagePart& part, const Region& region) {
 }
 
 TEST(DecodeImageTest, AFrameHeaderThatOnlyTheDecoderSeesIsRefused) {
-  // Decoders pass over FF 00 and what follows up to the next marker: the first picture's header,
-  // which by a length would be part of a segment.
+  // Decoders skip FF 00 and the bytes up to the next marker: the first image's header, which read
+  // as a segment with a length would be skipped too.
   const std::string hidden = Encode(SmoothImage(40, 30), ".jpg").substr(2);
   const std::string seen = Encode(SmoothImage(8, 8), ".jpg").substr(2);
   const std::string jpeg =
@@ -535,7 +538,7 @@ TEST(DecodeImageTest, AFrameHeaderThatOnlyTheDecoderSeesIsRefused) {
   EXPECT_THAT(std::string(DecodeError(jpeg).message()), HasSubstr("no frame header"));
 }
 
-TEST(DecodePartTest, EqualsTheWholePictureThere) {
+TEST(DecodePartTest, EqualsTheWholeImageThere) {
   CounterRandom random(1, RandomPurpose::kShapes, 0, 0);
   const auto below = [&](int64_t n) { return static_cast<int64_t>(random.UniformInt(n)); };
   for (const auto& [width, height] : {std::pair{161, 90}, {64, 200}, {33, 17}, {5, 3}, {1, 1}}) {
@@ -600,7 +603,7 @@ TEST(DecodePartTest, FindsDamageOutsideThePartUnlessKnownWhole) {
     }
   }
   EXPECT_GT(damaged, 50);
-  EXPECT_EQ(differing, damaged);  // what lies behind the part was not looked at
+  EXPECT_EQ(differing, damaged);  // data after the part was not checked
 }
 
 }  // namespace

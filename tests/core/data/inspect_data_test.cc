@@ -100,8 +100,8 @@ TEST_F(InspectDataTest, CountsAndSizes) {
             0);
 }
 
-TEST_F(InspectDataTest, MeanAndStdAreThoseOfTheTrainingPictures) {
-  // Two values, each picture counting the same whatever its size.
+TEST_F(InspectDataTest, MeanAndStdAreThoseOfTheTrainingImages) {
+  // Two values; each image counts the same, regardless of its size.
   Write("train/a/1.png", Plain(4, 4, 255, 51, 0));
   Write("train/a/2.png", Plain(16, 16, 0, 51, 0));
   Write("val/a/3.png", Plain(8, 8, 255, 255, 255));
@@ -114,9 +114,9 @@ TEST_F(InspectDataTest, MeanAndStdAreThoseOfTheTrainingPictures) {
   EXPECT_NEAR(report.std(2), 0, 1e-6);
 }
 
-TEST_F(InspectDataTest, UnreadablePicturesAreNamedWithTheReason) {
+TEST_F(InspectDataTest, UnreadableImagesAreNamedWithTheReason) {
   Write("train/a/1.png", Patches(40, 30, 1));
-  folder_.Write("train/a/2.png", "no picture");
+  folder_.Write("train/a/2.png", "no image");
   folder_.Write("val/a/3.jpg", Encode(Patches(40, 30, 2), ".jpg").substr(0, 300));
   vit::v1::DataReport report = Inspect();
   EXPECT_EQ(report.unreadable_count(), 2);
@@ -154,7 +154,7 @@ TEST_F(InspectDataTest, CopiesLeaksAndContradictionsAreFound) {
   EXPECT_FALSE(report.groups(2).exact());
 }
 
-TEST_F(InspectDataTest, PicturesThatOnlyShareAnOutlineAreNoCopies) {
+TEST_F(InspectDataTest, ImagesThatOnlyShareAnOutlineAreNoCopies) {
   Image bright = Patches(60, 40, 1);
   for (uint8_t& value : bright.rgb) value = static_cast<uint8_t>(value / 2);
   Write("train/a/1.png", Patches(60, 40, 1));

@@ -1,5 +1,5 @@
-// A source by listing version 1 is what the releases before version 2 saw, to the bit: their runs
-// resume on it. The expected values come from commit 2c438b9.
+// In listing version 1 a source is, to the bit, what the releases before version 2 saw, so that
+// their runs can resume. The expected values come from commit 2c438b9.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -130,7 +130,7 @@ TEST_F(ListingVersionTest, Wds) {
       ElementsAre("fe0da5dcdca2dcf0", "10", "9", "s", "|", "dev-0.tar:d=10", "dev-0.tar:g=9",
                   "training-0.tar:s/a=s", "training-0.tar:s/b=s", "|", "test-0.tar:s/h=9"));
   EXPECT_THAT(List("wds:" + folder_.root(), 2),
-              ElementsAre(HasSubstr("training-0.tar: sample s/a is met twice")));
+              ElementsAre(HasSubstr("training-0.tar: sample s/a occurs twice")));
   folder_.Write("x/train/a.tar", TarMember("d.jpg", "d") + TarMember("d.cls", "10"));
   folder_.Write("x/valid/a.tar", TarMember("e.jpg", "d") + TarMember("e.cls", "10"));
   folder_.Write("x/test/a.tar", TarMember("f.jpg", "d") + TarMember("f.cls", "10"));

@@ -35,7 +35,7 @@ std::shared_ptr<const DataSet> Open(const vit::v1::DataConfig& config,
   return *std::move(opened);
 }
 
-// Two classes of 20 pictures and a validation split of 7, `bad_train` of the training ones damaged.
+// Two classes of 20 images and a validation split of 7, `bad_train` of the training ones damaged.
 void WriteFolder(const TemporaryFolder& folder, const std::set<int>& bad_train = {},
                  const std::set<int>& bad_val = {}) {
   for (int i = 0; i < 40; ++i) {
@@ -46,7 +46,7 @@ void WriteFolder(const TemporaryFolder& folder, const std::set<int>& bad_train =
   }
   for (int i = 0; i < 7; ++i) {
     const std::string bytes =
-        bad_val.contains(i) ? "no picture" : Encode(SmoothImage(20, 20, i), ".png");
+        bad_val.contains(i) ? "no image" : Encode(SmoothImage(20, 20, i), ".png");
     folder.Write("val/" + std::string(i < 3 ? "a/" : "b/") + std::to_string(i) + ".png", bytes);
   }
 }
@@ -214,7 +214,7 @@ TEST_F(LoaderTest, AFileThatGoesBadLaterIsReportedOnce) {
   EXPECT_EQ(reported_[path], 1);
 }
 
-TEST_F(LoaderTest, KeptPicturesAreDecodedOnce) {
+TEST_F(LoaderTest, KeptImagesAreDecodedOnce) {
   WriteFolder(folder_);
   OpenFolder();
   const auto reader = MakeReader();
@@ -225,7 +225,7 @@ TEST_F(LoaderTest, KeptPicturesAreDecodedOnce) {
   EXPECT_EQ(before, after);
 }
 
-TEST_F(LoaderTest, WithoutCacheThePictureIsReadAgain) {
+TEST_F(LoaderTest, WithoutCacheTheImageIsReadAgain) {
   WriteFolder(folder_);
   config_.set_cache(vit::v1::CACHE_MODE_OFF);
   OpenFolder();
@@ -262,7 +262,7 @@ TEST_F(LoaderTest, BatchesHoldWhatTheReaderReads) {
   }
 }
 
-TEST_F(LoaderTest, ABadPictureLeavesItsPlaceEmptyAndLaterSamplesDoNotShift) {
+TEST_F(LoaderTest, ABadImageLeavesItsPlaceEmptyAndLaterSamplesDoNotShift) {
   WriteFolder(folder_);
   OpenFolder();
   const TrainLoader::Options options{.seed = 2, .batch_size = 10, .threads = 2};
@@ -299,7 +299,7 @@ TEST_F(LoaderTest, ABadPictureLeavesItsPlaceEmptyAndLaterSamplesDoNotShift) {
                                      ::testing::Pair(::testing::EndsWith("/train/b/131.jpg"), 1)));
 }
 
-TEST_F(LoaderTest, FilesThatAreNoPicturesAreCountedNamedAndLeftOut) {
+TEST_F(LoaderTest, FilesThatAreNoImagesAreCountedNamedAndLeftOut) {
   WriteFolder(folder_);
   folder_.Write("train/a/notes.jpg", "a text file");
   folder_.Write("train/b/empty.jpg", "");
@@ -318,7 +318,7 @@ TEST_F(LoaderTest, FilesThatAreNoPicturesAreCountedNamedAndLeftOut) {
                              ::testing::Pair(::testing::EndsWith("/train/b/empty.jpg"), 1)));
 }
 
-TEST_F(LoaderTest, TooManyBadPicturesEndTheRunAndAreListed) {
+TEST_F(LoaderTest, TooManyBadImagesEndTheRunAndAreListed) {
   WriteFolder(folder_, /*bad_train=*/{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
   config_.set_max_bad_fraction(0.3);
   OpenFolder();
@@ -383,7 +383,7 @@ TEST_F(LoaderTest, TheLimitHoldsForValidationToo) {
   EXPECT_TRUE(SampleReader(data_, config_, kSide, nullptr)
                   .CheckBadFraction(DataSplit::kValidation, {})
                   .ok());
-  // A run that began before there was such a limit goes on.
+  // A run that began before there was such a limit continues.
   config_.set_max_bad_fraction(0.2);
   config_.set_listing_version(1);
   const auto old = MakeReader();
@@ -392,7 +392,7 @@ TEST_F(LoaderTest, TheLimitHoldsForValidationToo) {
   EXPECT_EQ(old->bad_images(DataSplit::kValidation), 2);
 }
 
-TEST_F(LoaderTest, AsManyBadPicturesAsAdmittedPass) {
+TEST_F(LoaderTest, AsManyBadImagesAsAdmittedPass) {
   WriteFolder(folder_, /*bad_train=*/{1, 2});
   config_.set_max_bad_fraction(0.05);
   OpenFolder();
@@ -433,7 +433,7 @@ TEST_F(LoaderTest, EvaluationPassesOverTheSplitInOrderOnce) {
               ::testing::ElementsAre(::testing::ElementsAre(0, 1, 2), ::testing::ElementsAre(0, 2),
                                      ::testing::ElementsAre(0)));
   EXPECT_THAT(labels, ::testing::ElementsAre(0, 0, 0, 1, 1, 1));
-  // Asked again, it stays at the end. A bad validation picture does not count against training.
+  // Asked again, it stays at the end. A bad validation image does not count against training.
   EXPECT_EQ(loader.Next({})->size, 0);
   EXPECT_EQ(reader->bad_images(DataSplit::kTrain), 0);
   MutexLock lock(&mu_);
@@ -453,7 +453,7 @@ TEST_F(LoaderTest, EvaluationMayHaveASizeOfItsOwn) {
   EXPECT_EQ(training.Next({})->image_size, kSide);
 }
 
-// A data set whose pictures cannot be read, for a given reason.
+// A data set whose images cannot be read, for a given reason.
 class FailingData : public DataSet {
  public:
   explicit FailingData(absl::Status why) : why_(std::move(why)) { class_names_ = {"only"}; }
@@ -468,7 +468,7 @@ class FailingData : public DataSet {
   const absl::Status why_;
 };
 
-TEST(LoaderFailureTest, AMachineThatRunsOutEndsTheLoadingAndBlamesNoPicture) {
+TEST(LoaderFailureTest, AMachineThatRunsOutEndsTheLoadingAndBlamesNoImage) {
   vit::v1::DataConfig config;
   config.set_max_bad_fraction(1);
   std::atomic<int> reported = 0;
@@ -491,7 +491,7 @@ TEST(LoaderFailureTest, AMachineThatRunsOutEndsTheLoadingAndBlamesNoPicture) {
   EXPECT_GT(reported, 0);
 }
 
-// A data set whose pictures are ready only once they are let through.
+// A data set whose images are ready only once they are let through.
 class GatedData : public DataSet {
  public:
   explicit GatedData(int64_t size) : size_(size) {
@@ -522,7 +522,7 @@ class GatedData : public DataSet {
     open_ = true;
     changed_.NotifyAll();
   }
-  // Lets one waiting thread through; false, without one, once CloseForGood was called.
+  // Lets one waiting thread through; false, letting none through, once CloseForGood was called.
   bool AdmitOne() const {
     MutexLock lock(&mu_);
     while (!closed_ && waiting_ <= tickets_) changed_.Wait(&mu_);
@@ -609,7 +609,7 @@ TEST_F(GatedLoaderTest, NoMoreThanThePrefetchedBatchesAreMade) {
   EXPECT_LE(gate_->loaded(), 80);
 }
 
-TEST_F(GatedLoaderTest, DestructionWaitsForThePicturesInHandOnly) {
+TEST_F(GatedLoaderTest, DestructionWaitsForTheImagesInHandOnly) {
   UseGate(1000);
   config_.set_cache(vit::v1::CACHE_MODE_OFF);
   const auto reader = MakeReader();
@@ -620,8 +620,8 @@ TEST_F(GatedLoaderTest, DestructionWaitsForThePicturesInHandOnly) {
     loader.reset();
     gate_->CloseForGood();
   });
-  // One picture at a time, until the loader is gone: a thread that sees the stop takes no other
-  // one.
+  // One image at a time, until the loader is destroyed: a thread that sees the stop takes no
+  // further image.
   int admitted = 0;
   while (gate_->AdmitOne()) ++admitted;
   destroyer.join();

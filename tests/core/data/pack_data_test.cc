@@ -101,7 +101,7 @@ TEST_F(PackDataTest, HoldsEverySampleAsItsSourceHasIt) {
   EXPECT_FALSE(fs::exists(file_.string() + ".partial.log"));
 }
 
-TEST_F(PackDataTest, ARunSeesTheSamePicturesAsFromTheFolder) {
+TEST_F(PackDataTest, ARunSeesTheSameImagesAsFromTheFolder) {
   WriteFolder();
   fs::remove_all(folder_.path() / "pets/val");  // so that a part is held out
   ASSERT_TRUE(Pack(Pets()).ok());
@@ -142,7 +142,7 @@ TEST_F(PackDataTest, MaxSideShrinksWhatIsLarger) {
                 WithJpegOrientation(Encode(SmoothImage(640, 320), ".jpg"), /*orientation=*/6));
   folder_.Write("pets/a/2.png", Encode(SmoothImage(300, 900), ".png"));
   folder_.Write("pets/a/3.png", Encode(SmoothImage(100, 80), ".png"));
-  folder_.Write("pets/a/4.jpg", "no picture");
+  folder_.Write("pets/a/4.jpg", "no image");
   PackProgress last;
   ASSERT_TRUE(Pack(Pets(), {.max_side = 100}, [&](const PackProgress& now) { last = now; }).ok());
   EXPECT_EQ(last.unreadable, 1);
@@ -156,10 +156,10 @@ TEST_F(PackDataTest, MaxSideShrinksWhatIsLarger) {
       MaxDifference(second, Resize(SmoothImage(300, 900), 33, 100, vit::v1::INTERPOLATION_BICUBIC)),
       24);  // JPEG
   EXPECT_EQ(*packed->ReadEncoded(DataSplit::kTrain, 2), Encode(SmoothImage(100, 80), ".png"));
-  EXPECT_EQ(*packed->ReadEncoded(DataSplit::kTrain, 3), "no picture");
+  EXPECT_EQ(*packed->ReadEncoded(DataSplit::kTrain, 3), "no image");
 }
 
-TEST_F(PackDataTest, PicturesTouchAsFewPagesAsTheyCan) {
+TEST_F(PackDataTest, ImagesTouchAsFewPagesAsTheyCan) {
   EXPECT_EQ(PackOffset(4096, 0), 4096);
   EXPECT_EQ(PackOffset(4096, 10000), 4096);
   EXPECT_EQ(PackOffset(4097, 4095), 4097);
@@ -203,8 +203,8 @@ TEST_F(PackDataTest, AStoppedAttemptIsContinuedFromWhereItWas) {
       },
       stop.get_token());
   EXPECT_EQ(stopped.code(), absl::StatusCode::kCancelled);
-  EXPECT_THAT(std::string(stopped.message()), HasSubstr("after 10 of 23 pictures"));
-  // What the log does not vouch for is written again: here, half of the last record.
+  EXPECT_THAT(std::string(stopped.message()), HasSubstr("after 10 of 23 images"));
+  // What the log does not record completely is written again: here, half of the last record.
   const fs::path log = file_.string() + ".partial.log";
   fs::resize_file(log, fs::file_size(log) - 20);
   PackProgress last;
@@ -213,7 +213,7 @@ TEST_F(PackDataTest, AStoppedAttemptIsContinuedFromWhereItWas) {
   EXPECT_TRUE(Open(Packed()).ok());
 }
 
-TEST_F(PackDataTest, OtherPicturesOrOptionsStartAnew) {
+TEST_F(PackDataTest, OtherImagesOrOptionsStartAnew) {
   WriteFolder();
   const auto stop_after_ten = [&] {
     std::stop_source stop;
@@ -237,7 +237,7 @@ TEST_F(PackDataTest, OtherPicturesOrOptionsStartAnew) {
   ASSERT_TRUE(Pack(Pets(), {}, keep_last).ok());
   EXPECT_EQ(last.resumed_from, 0);
   EXPECT_EQ((*Open(Packed()))->size(DataSplit::kTrain), 19);
-  // Of so few pictures that the old log is longer than theirs can be.
+  // So few images that the old log is longer than theirs can be.
   fs::remove(file_);
   stop_after_ten();
   for (const char* folder : {"pets/train/cat", "pets/train/dog"}) {
@@ -258,14 +258,14 @@ TEST_F(PackDataTest, NeverReplacesAFile) {
   EXPECT_EQ(Bytes(), "precious");
 }
 
-TEST_F(PackDataTest, ADamagedPictureIsFoundByItsChecksum) {
+TEST_F(PackDataTest, ADamagedImageIsFoundByItsChecksum) {
   WriteFolder();
   ASSERT_TRUE(Pack(Pets()).ok());
   std::string bytes = Bytes();
-  const std::string picture = *(*Open(Pets()))->ReadEncoded(DataSplit::kTrain, 3);
-  const size_t at = bytes.find(picture);
+  const std::string image = *(*Open(Pets()))->ReadEncoded(DataSplit::kTrain, 3);
+  const size_t at = bytes.find(image);
   ASSERT_NE(at, std::string::npos);
-  bytes[at + picture.size() / 2] ^= 1;
+  bytes[at + image.size() / 2] ^= 1;
   folder_.Write("pets.vitpack", bytes);
   const auto packed = Open(Packed());
   ASSERT_TRUE(packed.ok()) << packed.status();
@@ -288,13 +288,13 @@ TEST_F(PackDataTest, FilesThatAreNoPackedDataAreRefused) {
   ASSERT_TRUE(Pack(Pets()).ok());
   const std::string whole = Bytes();
   const PackHeader header = *PackHeader::Parse(whole.substr(0, kPackPageBytes));
-  // With `change` made to the header, which keeps a right checksum.
+  // Applies `change` to the header and corrects its checksum.
   const auto with_header = [&](const std::function<void(PackHeader*)>& change) {
     PackHeader changed = header;
     change(&changed);
     return changed.Serialize() + whole.substr(kPackPageBytes);
   };
-  // With `change` made to the first sample's entry, checksums made right.
+  // Applies `change` to the first sample's entry and corrects the checksums.
   const size_t entry_at = header.index_offset + 4 + 3 + 4 + 3;  // after "cat" and "dog"
   const auto with_entry = [&](const std::function<void(PackEntry*)>& change) {
     PackEntry entry = PackEntry::Parse(whole.substr(entry_at, PackEntry::kBytes));
@@ -325,10 +325,10 @@ TEST_F(PackDataTest, FilesThatAreNoPackedDataAreRefused) {
            {with_header([](PackHeader* h) { h->classes = ~uint32_t{0}; }),
             "more than the index can"},
            {with_header([](PackHeader* h) { h->classes = 0; }), "more than the index can"},
-           {with_header([](PackHeader* h) { h->classes = 3; }), "a class's name is cut off"},
-           {with_entry([](PackEntry* e) { e->offset = ~uint64_t{0}; }), "a picture goes beyond"},
-           {with_entry([](PackEntry* e) { e->size = ~uint32_t{0}; }), "a picture goes beyond"},
-           {with_entry([](PackEntry* e) { e->label = 2; }), "a class that is not there"},
+           {with_header([](PackHeader* h) { h->classes = 3; }), "a class name is cut off"},
+           {with_entry([](PackEntry* e) { e->offset = ~uint64_t{0}; }), "an image goes beyond"},
+           {with_entry([](PackEntry* e) { e->size = ~uint32_t{0}; }), "an image goes beyond"},
+           {with_entry([](PackEntry* e) { e->label = 2; }), "a class that does not exist"},
            {with_entry([](PackEntry* e) { e->width = 7; }), "contradicts its width and height"},
            {with_entry([](PackEntry* e) { e->width = e->height = 65535; }),
             "contradicts its width"},
@@ -337,7 +337,7 @@ TEST_F(PackDataTest, FilesThatAreNoPackedDataAreRefused) {
     folder_.Write("pets.vitpack", bytes);
     EXPECT_THAT(OpenError(), HasSubstr(error));
   }
-  // A name that runs out of the index is shown as far as it goes.
+  // A name that extends beyond the index is shown as far as it goes.
   folder_.Write("pets.vitpack", with_entry([&](PackEntry* e) { e->name_offset = 1; }));
   EXPECT_TRUE(absl::StartsWith((*Open(Packed()))->name(DataSplit::kTrain, 0), file_.string()));
 }

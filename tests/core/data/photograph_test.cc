@@ -1,5 +1,5 @@
-// Real photographs through the evaluation transform, against what timm computes from them. The
-// pictures may not be part of the tree: without ../shared/data beside it, the test is skipped.
+// Compares the evaluation transform of real photographs with timm's. The images may not be part of
+// the tree: without ../shared/data beside it, the test is skipped.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -13,7 +13,7 @@
 namespace vit {
 namespace {
 
-// Samples of given labels, without pictures.
+// Samples of given labels, without images.
 class Labels : public DataSet {
  public:
   // `counts`: samples of each class.
@@ -27,7 +27,7 @@ class Labels : public DataSet {
   int64_t label(DataSplit, int64_t index) const override { return labels_[index]; }
   std::string name(DataSplit, int64_t index) const override { return std::to_string(index); }
   absl::StatusOr<ImagePart> LoadPart(DataSplit, int64_t, const PixelRequest&) const override {
-    return absl::UnimplementedError("has no pictures");
+    return absl::UnimplementedError("has no images");
   }
 
  private:

@@ -124,7 +124,7 @@ TEST_F(SelectSamplesTest, ALimitForAClassThatIsNotThereIsAnError) {
   EXPECT_THAT(OpenError(), HasSubstr("data.per_class_limit has 2 numbers for 10 classes"));
 }
 
-TEST_F(SelectSamplesTest, HeldOutPicturesAreAPartOfEachClass) {
+TEST_F(SelectSamplesTest, HeldOutImagesAreAPartOfEachClass) {
   const auto own = Names(*Open(), DataSplit::kValidation);
   config_.set_validation_split(vit::v1::VALIDATION_SPLIT_HELD_OUT);
   config_.set_validation_fraction(0.2);
@@ -149,7 +149,7 @@ TEST_F(SelectSamplesTest, SplitSeedDrawsAnotherPartAndAnotherFingerprint) {
   EXPECT_NE(Names(*Open(), DataSplit::kValidation), Names(*data, DataSplit::kValidation));
 }
 
-TEST_F(SelectSamplesTest, FoldsShareTheTrainingPicturesOut) {
+TEST_F(SelectSamplesTest, FoldsShareTheTrainingImagesOut) {
   config_.mutable_shapes()->set_train_size(147);  // 15 of some classes, 14 of others
   config_.set_folds(4);
   std::set<std::string> seen, fingerprints;
@@ -172,10 +172,10 @@ TEST_F(SelectSamplesTest, FoldsShareTheTrainingPicturesOut) {
   EXPECT_EQ(fingerprints.size(), 4);
 }
 
-TEST_F(SelectSamplesTest, MoreFoldsThanPicturesIsAnError) {
+TEST_F(SelectSamplesTest, MoreFoldsThanImagesIsAnError) {
   config_.mutable_shapes()->set_train_size(9);
   config_.set_folds(10);
-  EXPECT_THAT(OpenError(), HasSubstr("data.folds is 10, but there are only 9 training pictures"));
+  EXPECT_THAT(OpenError(), HasSubstr("data.folds is 10, but there are only 9 training images"));
 }
 
 TEST_F(SelectSamplesTest, LimitsCutWhatIsLeftAfterHoldingOut) {
@@ -188,9 +188,9 @@ TEST_F(SelectSamplesTest, LimitsCutWhatIsLeftAfterHoldingOut) {
 }
 
 TEST_F(SelectSamplesTest, AFoldersOwnValidationCanBeLeftUnseen) {
-  const std::string picture = Encode(SmoothImage(8, 6), ".png");
-  for (int i = 0; i < 10; ++i) folder_.Write(absl::StrCat("train/a/", i, ".png"), picture);
-  folder_.Write("val/a/own.png", picture);
+  const std::string image = Encode(SmoothImage(8, 6), ".png");
+  for (int i = 0; i < 10; ++i) folder_.Write(absl::StrCat("train/a/", i, ".png"), image);
+  folder_.Write("val/a/own.png", image);
   config_.set_source("folder:" + folder_.root());
   EXPECT_EQ(Open()->size(DataSplit::kValidation), 1);
   config_.set_validation_split(vit::v1::VALIDATION_SPLIT_HELD_OUT);
@@ -203,7 +203,7 @@ TEST_F(SelectSamplesTest, AFoldersOwnValidationCanBeLeftUnseen) {
   }
 }
 
-// Runs of earlier versions go on with the split that they had.
+// Runs of earlier versions continue with the split that they had.
 TEST_F(SelectSamplesTest, AFoldersSplitAndFingerprintAreWhatTheyWere) {
   for (int i = 0; i < 30; ++i) {
     folder_.Write(absl::StrCat(i < 21 ? "a/" : "b/", 100 + i, ".png"), std::string(i, 'x'));
@@ -219,9 +219,9 @@ TEST_F(SelectSamplesTest, AFoldersSplitAndFingerprintAreWhatTheyWere) {
 }
 
 TEST_F(SelectSamplesTest, FoldersAreCutToo) {
-  const std::string picture = Encode(SmoothImage(8, 6), ".png");
+  const std::string image = Encode(SmoothImage(8, 6), ".png");
   for (int i = 0; i < 20; ++i) {
-    folder_.Write(absl::StrCat(i < 12 ? "a/" : "b/", i, ".png"), picture);
+    folder_.Write(absl::StrCat(i < 12 ? "a/" : "b/", i, ".png"), image);
   }
   config_.set_source("folder:" + folder_.root());
   Limit({5, 100});

@@ -1,4 +1,4 @@
-// The generated data set: repeatable, and not to be told apart by colour.
+// The generated data set: repeatable, with classes that colour does not tell apart.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -82,8 +82,8 @@ TEST(ShapesTest, FingerprintFollowsWhatIsDrawn) {
             OpenShapes("shapes:", 32, 100, 10)->fingerprint());
 }
 
-// The picture itself does not change with its side: a large one, averaged, resembles the small one.
-TEST(ShapesTest, DrawsTheSamePictureAtAnyResolution) {
+// The image itself does not change with its side: a large one, averaged, resembles the small one.
+TEST(ShapesTest, DrawsTheSameImageAtAnyResolution) {
   const auto small = OpenShapes("shapes:", 32, 100, 10);
   const auto large = OpenShapes("shapes:", 128, 100, 10);
   for (int i = 0; i < 20; ++i) {
@@ -135,7 +135,7 @@ class ColourTest : public ::testing::TestWithParam<const char*> {
       val_.push_back(ColourHistogram(*data_->Load(DataSplit::kValidation, i, 0)));
     }
   }
-  // Accuracy of giving each validation picture the label of the nearest of `points`.
+  // Accuracy of giving each validation image the label of the nearest of `points`.
   double Accuracy(const std::vector<Histogram>& points, const std::vector<int64_t>& labels) {
     int right = 0;
     for (int i = 0; i < kVal; ++i) {
@@ -178,8 +178,8 @@ INSTANTIATE_TEST_SUITE_P(Variants, ColourTest, ::testing::Values("shapes:", "sha
                            return std::string(info.param) == "shapes:" ? "plain" : "hard";
                          });
 
-// Shape does tell: the mean picture of a class, thresholded by brightness, is nearer to its own
-// class than colour is.
+// Shape does tell them apart: the mean image of a class, thresholded by brightness, is nearer to
+// its own class than colour is.
 TEST(ShapesTest, ClassesDifferInShape) {
   constexpr int kSide = 32, kTrain = 3000, kVal = 500;
   constexpr double kPerClass = 300;

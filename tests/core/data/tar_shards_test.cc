@@ -26,7 +26,7 @@ using ::testing::HasSubstr;
 
 using DataSetPtr = std::shared_ptr<const DataSet>;
 
-// Sets `field` of a tar header and mends its checksum.
+// Sets `field` of a tar header and corrects its checksum.
 void Put(std::string* header, size_t at, absl::string_view field) {
   header->replace(at, field.size(), field.data(), field.size());
   header->replace(148, 8, "        ");
@@ -76,7 +76,7 @@ class TarShardsTest : public ::testing::Test {
     }
     return names;
   }
-  // What the reader lists of an archive: "name size", or the error.
+  // Returns what the reader lists of an archive: "name size", or the error.
   std::vector<std::string> List(const std::string& archive) {
     folder_.Write("list.tar", archive);
     absl::StatusOr<TarReader> reader = TarReader::Open(folder_.path() / "list.tar");
@@ -90,18 +90,18 @@ class TarShardsTest : public ::testing::Test {
       listed.push_back(absl::StrCat(member.name, " ", member.size));
     }
   }
-  static std::string Picture(int seed) { return Encode(SmoothImage(8, 6, seed), ".png"); }
+  static std::string TestImage(int seed) { return Encode(SmoothImage(8, 6, seed), ".png"); }
 
   TemporaryFolder folder_;
 };
 
 TEST_F(TarShardsTest, KeysWithClassFiles) {
-  folder_.Write("train-000.tar", Member("a0.cls", "1\n") + Member("a0.png", Picture(0)) +
-                                     Member("a0.json", "{}") + Member("a1.png", Picture(1)) +
+  folder_.Write("train-000.tar", Member("a0.cls", "1\n") + Member("a0.png", TestImage(0)) +
+                                     Member("a0.json", "{}") + Member("a1.png", TestImage(1)) +
                                      Member("a1.cls", "0") + Member("only.json", "{}") + kEnd);
-  folder_.Write("train-001.tar", Member("./b/b0.JPG", Picture(2)) + Member("./b/b0.cls", "10"));
-  folder_.Write("val-000.tar", Member("v.png", Picture(3)) + Member("v.cls", "10") + kEnd);
-  folder_.Write("test-000.tar", Member("t.png", Picture(4)) + Member("t.cls", "99") + kEnd);
+  folder_.Write("train-001.tar", Member("./b/b0.JPG", TestImage(2)) + Member("./b/b0.cls", "10"));
+  folder_.Write("val-000.tar", Member("v.png", TestImage(3)) + Member("v.cls", "10") + kEnd);
+  folder_.Write("test-000.tar", Member("t.png", TestImage(4)) + Member("t.cls", "99") + kEnd);
   folder_.Write("notes.txt", "");
   const auto data = Open();
   ASSERT_TRUE(data.ok()) << data.status();
@@ -113,15 +113,15 @@ TEST_F(TarShardsTest, KeysWithClassFiles) {
     const auto image = (*data)->Load(DataSplit::kTrain, i, 0);
     ASSERT_TRUE(image.ok()) << image.status();
     EXPECT_EQ(MaxDifference(*image, SmoothImage(8, 6, i)), 0);
-    EXPECT_EQ(*(*data)->ReadEncoded(DataSplit::kTrain, i), Picture(i));
+    EXPECT_EQ(*(*data)->ReadEncoded(DataSplit::kTrain, i), TestImage(i));
   }
 }
 
 TEST_F(TarShardsTest, ClassesByFolder) {
-  folder_.Write("set.tar", Member("train/", "", '5') + Member("train/dog/1.png", Picture(0)) +
+  folder_.Write("set.tar", Member("train/", "", '5') + Member("train/dog/1.png", TestImage(0)) +
                                Member("train/dog/._1.png", "junk of another system") +
-                               Member("train/cat/2.png", Picture(1)) +
-                               Member("train/cat/3.png", Picture(2)) + kEnd);
+                               Member("train/cat/2.png", TestImage(1)) +
+                               Member("train/cat/3.png", TestImage(2)) + kEnd);
   const auto data = Open("/set.tar");
   ASSERT_TRUE(data.ok()) << data.status();
   EXPECT_THAT((*data)->class_names(), ElementsAre("cat", "dog"));
@@ -132,10 +132,10 @@ TEST_F(TarShardsTest, ClassesByFolder) {
 TEST_F(TarShardsTest, PatternsAndSubfolders) {
   for (int i = 0; i < 12; ++i) {
     folder_.Write(absl::StrFormat("x/train/s-%03d.tar", i),
-                  Member(absl::StrCat("k", i, ".png"), Picture(i)) +
+                  Member(absl::StrCat("k", i, ".png"), TestImage(i)) +
                       Member(absl::StrCat("k", i, ".cls"), absl::StrCat(i % 2)) + kEnd);
   }
-  folder_.Write("x/validation/s.tar", Member("v.png", Picture(1)) + Member("v.cls", "1") + kEnd);
+  folder_.Write("x/validation/s.tar", Member("v.png", TestImage(1)) + Member("v.cls", "1") + kEnd);
   const auto folder = Open("/x");
   ASSERT_TRUE(folder.ok()) << folder.status();
   EXPECT_EQ((*folder)->size(DataSplit::kTrain), 12);
@@ -143,31 +143,31 @@ TEST_F(TarShardsTest, PatternsAndSubfolders) {
   const auto pattern = Open("/x/train/s-{002..005}.tar");
   ASSERT_TRUE(pattern.ok()) << pattern.status();
   EXPECT_EQ((*pattern)->size(DataSplit::kTrain) + (*pattern)->size(DataSplit::kValidation), 4);
-  // Where the folders vary, they say the split.
+  // If the folders vary, they give the split.
   folder_.Write("x/validation/s-000.tar",
-                Member("w.png", Picture(1)) + Member("w.cls", "0") + kEnd);
+                Member("w.png", TestImage(1)) + Member("w.cls", "0") + kEnd);
   const auto folders = Open("/x/{train,validation}/s-{000..000}.tar");
   ASSERT_TRUE(folders.ok()) << folders.status();
   EXPECT_EQ((*folders)->size(DataSplit::kTrain), 1);
   EXPECT_EQ((*folders)->size(DataSplit::kValidation), 1);
   EXPECT_THAT(OpenError("/x/train/s-{010..012}.tar", absl::StatusCode::kNotFound),
               HasSubstr("s-012.tar"));
-  EXPECT_THAT(OpenError("/x/{train,validation/s.tar"), HasSubstr("a brace without its partner"));
+  EXPECT_THAT(OpenError("/x/{train,validation/s.tar"), HasSubstr("an unmatched brace"));
 }
 
 TEST_F(TarShardsTest, FilesOfASampleThatAreApartAreAnError) {
-  const std::string a = Member("train/a.png", Picture(0)), a_cls = Member("train/a.cls", "0");
-  const std::string b = Member("train/b.png", Picture(1)), b_cls = Member("train/b.cls", "1");
+  const std::string a = Member("train/a.png", TestImage(0)), a_cls = Member("train/a.cls", "0");
+  const std::string b = Member("train/b.png", TestImage(1)), b_cls = Member("train/b.cls", "1");
   folder_.Write("set.tar", a + b + a_cls + b_cls + kEnd);
-  EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("set.tar: sample train/a is met twice"),
+  EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("set.tar: sample train/a occurs twice"),
                                            HasSubstr("tar --sort=name")));
   folder_.Write("set.tar", a_cls + b_cls + a + b + kEnd);
-  EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("sample train/a has a .cls file and no image"),
+  EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("sample train/a has a .cls file but no image"),
                                            HasSubstr("tar --sort=name")));
   folder_.Write("set.tar", a + b + b_cls + a_cls + kEnd);
-  EXPECT_THAT(OpenError("/set.tar"), HasSubstr("sample train/a is met twice"));
+  EXPECT_THAT(OpenError("/set.tar"), HasSubstr("sample train/a occurs twice"));
   folder_.Write("set.tar", a + a_cls + b + b_cls + Member("train/c.cls", "1") + kEnd);
-  EXPECT_THAT(OpenError("/set.tar"), HasSubstr("sample train/c has a .cls file and no image"));
+  EXPECT_THAT(OpenError("/set.tar"), HasSubstr("sample train/c has a .cls file but no image"));
   folder_.Write("set.tar", a + a_cls + b_cls + b + kEnd);
   const auto data = Open("/set.tar");
   ASSERT_TRUE(data.ok()) << data.status();
@@ -175,9 +175,9 @@ TEST_F(TarShardsTest, FilesOfASampleThatAreApartAreAnError) {
 }
 
 TEST_F(TarShardsTest, KeysWithDotsArePassedOverAndCounted) {
-  const std::string plain = Member("p.png", Picture(0)) + Member("p.cls", "cat");
+  const std::string plain = Member("p.png", TestImage(0)) + Member("p.cls", "cat");
   folder_.Write("set.tar", plain + Member("a.1.jpg", "x") + Member("a.1.cls", "0") +
-                               Member("b.jpg", Picture(1)) + Member("b.cls", "dog") +
+                               Member("b.jpg", TestImage(1)) + Member("b.cls", "dog") +
                                Member("a.2.jpg", "x") + Member("x.cls", "cat") +
                                Member("x.input.jpg", "x") + Member("y.input.jpg", "y") +
                                Member("y.cls", "cat") + Member("notes", "text") +
@@ -197,9 +197,9 @@ TEST_F(TarShardsTest, KeysWithDotsArePassedOverAndCounted) {
 
 TEST_F(TarShardsTest, TheLabelOfAJsonFileIsTheClassWhereNoClsFileIs) {
   folder_.Write("set.tar",
-                Member("s/a.png", Picture(0)) + Member("s/a.json", "{\"label\": 7, \"x\": []}") +
-                    Member("s/b.json", "{\"label\": \" dog\"}") + Member("s/b.png", Picture(1)) +
-                    Member("s/c.png", Picture(2)) + Member("s/c.json", "{\"label\": 8}") +
+                Member("s/a.png", TestImage(0)) + Member("s/a.json", "{\"label\": 7, \"x\": []}") +
+                    Member("s/b.json", "{\"label\": \" dog\"}") + Member("s/b.png", TestImage(1)) +
+                    Member("s/c.png", TestImage(2)) + Member("s/c.json", "{\"label\": 8}") +
                     Member("s/c.cls", "cat") + kEnd);
   const auto data = Open("/set.tar");
   ASSERT_TRUE(data.ok()) << data.status();
@@ -208,33 +208,33 @@ TEST_F(TarShardsTest, TheLabelOfAJsonFileIsTheClassWhereNoClsFileIs) {
            std::pair{"{\"label\": [1]}", "neither text nor a whole number"},
            {"{\"label\": 1.5}", "neither text nor a whole number"},
            {"{\"label\": \"\"}", "has an empty label"},
-           {"{\"label\": ", "that is no JSON"},
+           {"{\"label\": ", "that is not JSON"},
        }) {
-    folder_.Write("set.tar", Member("s/a.png", Picture(0)) + Member("s/a.json", json) + kEnd);
+    folder_.Write("set.tar", Member("s/a.png", TestImage(0)) + Member("s/a.json", json) + kEnd);
     EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("sample s/a has"), HasSubstr(error)));
   }
 }
 
 TEST_F(TarShardsTest, AnImageWithoutALabelWhereOthersHaveOneIsAnError) {
-  const std::string with = Member("s/a.png", Picture(0)) + Member("s/a.cls", "1");
-  folder_.Write("one/train-0.tar",
-                with + Member("s/b.png", Picture(1)) + Member("s/b.json", "{\"Label\": 2}") + kEnd);
+  const std::string with = Member("s/a.png", TestImage(0)) + Member("s/a.cls", "1");
+  folder_.Write("one/train-0.tar", with + Member("s/b.png", TestImage(1)) +
+                                       Member("s/b.json", "{\"Label\": 2}") + kEnd);
   EXPECT_THAT(OpenError("/one"), AllOf(HasSubstr("sample s/b has neither a .cls file"),
                                        HasSubstr("sample s/a"), HasSubstr("remove it")));
   // In another archive as well.
   folder_.Write("two/train-0.tar", with + kEnd);
-  folder_.Write("two/train-1.tar", Member("s/c.png", Picture(1)) + kEnd);
+  folder_.Write("two/train-1.tar", Member("s/c.png", TestImage(1)) + kEnd);
   EXPECT_THAT(OpenError("/two"), HasSubstr("train-1.tar: sample s/c has neither"));
-  folder_.Write("two/train-1.tar", Member("s/c.png", Picture(1)) + Member("s/c.cls", "2") + kEnd);
+  folder_.Write("two/train-1.tar", Member("s/c.png", TestImage(1)) + Member("s/c.cls", "2") + kEnd);
   EXPECT_TRUE(Open("/two").ok());
 }
 
 TEST_F(TarShardsTest, ALabelInAJsonFileWithoutAnImageIsAnError) {
-  const std::string image = Member("x/a.png", Picture(0)) + Member("y/b.png", Picture(1));
+  const std::string image = Member("x/a.png", TestImage(0)) + Member("y/b.png", TestImage(1));
   folder_.Write("set.tar", image + Member("m/a.json", "{\"label\": 2}") + kEnd);
-  EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("sample m/a has a .json file and no image"),
+  EXPECT_THAT(OpenError("/set.tar"), AllOf(HasSubstr("sample m/a has a .json file but no image"),
                                            HasSubstr("tar --sort=name")));
-  // What says nothing of a class is passed over, and counted.
+  // Files that do not give a class are passed over, and counted.
   folder_.Write("set.tar", image + Member("m/a.json", "{\"date\": 2}") + kEnd);
   const auto data = Open("/set.tar");
   ASSERT_TRUE(data.ok()) << data.status();
@@ -242,9 +242,9 @@ TEST_F(TarShardsTest, ALabelInAJsonFileWithoutAnImageIsAnError) {
 }
 
 TEST_F(TarShardsTest, ImagesAreToldByTheirContentToo) {
-  folder_.Write("set.tar", Member("cat/a.jfif", Picture(0)) + Member("cat/b.img", Picture(1)) +
-                               Member("cat/c", Picture(2)) + Member("cat/d.png", Picture(3)) +
-                               Member("cat/d.mask", Picture(4)) + Member("cat/e.gif", "GIF89a") +
+  folder_.Write("set.tar", Member("cat/a.jfif", TestImage(0)) + Member("cat/b.img", TestImage(1)) +
+                               Member("cat/c", TestImage(2)) + Member("cat/d.png", TestImage(3)) +
+                               Member("cat/d.mask", TestImage(4)) + Member("cat/e.gif", "GIF89a") +
                                Member("cat/e.cls", "x") + Member("cat/f.txt", "text") +
                                Member("__MACOSX/cat/a.jfif", "junk") + kEnd);
   const auto data = Open("/set.tar");
@@ -256,7 +256,7 @@ TEST_F(TarShardsTest, ImagesAreToldByTheirContentToo) {
 }
 
 TEST_F(TarShardsTest, SplitsByEveryName) {
-  const std::string sample = Member("a/1.png", Picture(0)) + kEnd;
+  const std::string sample = Member("a/1.png", TestImage(0)) + kEnd;
   folder_.Write("x/set-training-0.tar", sample);
   folder_.Write("x/set-dev-0.tar", sample);
   folder_.Write("x/set-testing-0.tar", sample);
@@ -275,13 +275,13 @@ TEST_F(TarShardsTest, SplitsByEveryName) {
 }
 
 TEST_F(TarShardsTest, SamplesThatAreWrongAreNamed) {
-  const std::string picture = Picture(0);
+  const std::string image = TestImage(0);
   for (const auto& [archive, error] : {
-           std::pair{Member("a.png", picture), "sample a has no class"},
-           {Member("a.png", picture) + Member("a.jpg", picture), "sample a has two images"},
+           std::pair{Member("a.png", image), "sample a has no class"},
+           {Member("a.png", image) + Member("a.jpg", image), "sample a has two images"},
            {Member("a.cls", "1") + Member("a.cls", "2"), "sample a has two .cls files"},
            {Member("a.cls", " \n"), "sample a has an empty .cls file"},
-           {Member("a.png", picture) + Member("a.cls", "x\ty"), "sample a: the class's name is"},
+           {Member("a.png", image) + Member("a.cls", "x\ty"), "sample a: the class name is"},
            {Member("a.txt", "x"), "no images in the training archives"},
            {kEnd, "no images in the training archives"},
        }) {
@@ -290,19 +290,20 @@ TEST_F(TarShardsTest, SamplesThatAreWrongAreNamed) {
   }
   folder_.Write("set.tar", Member("a.cls", std::string(300, '1')) + kEnd);
   OpenError("/set.tar", absl::StatusCode::kResourceExhausted);
-  folder_.Write("two/train.tar", Member("a/1.png", picture) + kEnd);
-  folder_.Write("two/val.tar", Member("b/1.png", picture) + kEnd);
+  folder_.Write("two/train.tar", Member("a/1.png", image) + kEnd);
+  folder_.Write("two/val.tar", Member("b/1.png", image) + kEnd);
   EXPECT_THAT(OpenError("/two"),
-              HasSubstr("val.tar: sample b/1: no training image is of the class 'b'"));
-  folder_.Write("none/val.tar", Member("b/1.png", picture) + kEnd);
+              HasSubstr("val.tar: sample b/1: no training image has the class 'b'"));
+  folder_.Write("none/val.tar", Member("b/1.png", image) + kEnd);
   EXPECT_THAT(OpenError("/none"), HasSubstr("no training archives (found 1 .tar files"));
   OpenError("/away.tar", absl::StatusCode::kNotFound);
   fs::create_symlink("/etc/hostname", folder_.path() / "none/link.tar");
   OpenError("/none", absl::StatusCode::kPermissionDenied);
 }
 
-TEST_F(TarShardsTest, AnArchiveThatShrinksIsABadPictureNotACrash) {
-  folder_.Write("set.tar", Member("a/1.png", Picture(0)) + Member("a/2.png", Picture(1)) + kEnd);
+TEST_F(TarShardsTest, AnArchiveThatShrinksIsABadImageNotACrash) {
+  folder_.Write("set.tar",
+                Member("a/1.png", TestImage(0)) + Member("a/2.png", TestImage(1)) + kEnd);
   const auto data = Open("/set.tar");
   ASSERT_TRUE(data.ok()) << data.status();
   fs::resize_file(folder_.path() / "set.tar", 600);
@@ -315,12 +316,12 @@ TEST_F(TarShardsTest, FingerprintFollowsKeysClassesAndSizes) {
     folder_.Write("set.tar", archive + kEnd);
     return (*Open("/set.tar"))->fingerprint();
   };
-  const std::string picture = Picture(0);
-  const std::string before = fingerprint(Member("a/1.png", picture) + Member("b/2.png", picture));
-  EXPECT_EQ(fingerprint(Member("./a/1.png", picture) + Member("b/2.png", picture)), before);
-  EXPECT_NE(fingerprint(Member("a/3.png", picture) + Member("b/2.png", picture)), before);
-  EXPECT_NE(fingerprint(Member("a/1.png", picture) + Member("c/2.png", picture)), before);
-  EXPECT_NE(fingerprint(Member("a/1.png", picture + " ") + Member("b/2.png", picture)), before);
+  const std::string image = TestImage(0);
+  const std::string before = fingerprint(Member("a/1.png", image) + Member("b/2.png", image));
+  EXPECT_EQ(fingerprint(Member("./a/1.png", image) + Member("b/2.png", image)), before);
+  EXPECT_NE(fingerprint(Member("a/3.png", image) + Member("b/2.png", image)), before);
+  EXPECT_NE(fingerprint(Member("a/1.png", image) + Member("c/2.png", image)), before);
+  EXPECT_NE(fingerprint(Member("a/1.png", image + " ") + Member("b/2.png", image)), before);
 }
 
 TEST_F(TarShardsTest, ReadsTheDialectsOfTar) {
@@ -351,31 +352,32 @@ TEST_F(TarShardsTest, HostileArchivesAreRefused) {
   std::string flipped = Member("a.png", "abc");
   flipped[3] ^= 1;
   for (const auto& [archive, error] : {
-           std::pair{std::string("\x1F\x8B\x08") + std::string(600, 'x'), "is compressed by gzip"},
-           {std::string("\x28\xB5\x2F\xFD") + std::string(600, 'x'), "is compressed by zstd"},
-           {std::string(600, 'x'), "no header of a tar archive"},
-           {flipped, "at byte 0, there is no header of a tar archive (its checksum is wrong)"},
+           std::pair{std::string("\x1F\x8B\x08") + std::string(600, 'x'),
+                     "is compressed with gzip"},
+           {std::string("\x28\xB5\x2F\xFD") + std::string(600, 'x'), "is compressed with zstd"},
+           {std::string(600, 'x'), "this is not a tar header"},
+           {flipped, "at byte 0, this is not a tar header (its checksum is wrong)"},
            {Member("a", "abc") + Header("b", 0).substr(0, 300), "at byte 1024, the archive is cut"},
            {Header("a", 3), "a member of 3 bytes goes beyond the file's end (512 bytes)"},
            {Header("a", size_t{077777777777}), "goes beyond the file's end"},
-           {negative, "out of all proportion"},
-           {letters, "the header's size is no number"},
+           {negative, "far too large"},
+           {letters, "the header's size is not a number"},
            {Member("a", "abc", 'S'), "a sparse file"},
            {Member("x", "99999 path=a\n", 'x') + Member("a", ""), "an extended header is damaged"},
            {Member("x", "0 path=a\n", 'x') + Member("a", ""), "an extended header is damaged"},
            {Member("x", "7 path\n", 'x') + Member("a", ""), "an extended header is damaged"},
-           {Member("x", "11 size=-1\n", 'x') + Member("a", ""), "size is no number"},
+           {Member("x", "11 size=-1\n", 'x') + Member("a", ""), "size is not a number"},
            {Member("x", "23 size=99999999999999\n", 'x') + Member("a", ""),
             "beyond the file's end"},
            {Member("x", "22 GNU.sparse.major=1\n", 'x') + Member("a", ""), "a sparse file"},
-           {Header("x", 2 << 20, 'x') + std::string(2 << 20, 'x'), "out of all proportion"},
+           {Header("x", 2 << 20, 'x') + std::string(2 << 20, 'x'), "far too large"},
        }) {
     EXPECT_THAT(List(archive), Contains(HasSubstr(error)));
   }
 }
 
-// No mutation of an archive makes the reader fail in another way than by a status, nor name bytes
-// that are not there.
+// No mutation of an archive makes the reader fail other than with a status, or name bytes that are
+// not there.
 TEST_F(TarShardsTest, DamagedArchivesNeverLeadBeyondTheFile) {
   const std::string whole = Member("pax", "16 path=x/y.png\n9 size=3\n", 'x') + Header("cut", 0) +
                             Padded("abc") + Member("././@LongLink", "long.png", 'L') +
@@ -384,7 +386,7 @@ TEST_F(TarShardsTest, DamagedArchivesNeverLeadBeyondTheFile) {
     CounterRandom random(1, RandomPurpose::kInit, 0, i);
     std::string archive = whole;
     for (uint64_t changes = 1 + random.UniformInt(4); changes > 0; --changes) {
-      // Headers again and again, as most bytes are padding.
+      // Only headers, as most bytes are padding.
       const size_t header = 512 * random.UniformInt(archive.size() / 512);
       const size_t at = header + (random.Bernoulli(0.5) ? 124 : 0) + random.UniformInt(40);
       archive[at] = static_cast<char>(random.UniformInt(256));
@@ -417,17 +419,17 @@ TEST(ExpandBracesTest, NumbersAndChoices) {
 
 TEST(ExpandBracesTest, WhatIsNoSeriesIsAnError) {
   for (const auto& [pattern, error] : {
-           std::pair{"a{", "a brace without its partner"},
-           {"a}", "a brace without its partner"},
-           {"{a,{b,c}}", "a brace without its partner"},
-           {"{}", "is no series"},
-           {"{a}", "is no series"},
-           {"{3..1}", "no series of rising numbers"},
-           {"{a..c}", "no series of rising numbers"},
-           {"{1..2..3}", "no series of rising numbers"},
+           std::pair{"a{", "an unmatched brace"},
+           {"a}", "an unmatched brace"},
+           {"{a,{b,c}}", "an unmatched brace"},
+           {"{}", "is not a series"},
+           {"{a}", "is not a series"},
+           {"{3..1}", "not a series of rising numbers"},
+           {"{a..c}", "not a series of rising numbers"},
+           {"{1..2..3}", "not a series of rising numbers"},
            {"{0..999999999}", "more than 100000 names"},
            {"{0..999}{0..999}", "more than 100000 names"},
-           {"{0..99999999999999999999}", "no series of rising numbers"},
+           {"{0..99999999999999999999}", "not a series of rising numbers"},
        }) {
     const auto names = ExpandBraces(pattern);
     ASSERT_FALSE(names.ok()) << pattern;

@@ -77,8 +77,7 @@ std::string ExifBlock(int orientation, bool big_endian) {
   append(42, 2);
   append(8, 4);  // where the directory starts
   append(2, 2);  // entries
-  append(0x0100, 2), append(3, 2), append(1, 4), append(7, 2),
-      append(0, 2);  // width, of no interest
+  append(0x0100, 2), append(3, 2), append(1, 4), append(7, 2), append(0, 2);  // width, not used
   append(0x0112, 2), append(3, 2), append(1, 4), append(orientation, 2), append(0, 2);
   append(0, 4);  // no further directory
   return block;

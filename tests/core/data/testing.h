@@ -1,4 +1,4 @@
-// What the tests of core/data share: pictures made on the spot, folders to put them in.
+// Shared by the tests of core/data: generated images, and folders to put them in.
 #ifndef VIT_TESTS_CORE_DATA_TESTING_H_
 #define VIT_TESTS_CORE_DATA_TESTING_H_
 
@@ -33,7 +33,7 @@ class TemporaryFolder {
 // Smooth colours that differ with `seed`, so that JPEG keeps them nearly as they are.
 Image SmoothImage(int width, int height, int seed = 0);
 
-// Evaluation's transform with this crop_pct.
+// Returns evaluation's transform with this crop_pct.
 vit::v1::EvalTransform Crop(double crop_pct);
 
 // Fills in the defaults of a config for `data` and a model of `image_size`; one loader thread.
@@ -43,18 +43,18 @@ void FillDefaultsFor(const DataSet& data, int image_size, vit::v1::DataConfig* c
 std::string Encode(const Image& image, const std::string& extension,
                    const std::vector<int>& parameters = {});
 
-// `jpeg` with an EXIF segment that says `orientation`.
+// Returns `jpeg` with an EXIF segment for `orientation`.
 std::string WithJpegOrientation(const std::string& jpeg, int orientation, bool big_endian = false);
-// `png` with an eXIf chunk.
+// Returns `png` with an eXIf chunk.
 std::string WithPngOrientation(const std::string& png, int orientation);
 
-// The EXIF block (a TIFF structure) that says `orientation`.
+// Returns the EXIF block (a TIFF structure) for `orientation`.
 std::string ExifBlock(int orientation, bool big_endian);
 
-// Greatest difference of a byte; 256 where the sizes differ.
+// Returns the greatest difference of a byte; 256 if the sizes differ.
 int MaxDifference(const Image& a, const Image& b);
 
-// Width, height and pixels of a binary PPM (P6).
+// Reads a binary PPM (P6).
 Image ReadPpm(const std::filesystem::path& path);
 
 }  // namespace vit

@@ -20,7 +20,7 @@ using vit::v1::INTERPOLATION_BILINEAR;
 
 const fs::path kReference = fs::path(VIT_SOURCE_DIR) / "tests/data/resample";
 
-// [3, side, side] to a picture.
+// Converts [3, side, side] to an image.
 Image FromPlanes(const std::vector<uint8_t>& planes, int side) {
   Image image{side, side, std::vector<uint8_t>(planes.size())};
   const size_t plane = size_t{1} * side * side;
@@ -74,14 +74,14 @@ TEST(ResizeTest, OfTheSameSizeIsACopy) {
   EXPECT_EQ(MaxDifference(Resize(source, 9, 5, INTERPOLATION_BICUBIC), source), 0);
 }
 
-TEST(EvalTransformTest, OfAPictureOfTheModelsSizeWithoutCropIsACopy) {
+TEST(EvalTransformTest, OfAImageOfTheModelsSizeWithoutCropIsACopy) {
   const Image source = SmoothImage(16, 16);
   std::vector<uint8_t> planes(3 * 16 * 16);
   EvalTransformImage(source, 16, Crop(1.0), INTERPOLATION_BICUBIC, absl::MakeSpan(planes));
   EXPECT_EQ(MaxDifference(FromPlanes(planes, 16), source), 0);
 }
 
-TEST(EvalTransformTest, SquashingShowsTheWholePicture) {
+TEST(EvalTransformTest, SquashingShowsTheWholeImage) {
   const Image source = SmoothImage(60, 25);
   vit::v1::EvalTransform transform = Crop(1.0);
   transform.set_crop_mode(vit::v1::CROP_MODE_SQUASH);
@@ -89,7 +89,7 @@ TEST(EvalTransformTest, SquashingShowsTheWholePicture) {
   EvalTransformImage(source, 16, transform, INTERPOLATION_BICUBIC, absl::MakeSpan(planes));
   EXPECT_EQ(MaxDifference(FromPlanes(planes, 16), Resize(source, 16, 16, INTERPOLATION_BICUBIC)),
             0);
-  // With a crop_pct its middle: of 20 x 20.
+  // With a crop_pct, the middle of 20 x 20.
   transform.set_crop_pct(0.8);
   EvalTransformImage(source, 16, transform, INTERPOLATION_BICUBIC, absl::MakeSpan(planes));
   const Image larger = Resize(source, 20, 20, INTERPOLATION_BICUBIC);
@@ -101,7 +101,7 @@ TEST(EvalTransformTest, TakesExtremeAspectRatios) {
     const Image source = SmoothImage(width, height);
     std::vector<uint8_t> planes(3 * 32 * 32);
     EvalTransformImage(source, 32, Crop(0.875), INTERPOLATION_BICUBIC, absl::MakeSpan(planes));
-    // The middle of the picture, which is some 120 in red or green.
+    // The middle of the image, which is about 120 in red or green.
     EXPECT_GT(planes[16 * 32 + 16], 10);
   }
 }
@@ -181,11 +181,11 @@ TEST_F(TrainTransformTest, TrainingInterpolatesAsAskedAtTheSamePlace) {
   EXPECT_EQ(MaxDifference(Transform(source, 16, 0), bicubic), 0);
   const int difference = MaxDifference(bicubic, bilinear);
   EXPECT_GT(difference, 0);
-  EXPECT_LT(difference, 40);  // another way to the same cut, not another cut
+  EXPECT_LT(difference, 40);  // interpolated differently, but the same crop
 }
 
 TEST_F(TrainTransformTest, RandomInterpolationTakesEachHalfOfTheTime) {
-  // Enlarged without a cut: one of two pictures.
+  // Enlarged without a crop: one of two images.
   const Image source = SmoothImage(8, 8);
   config_.mutable_train()->set_crop(vit::v1::TRAIN_CROP_CENTER);
   const Image bicubic = Transform(source, 16, 0);
@@ -215,9 +215,9 @@ TEST_F(TrainTransformTest, FlipsAboutAsOftenAsAsked) {
   EXPECT_NEAR(flips, 250, 60);
 }
 
-// A random crop is the padded picture from one of (2 * padding + 1)^2 places, and each place comes
+// A random crop is the padded image from one of (2 * padding + 1)^2 places, and each place comes
 // up.
-TEST_F(TrainTransformTest, RandomCropCutsThePaddedPictureAtEveryPlace) {
+TEST_F(TrainTransformTest, RandomCropCutsThePaddedImageAtEveryPlace) {
   constexpr int kSide = 8, kPadding = 2, kPlaces = 2 * kPadding + 1;
   const Image source = SmoothImage(kSide, kSide);
   config_.mutable_train()->set_crop(vit::v1::TRAIN_CROP_RANDOM);
@@ -261,7 +261,7 @@ TEST_F(TrainTransformTest, RandomCropResizesTheShortSideAndMovesAlongTheLongOne)
   EXPECT_GT(rightmost, 200);
 }
 
-TEST_F(TrainTransformTest, PaddingLargerThanThePictureMayLeaveNothingOfIt) {
+TEST_F(TrainTransformTest, PaddingLargerThanTheImageMayLeaveNothingOfIt) {
   const Image source = SmoothImage(4, 4);
   config_.mutable_train()->set_crop(vit::v1::TRAIN_CROP_RANDOM);
   config_.mutable_train()->set_padding(20);
@@ -274,7 +274,7 @@ TEST_F(TrainTransformTest, PaddingLargerThanThePictureMayLeaveNothingOfIt) {
   EXPECT_LT(black, 100);
 }
 
-// Red runs from left to right and green from top to bottom: the cut's area can be read off its
+// Red runs from left to right and green from top to bottom: the crop's area can be read off its
 // corners.
 TEST_F(TrainTransformTest, RandomResizedCropKeepsAreaAndRatioInTheirBounds) {
   const Image source = SmoothImage(200, 200);
@@ -297,7 +297,7 @@ TEST_F(TrainTransformTest, RandomResizedCropKeepsAreaAndRatioInTheirBounds) {
 }
 
 TEST_F(TrainTransformTest, RandomResizedCropOfAStripFallsBackToItsCentre) {
-  // No cut of half of a 1000 x 10 strip has a ratio of at most 4/3.
+  // No crop of half of a 1000 x 10 strip has a ratio of at most 4/3.
   const Image source = SmoothImage(1000, 10);
   config_.mutable_train()->set_scale_min(0.5);
   const Image first = Transform(source, 10, 0);

@@ -15,8 +15,8 @@ using ::testing::ElementsAre;
 
 using Result = absl::StatusOr<Computed>;
 
-// Records the sizes of batches; the first one waits until it is let go, so that others queue behind
-// it.
+// Records the sizes of batches; the first one waits until it is released, so that others queue
+// behind it.
 class BatchRecorder : public InferenceObserver {
  public:
   void OnImageDone(const std::string&, int64_t, absl::StatusCode, absl::Duration) override {}
@@ -116,7 +116,7 @@ TEST_F(BatcherTest, AFullBatchDoesNotWait) {
   EXPECT_THAT(recorder.sizes(), ElementsAre(2));
 }
 
-TEST_F(BatcherTest, ExpiredAndCancelledPicturesAreNeverComputed) {
+TEST_F(BatcherTest, ExpiredAndCancelledImagesAreNeverComputed) {
   BatchRecorder recorder;
   Batcher batcher({.observer = &recorder, .clock = &clock_});
   EXPECT_EQ(Submit(batcher, a_, clock_.Now()).get().status().code(),

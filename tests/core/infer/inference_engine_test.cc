@@ -72,7 +72,7 @@ TEST_F(InferenceEngineTest, AnswersWithTheModelsOwnProbabilitiesBestFirst) {
             answer->results(0).classes(2).probability());
 }
 
-TEST_F(InferenceEngineTest, ManyPicturesComeBackInOrder) {
+TEST_F(InferenceEngineTest, ManyImagesComeBackInOrder) {
   checkpoints_.Serve("a", 1);
   Start({.max_batch_size = 3});
   std::vector<std::string> images;
@@ -88,7 +88,7 @@ TEST_F(InferenceEngineTest, ManyPicturesComeBackInOrder) {
   }
 }
 
-TEST_F(InferenceEngineTest, ABadPictureFailsAlone) {
+TEST_F(InferenceEngineTest, ABadImageFailsAlone) {
   checkpoints_.Serve("a", 1);
   Start();
   const Answer answer =
@@ -101,7 +101,7 @@ TEST_F(InferenceEngineTest, ABadPictureFailsAlone) {
   EXPECT_EQ(answer->results(3).code(), static_cast<int>(absl::StatusCode::kResourceExhausted));
 }
 
-TEST_F(InferenceEngineTest, ARequestsOnlyPictureFailsTheRequest) {
+TEST_F(InferenceEngineTest, ARequestsOnlyImageFailsTheRequest) {
   checkpoints_.Serve("a", 1);
   Start();
   EXPECT_EQ(Classify(Request({"plain text"})).status().code(), absl::StatusCode::kInvalidArgument);
@@ -125,7 +125,7 @@ TEST_F(InferenceEngineTest, APassedDeadlineAndAGoneCallerAreNotComputed) {
             absl::StatusCode::kCancelled);
 }
 
-TEST_F(InferenceEngineTest, TooManyPicturesAreRefused) {
+TEST_F(InferenceEngineTest, TooManyImagesAreRefused) {
   checkpoints_.Serve("a", 1);
   Start({.max_queue_size = 3, .max_images_per_request = 8});
   EXPECT_EQ(Classify(Request({png_, png_, png_, png_})).status().code(),
@@ -222,7 +222,7 @@ class EmbedExplainTest : public InferenceEngineTest {
 TEST_F(EmbedExplainTest, FeaturesAreWhatTheHeadIsAppliedTo) {
   checkpoints_.Serve("a", 7);
   Start();
-  const auto pooled = Embed({png_, "no picture"}, /*tokens=*/false);
+  const auto pooled = Embed({png_, "no image"}, /*tokens=*/false);
   ASSERT_TRUE(pooled.ok()) << pooled.status();
   EXPECT_EQ(pooled->tokens(), 1);
   EXPECT_EQ(pooled->features(), 16);
@@ -238,7 +238,7 @@ TEST_F(EmbedExplainTest, FeaturesAreWhatTheHeadIsAppliedTo) {
   EXPECT_EQ(Embed({}, false).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST_F(EmbedExplainTest, AnExplanationShowsThePictureUnderItsRelevance) {
+TEST_F(EmbedExplainTest, AnExplanationShowsTheImageUnderItsRelevance) {
   checkpoints_.Serve("a", 7);
   Start();
   const auto rollout = Explain(png_);
@@ -263,7 +263,7 @@ TEST_F(EmbedExplainTest, AnExplanationShowsThePictureUnderItsRelevance) {
     for (int column = 0; column < 17; ++column) sum += block->attention(row * 17 + column);
     EXPECT_NEAR(sum, 1, 1e-5);
   }
-  // The mean over heads of the class token's row, less the class token itself.
+  // The mean over heads of the class token's row, without the class token itself.
   for (int patch = 0; patch < 16; ++patch) {
     EXPECT_NEAR(block->relevance(patch),
                 (block->attention(1 + patch) + block->attention(17 * 17 + 1 + patch)) / 2, 1e-6);
@@ -275,9 +275,10 @@ TEST_F(EmbedExplainTest, WhatCannotBeExplainedIsSaid) {
   Start();
   const absl::Status block = Explain(png_, 2).status();
   EXPECT_EQ(block.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(block.message()), HasSubstr("block is 2; run:a has 2, from 0"));
+  EXPECT_THAT(std::string(block.message()),
+              HasSubstr("block is 2; run:a has 2 blocks, counted from 0"));
   EXPECT_EQ(Explain(png_, -1).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(Explain("no picture").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Explain("no image").status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 namespace vit {
 namespace {
 
+using ::testing::ElementsAre;
+using ::testing::Pair;
 using Loaded = absl::StatusOr<std::shared_ptr<const FrozenModel>>;
 
 class ModelCacheTest : public ::testing::Test {
@@ -42,7 +44,7 @@ TEST_F(ModelCacheTest, AnOlderCheckpointAnswersUntilTheNewerIsLoaded) {
   EXPECT_EQ((*Get(cache, "run:a"))->version(), 1);
   checkpoints_.Serve("a", 2);
   AwaitStep(cache, "run:a", 2);
-  // The old one lets go of its files, a moment after the new one is there.
+  // The old one releases its files a moment after the new one is there.
   while (checkpoints_.leases() != 1) std::this_thread::yield();
 }
 
@@ -69,7 +71,7 @@ TEST_F(ModelCacheTest, AnUnloadedModelLetsGoOfItsFiles) {
   ASSERT_TRUE(Get(cache, "run:b").ok());
   cache.Unload("run:a");
   EXPECT_EQ(checkpoints_.leases(), 1);
-  // One that is being loaded goes too; who waits for it has it.
+  // One that is being loaded is dropped too; its waiting callers get it.
   checkpoints_.Serve("c", 1);
   std::promise<Loaded> promise;
   cache.Get(*checkpoints_.FindModel("run:c"),
@@ -77,6 +79,18 @@ TEST_F(ModelCacheTest, AnUnloadedModelLetsGoOfItsFiles) {
   cache.Unload("run:c");
   EXPECT_TRUE(promise.get_future().get().ok());
   while (checkpoints_.leases() != 1) std::this_thread::yield();
+}
+
+TEST_F(ModelCacheTest, UnloadingARunDropsAllItsSteps) {
+  ModelCache cache({.clock = &clock_});
+  checkpoints_.Serve("a", 1);
+  checkpoints_.Serve("ab", 1);
+  ASSERT_TRUE(Get(cache, "run:a").ok());
+  ASSERT_TRUE(Get(cache, "run:a@1").ok());
+  ASSERT_TRUE(Get(cache, "run:ab").ok());
+  cache.UnloadRun("a");
+  EXPECT_THAT(cache.Loaded(), ElementsAre(Pair("run:ab", 1)));
+  EXPECT_EQ(checkpoints_.leases(), 1);
 }
 
 TEST_F(ModelCacheTest, ADamagedCheckpointFailsItsCallersAndIsTriedAgainLater) {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/checksums.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/data/image/transform.h"
 #include "core/model/model_config.h"
 #include "core/model/normalize.h"
@@ -54,7 +55,7 @@ void WriteModel(const std::filesystem::path& directory, uint64_t seed) {
   std::filesystem::create_directories(directory);
   ASSERT_TRUE(WriteModelDescription(directory, Describe()).ok());
   VisionTransformer model = MakeModel(seed);
-  std::vector<std::pair<std::string, at::Tensor>> weights;
+  NamedTensors weights;
   for (const auto& item : model->named_parameters()) weights.emplace_back(item.key(), item.value());
   ASSERT_TRUE(WriteSafetensors(directory / "model.safetensors", weights, {}).ok());
   ASSERT_TRUE(WriteChecksums(directory, {"config.json", "labels.txt", "model.safetensors"}).ok());

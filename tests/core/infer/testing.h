@@ -1,4 +1,4 @@
-// What the tests of core/infer share: small checkpoints on disk.
+// Shared by the tests of core/infer: small checkpoints on disk.
 #ifndef VIT_TESTS_CORE_INFER_TESTING_H_
 #define VIT_TESTS_CORE_INFER_TESTING_H_
 
@@ -18,7 +18,8 @@ inline const std::vector<std::string> kLabels = {"cat", "dog", "owl"};
 // Writes a model directory of a tiny ViT (16 x 16, three classes), its weights drawn from `seed`.
 void WriteModel(const std::filesystem::path& directory, uint64_t seed);
 
-// What the model of WriteModel(seed) says of `image`, computed by the model's own forward.
+// Returns the probabilities of `image` by the model of WriteModel(seed), computed by the model's
+// own forward.
 std::vector<float> ExpectedProbabilities(uint64_t seed, const Image& image);
 
 // Checkpoints of runs, each step a model whose seed is the step. Thread-safe.
@@ -29,9 +30,9 @@ class TestCheckpoints : public ModelSource {
     return Find(*ModelRef::Parse(text));
   }
 
-  // From now on `run` serves `step`.
+  // Lets `run` serve `step` from now on.
   void Serve(const std::string& run, int64_t step);
-  // Leases out at this moment.
+  // Returns how many leases are held at the moment.
   int leases() const { return static_cast<int>(lease_.use_count()) - 1; }
   std::filesystem::path Directory(const std::string& run, int64_t step) const;
 

@@ -12,7 +12,7 @@
 namespace vit {
 namespace {
 
-// Every size of number, both signs, and what is far out in the tails.
+// Numbers of every magnitude, both signs, and far out in the tails.
 at::Tensor Inputs() {
   const at::Tensor near = at::linspace(-12, 12, 100'001);
   const at::Tensor far =
@@ -34,7 +34,8 @@ TEST(GeluTest, ValueAndDerivativeAreTheExactOnes) {
   EXPECT_LT((x.grad() - exact.grad()).abs().max().item<double>(), 1e-6);
 }
 
-// Each is the float32 one's nearest: the derivative too, which is kept in bfloat16.
+// Each value is the one nearest to the float32 one; so is the derivative, which is kept in
+// bfloat16.
 TEST(GeluTest, BFloat16IsRoundedOnce) {
   at::Tensor x = Inputs().to(at::kBFloat16);
   at::Tensor wide = x.to(at::kFloat).requires_grad_();

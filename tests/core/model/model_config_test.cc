@@ -9,6 +9,7 @@
 #include "core/model/vision_transformer.h"
 #include "core/spec/defaults.h"
 #include "core/spec/presets.h"
+#include "proto/set_field.h"
 #include "proto/spec_text.h"
 #include "vit/v1/training.pb.h"
 
@@ -28,7 +29,7 @@ vit::v1::ModelConfig Preset(const std::string& name, int num_classes) {
   return {};
 }
 
-// Parameters with 1000 classes. Where no other source is named, of timm 1.0.31:
+// Parameters with 1000 classes. Unless another source is named, from timm 1.0.31:
 // sum(p.numel() for p in timm.create_model(name, num_classes=1000).parameters()).
 const std::map<std::string, int64_t> kParameterCounts = {
     {"vit_tiny_patch16_224", 5'717'416},
@@ -87,7 +88,7 @@ const std::map<std::string, int64_t> kParameterCounts = {
     {"vit_small_patch16_224_augreg", 22'050'664},
     {"vit_base_patch16_224_augreg", 86'567'656},
     {"vit_large_patch16_224_augreg", 304'326'632},
-    // vit_small_patch16_224 less its class token and its learned positions.
+    // vit_small_patch16_224 without its class token and its learned positions.
     {"big_vision_vit_s16", 22'050'664 - 384 - 197 * 384},
     // As published with the models.
     {"minivit_tiny_patch16_224", 3'041'320},
@@ -182,7 +183,8 @@ TEST(ModelConfigTest, WhatCannotWorkNamesTheFieldAndTheWayOut) {
                      "model.image_size is 225, not a multiple of model.patch_size 16"},
            BadConfig{"model.patch_size=0", "model.patch_size is 0"},
            BadConfig{"model.depth=-1", "model.depth is -1; expected 1 to"},
-           BadConfig{"model.drop_path_rate=1", "model.drop_path_rate is 1; expected at least 0, below 1"},
+           BadConfig{"model.drop_path_rate=1",
+                     "model.drop_path_rate is 1; expected at least 0, below 1"},
            BadConfig{"model.proj_drop_rate=nan", "model.proj_drop_rate is nan"},
            BadConfig{"model.mlp_ratio=0", "model.mlp_ratio is 0"},
            BadConfig{"model.in_channels=1", "model.in_channels is 1"},

@@ -14,7 +14,7 @@ TEST(NormalizerTest, ScalesEachChannelByItsOwnMeanAndDeviation) {
   for (const double mean : {0.485, 0.456, 0.406}) config.add_mean(mean);
   for (const double std : {0.229, 0.224, 0.225}) config.add_std(std);
   const Normalizer normalize(config, at::kCPU);
-  // One picture on one thread, several on more, sizes that fill no vector.
+  // One image on one thread, several on more, sizes that fill no vector.
   for (const auto& [count, size] : {std::pair<int64_t, int64_t>{1, 5}, {7, 33}, {3, 224}}) {
     std::vector<uint8_t> pixels(count * 3 * size * size);
     for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = static_cast<uint8_t>(i * 37 % 256);

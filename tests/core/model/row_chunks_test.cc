@@ -16,7 +16,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::Pair;
 
-// Without OpenMP in our own code all of it would be one thread's.
+// Without OpenMP in our own code, one thread would do all the work.
 TEST(RowChunksTest, ChunksAreSharedAmongThreads) {
   const ThreadCount count(2);
   std::mutex mutex;

@@ -34,7 +34,7 @@ at::Tensor Values(const Case& of) {
   return (at::randn(of.shape) * 2).to(of.type);
 }
 
-// In float64, from the definition.
+// Computed in float64, from the definition.
 at::Tensor Exact(const at::Tensor& qkv, double scale) {
   const std::vector<at::Tensor> parts = qkv.permute({2, 0, 3, 1, 4}).unbind(0);  // [B, H, N, D]
   const at::Tensor weights = (at::matmul(parts[0], parts[1].transpose(-1, -2)) * scale).softmax(-1);

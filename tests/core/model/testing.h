@@ -8,7 +8,7 @@
 
 namespace vit {
 
-// As many compute threads while it lives, whatever the machine has.
+// Sets the number of compute threads while it lives, regardless of the machine.
 class ThreadCount {
  public:
   explicit ThreadCount(int count) : before_(at::get_num_threads()) { SetComputeThreads(count); }
@@ -19,7 +19,7 @@ class ThreadCount {
   const int before_;
 };
 
-// The largest difference, as a part of the largest value. Two zeros differ by nothing.
+// Returns the largest difference, relative to the largest value. Two zeros have no difference.
 inline double LargestError(const at::Tensor& actual, const at::Tensor& exact) {
   const at::Tensor difference = (actual.to(at::kDouble) - exact.to(at::kDouble)).abs().max();
   return (difference / exact.to(at::kDouble).abs().max().clamp_min(1e-300)).item<double>();

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/compute/named_tensors.h"
 #include "core/model/autocast.h"
 #include "core/model/model_config.h"
 #include "core/spec/defaults.h"
@@ -63,7 +64,7 @@ class ParityTest : public ::testing::TestWithParam<std::string> {
     model_->eval();
   }
   VisionTransformer model_{CaseConfig(GetParam())};
-  std::map<std::string, at::Tensor> expected_;
+  TensorMap expected_;
 };
 
 TEST_P(ParityTest, LogitsLossAndGradientsEqualTimms) {
@@ -77,7 +78,7 @@ TEST_P(ParityTest, LogitsLossAndGradientsEqualTimms) {
     at::Tensor actual = parameter.value().grad();
     at::Tensor expected = expected_.at("grad." + parameter.key());
     if (parameter.key().ends_with("k_norm.bias")) {
-      // Moves all scores of a row alike, so that it is zero but for rounding.
+      // Moves all scores of a row alike, so that the gradient is zero but for rounding.
       EXPECT_LT(actual.abs().max().item<double>(), 1e-6);
       ++compared;
       continue;
@@ -97,8 +98,8 @@ TEST_P(ParityTest, LogitsLossAndGradientsEqualTimms) {
             }));
 }
 
-// Logits, and the gradients of their squares' sum behind each other. A drop path drops the same
-// samples each time.
+// Returns the logits, and the gradients of the sum of their squares, concatenated. A drop path
+// drops the same samples each time.
 std::pair<at::Tensor, at::Tensor> Backpropagate(VisionTransformer& model, const at::Tensor& images,
                                                 bool bfloat16) {
   torch::manual_seed(3);
@@ -267,7 +268,7 @@ TEST(VisionTransformerTest, BatchNormLearnsItsMeansWhileTrainingAndUsesThemAfter
   model->eval();
   EXPECT_EQ(model->named_buffers()["blocks.1.norm2.num_batches_tracked"].item<int64_t>(), 3);
   EXPECT_FALSE(at::allclose(model->forward(images), before));
-  // One picture's answer does not hang on its company.
+  // The answer for one image does not depend on the others in the batch.
   EXPECT_TRUE(at::allclose(model->forward(images.slice(0, 0, 1)),
                            model->forward(images).slice(0, 0, 1), 1e-4, 1e-5));
 }

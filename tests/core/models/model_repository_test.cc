@@ -8,6 +8,7 @@
 #include <fstream>
 #include <optional>
 
+#include "core/base/compute/named_tensors.h"
 #include "core/base/file.h"
 #include "core/tensor_file/safetensors.h"
 #include "tests/core/infer/testing.h"
@@ -188,7 +189,7 @@ TEST_F(ModelRepositoryTest, ImportsTellWhatWasAssumedAndRefuseWhatContradicts) {
   EXPECT_EQ(response->model().source(), "torchvision");
   EXPECT_EQ(response->model().preprocessing().interpolation(), vit::v1::INTERPOLATION_BILINEAR);
   ASSERT_EQ(response->notes_size(), 2);
-  EXPECT_THAT(response->notes(0), HasSubstr("assumed, as the file does not tell: mean 0.485"));
+  EXPECT_THAT(response->notes(0), HasSubstr("assumed, as the file does not say: mean 0.485"));
   EXPECT_THAT(response->notes(1), HasSubstr("no labels"));
 
   vit::v1::ImportModelRequest request;
@@ -211,7 +212,7 @@ TEST_F(ModelRepositoryTest, ImportsTellWhatWasAssumedAndRefuseWhatContradicts) {
 TEST_F(ModelRepositoryTest, WhatWasTakenOfAFileIsRecorded) {
   const auto weights = ReadSafetensors(kParity / "timm_cls/model.safetensors");
   ASSERT_TRUE(weights.ok());
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  NamedTensors tensors;
   for (const auto& [name, tensor] : weights->tensors) {
     tensors.emplace_back("module." + name, tensor);
     tensors.emplace_back("ema." + name, tensor + 1);
@@ -240,7 +241,7 @@ TEST_F(ModelRepositoryTest, WhatWasTakenOfAFileIsRecorded) {
 TEST_F(ModelRepositoryTest, AnEncoderWithoutAHeadComesBackAfterARestart) {
   const auto weights = ReadSafetensors(kParity / "timm_cls/model.safetensors");
   ASSERT_TRUE(weights.ok());
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  NamedTensors tensors;
   for (const auto& [name, tensor] : weights->tensors) {
     if (!name.starts_with("head.")) tensors.emplace_back(name, tensor);
   }

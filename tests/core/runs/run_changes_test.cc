@@ -79,7 +79,7 @@ TEST_F(RunChangesTest, StatusListsTheSpecsThatARunFollowedAlsoAfterARestart) {
   trainer_.Await();
   ASSERT_TRUE(manager->Stop(id).ok());
   AwaitState(manager.get(), id, vit::v1::RUN_STATE_STOPPED);
-  // No step was done under the last change, so that it replaces it.
+  // No step was done under the last change, so the new one replaces it.
   ASSERT_TRUE(manager->Resume(Changes(id, "max_steps: 200")).ok());
   const Specs expected = {{0, 100}, {100, 150}, {120, 200}};
   EXPECT_EQ(StepsAndLengths(manager.get(), id), expected);
@@ -109,7 +109,7 @@ TEST_F(RunChangesTest, WhatARunKeepsForLifeIsRefusedByName) {
                                          HasSubstr("can change epochs"), HasSubstr("init run:")));
   }
   EXPECT_EQ(StatusOf(manager.get(), id).state(), vit::v1::RUN_STATE_STOPPED);
-  // What stays as it is may be said.
+  // Fields that keep their value may be given.
   const auto resumed = manager->Resume(
       Changes(id,
               "seed: 7 data { source: \"shapes:\" } optimizer { learning_rate: 1e-4 } "

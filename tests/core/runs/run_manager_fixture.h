@@ -1,4 +1,4 @@
-// A RunManager on a state folder of its own, with a trainer that does what the test says.
+// A RunManager on its own state folder, with a trainer that does what the test says.
 #ifndef VIT_TESTS_CORE_RUNS_RUN_MANAGER_FIXTURE_H_
 #define VIT_TESTS_CORE_RUNS_RUN_MANAGER_FIXTURE_H_
 

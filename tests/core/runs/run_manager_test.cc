@@ -206,7 +206,7 @@ TEST_F(RunManagerTest, StopOfAQueuedRunIsImmediate) {
   ASSERT_TRUE(stopped.ok()) << stopped.status();
   EXPECT_EQ(stopped->state(), vit::v1::RUN_STATE_STOPPED);
   EXPECT_EQ(stopped->queue_position(), 0);
-  // It never began, so that it can be resumed without a checkpoint.
+  // It never began, so it can be resumed without a checkpoint.
   const auto resumed = manager->Resume(ResumeRequest(queued));
   ASSERT_TRUE(resumed.ok()) << resumed.status();
   EXPECT_EQ(resumed->state(), vit::v1::RUN_STATE_QUEUED);
@@ -294,7 +294,7 @@ TEST_F(RunManagerTest, ResumeIsRefusedWhereTheSpecNoLongerFitsTheData) {
   trainer_.set_resolve_error(absl::InvalidArgumentError("the data has 4 classes"));
   const absl::Status refused = manager->Resume(ResumeRequest(id)).status();
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(refused.message(), HasSubstr("cannot go on as it began: the data has 4 classes"));
+  EXPECT_THAT(refused.message(), HasSubstr("cannot continue as it began: the data has 4 classes"));
   auto request = ResumeRequest(id);
   request.set_loader_threads(1 << 20);
   EXPECT_EQ(manager->Resume(request).status().code(), absl::StatusCode::kInvalidArgument);

@@ -6,10 +6,10 @@
 #include <set>
 #include <thread>
 
-#include "core/runs/event_dispatcher.h"
+#include "core/runs/events/event_dispatcher.h"
+#include "core/runs/events/subscriptions.h"
 #include "core/runs/progress_meter.h"
 #include "core/runs/run_record.h"
-#include "core/runs/subscriptions.h"
 #include "proto/time.h"
 #include "tests/core/runs/testing.h"
 

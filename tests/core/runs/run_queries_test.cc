@@ -1,4 +1,4 @@
-// What can be asked of runs: which to serve, which there are, their history, their news.
+// Queries about runs: which to serve, which exist, their history, their changes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -49,6 +49,25 @@ TEST_F(RunManagerTest, LeasedCheckpointStaysOnDiskUntilItIsReleased) {
   EXPECT_FALSE(fs::exists(RunFolder(id)));
 }
 
+TEST_F(RunManagerTest, ACheckpointIsServedByItsStepToo) {
+  auto manager = Open();
+  const std::string id = StartRun(manager.get(), "cats@7");
+  const auto session = trainer_.Await();
+  session->WriteCheckpoint(0);
+  session->WriteCheckpoint(7, /*best=*/true);
+  session->WriteCheckpoint(9);
+  const auto find = [&](const std::string& text) { return manager->Find(*ModelRef::Parse(text)); };
+  EXPECT_EQ(find("run:" + id)->step, 7);
+  EXPECT_EQ(find("run:" + id)->name, "run:" + id);
+  EXPECT_EQ(find("run:" + id + "@9")->step, 9);
+  EXPECT_EQ(find("run:" + id + "@9")->name, "run:" + id + "@9");
+  EXPECT_EQ(find("run:" + id + "@0")->ref.ToString(), "run:" + id + "@0");
+  EXPECT_EQ(find("run:" + id + "@8").status().code(), absl::StatusCode::kNotFound);
+  // A name that ends like a step means the run.
+  EXPECT_EQ(find("run:cats@7")->name, "run:" + id);
+  EXPECT_EQ(find("run:cats@7@9")->step, 9);
+}
+
 TEST_F(RunManagerTest, LatestServesTheMostRecentlyStartedRunThatHasACheckpoint) {
   auto manager = Open();
   const std::string a = StartRun(manager.get());
@@ -85,7 +104,7 @@ TEST_F(RunManagerTest, LatestIsTheLastStartedRunThoughTheClockWentBack) {
   EXPECT_EQ(StatusOf(manager.get(), "").id(), after);
   const std::string last = run_to_its_end();
   EXPECT_EQ(StatusOf(manager.get(), "").id(), last);
-  // An earlier run that is taken up again is the last one started.
+  // An earlier run that is resumed becomes the last one started.
   vit::v1::ResumeRunRequest resume = ResumeRequest(before);
   resume.mutable_changes()->set_max_steps(200);
   ASSERT_TRUE(manager->Resume(resume).ok());

@@ -1,4 +1,4 @@
-// What a start of the program makes of what an earlier one left behind, clean or killed.
+// How a start of the program handles what an earlier one left behind, clean or killed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>
@@ -60,7 +60,7 @@ class RunRestartTest : public ::testing::Test {
     EXPECT_TRUE(response.ok()) << response.status();
     return response.ok() ? response->run().id() : "";
   }
-  // Leaves a run that was stopped at step 10, with its files alone.
+  // Leaves a run that was stopped at step 10, with only its files.
   std::string LeaveARunWithoutDatabase() {
     auto process = Start(folder_->path());
     std::string id = StartRun(process.get());
@@ -168,7 +168,7 @@ TEST_F(RunRestartTest, InterruptedRunWaitsWhereItIsNotToBeResumed) {
   process = Start(folder_->path(), /*resume_interrupted=*/false);
   EXPECT_EQ(StatusOf(process.get(), id).state(), vit::v1::RUN_STATE_INTERRUPTED);
   EXPECT_THAT(process->trainer.begun(), IsEmpty());
-  // It can be resumed by hand even without a checkpoint, as the daemon itself would.
+  // It can be resumed by hand even without a checkpoint, as the daemon itself would resume it.
   vit::v1::ResumeRunRequest request;
   request.set_run(id);
   ASSERT_TRUE(process->manager->Resume(request).ok());
@@ -228,7 +228,7 @@ TEST_F(RunRestartTest, RunRestartedThreeTimesWithoutANewerCheckpointFails) {
   EXPECT_EQ(run.state(), vit::v1::RUN_STATE_FAILED);
   EXPECT_THAT(run.message(), HasSubstr("restarted 3 times without a checkpoint after step 5"));
   EXPECT_THAT(process->trainer.begun(), IsEmpty());
-  // A person who knows better may go on, and has three restarts again.
+  // A user who knows better may resume it, with three restarts again.
   vit::v1::ResumeRunRequest request;
   request.set_run(id);
   ASSERT_TRUE(process->manager->Resume(request).ok());
@@ -298,7 +298,7 @@ TEST_F(RunRestartTest, FolderOfACallThatWasNeverAnsweredGoes) {
   const fs::path folder = RunFolder("20260101-000000-bcdf");
   fs::create_directories(folder);
   std::ofstream(folder / "spec.textproto") << "seed: 1\n";
-  fs::create_directories(RunFolder("notes"));  // somebody's own
+  fs::create_directories(RunFolder("notes"));  // not vitd's
   auto process = Start(folder_->path());
   EXPECT_FALSE(fs::exists(folder));
   EXPECT_TRUE(fs::exists(RunFolder("notes")));
@@ -362,7 +362,7 @@ TEST_F(RunRestartTest, DamagedDatabaseSaysWhatToDo) {
   EXPECT_THAT(refused.message(), HasSubstr("move it away"));
 }
 
-// A device that was lost, for the worker that asks.
+// Reports a lost device to the worker.
 absl::Status LostDevice(const Device&) { return absl::InternalError("cuda:0: illegal address"); }
 
 TEST_F(RunRestartTest, ALostDeviceInterruptsTheRunAndStartsNoOther) {
@@ -401,7 +401,7 @@ TEST_F(RunRestartTest, ALostDeviceInterruptsTheRunAndStartsNoOther) {
   }
   EXPECT_THAT(lost, ElementsAre("cuda:0: illegal address"));
   EXPECT_THAT(trainer.begun(), ElementsAre(first));
-  // A sound process goes on with it, before the one that waited.
+  // A healthy process continues it, before the run that waited.
   auto process = Start(folder_->path());
   EXPECT_EQ(process->trainer.Await()->run(), first);
 }

@@ -1,4 +1,4 @@
-// Disks and databases that refuse.
+// Disks and databases that refuse writes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sqlite3.h>

@@ -180,7 +180,7 @@ TEST_F(RunStoreTest, PointsKeepEveryBit) {
   double value = 0.01;
   const auto* fields = v1::EvaluationMetrics::descriptor();
   for (int i = 0; i < fields->field_count(); ++i) {
-    if (fields->field(i)->name() == "top_k") continue;  // the one that is no ratio
+    if (fields->field(i)->name() == "top_k") continue;  // the only one that is not a ratio
     evaluated.mutable_evaluation()->GetReflection()->SetDouble(evaluated.mutable_evaluation(),
                                                                fields->field(i), value += 0.1);
   }

@@ -230,7 +230,7 @@ TEST(RunTrainingTest, RunMadeLongerIsExactFromTheChangeOn) {
   AwaitState(other.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
   EXPECT_EQ(History(other.get(), id), History(manager.get(), id));
   EXPECT_TRUE(Weights(interrupted.path(), id, 24) == Weights(whole.path(), id, 24));
-  // What is best is judged by the loss from the change on, what went before included.
+  // From the change on, the loss decides what is best, for earlier checkpoints too.
   const RunInfo status = other->GetStatus(id)->run();
   vit::v1::GetHistoryRequest history;
   history.set_run(id);

@@ -1,4 +1,4 @@
-#include "core/runs/tensorboard_log.h"
+#include "core/runs/events/tensorboard_log.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

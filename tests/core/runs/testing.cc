@@ -37,7 +37,7 @@ class FakeDataSet : public DataSet {
   int64_t label(DataSplit, int64_t) const override { return 0; }
   std::string name(DataSplit, int64_t index) const override { return absl::StrCat(index); }
   absl::StatusOr<ImagePart> LoadPart(DataSplit, int64_t, const PixelRequest&) const override {
-    return absl::UnimplementedError("has no pictures");
+    return absl::UnimplementedError("has no images");
   }
 };
 
@@ -54,7 +54,7 @@ std::vector<CheckpointInfo> ListFakeCheckpoints(const fs::path& run_directory) {
   return all;
 }
 
-// Waits until `condition` holds with `mu` held; aborts the test program when that never comes.
+// Waits until `condition` holds with `mu` held; aborts the test program if it never does.
 template <typename Condition>
 void AwaitLocked(CondVar* changed, Mutex* mu, const std::string& what,
                  Condition condition) VIT_NO_THREAD_SAFETY_ANALYSIS {
@@ -279,7 +279,7 @@ void RecordingListener::Add(const std::string& line) {
 }
 
 void RecordingListener::OnRunChanged(const Run& run) {
-  const std::string line = absl::StrCat("state ", run.id(), " ", StateName(run.state()));
+  const std::string line = absl::StrCat("state ", run.id(), " ", StateWord(run.state()));
   {
     MutexLock lock(&mu_);
     if (std::exchange(last_state_, line) == line) return;

@@ -79,11 +79,11 @@ class ScriptedTrainer {
   // Sessions begun so far, by run.
   std::vector<std::string> begun();
 
-  // How the fake data set looks; its fingerprint is of the next resolve.
+  // Sets the fake data set's fingerprint, from the next resolve on.
   void set_fingerprint(const std::string& fingerprint);
   // What resolving a spec fails with from now on.
   void set_resolve_error(const absl::Status& error);
-  // Sessions go on after a request to stop, until they are finished.
+  // Sessions continue after a request to stop, until they are finished.
   void set_ignore_stop(bool ignore);
 
  private:

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/spec/rules.h"
-#include "proto/spec_text.h"
+#include "proto/set_field.h"
 
 namespace vit {
 namespace {

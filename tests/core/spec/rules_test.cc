@@ -10,8 +10,9 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "proto/field_names.h"
 #include "proto/schema.h"
-#include "proto/spec_text.h"
+#include "proto/set_field.h"
 #include "vit/v1/training.pb.h"
 
 namespace vit {
@@ -95,8 +96,7 @@ TEST(SchemaTest, EveryDefaultIsAValueOfItsFieldAndInItsRange) {
   });
 }
 
-// What a field that is not set means is written down for each: a default, how it is derived, or
-// here.
+// Every field records what it means when unset: by a default, by how it is derived, or here.
 TEST(SchemaTest, EveryFieldHasADefaultOrIsKnownToHaveNone) {
   const std::set<std::string> none = {
       "DataConfig.source",                // required

@@ -24,10 +24,10 @@ void AddBeginnings(std::vector<BadFile>* files) {
   };
   files->push_back({"an empty entry", Archive(""), "it ends after 0 bytes, too early"});
   files->push_back({"a wrong magic", changed(0, '\0'), "does not begin as a NumPy array"});
-  files->push_back({"version 0.0", changed(6, 0), "version 0.0 is not known"});
-  files->push_back({"version 1.1", changed(7, 1), "version 1.1 is not known"});
-  files->push_back({"version 4.0", changed(6, 4), "version 4.0 is not known"});
-  files->push_back({"version 255.0", changed(6, '\xff'), "version 255.0 is not known"});
+  files->push_back({"version 0.0", changed(6, 0), "version 0.0 is not supported"});
+  files->push_back({"version 1.1", changed(7, 1), "version 1.1 is not supported"});
+  files->push_back({"version 4.0", changed(6, 4), "version 4.0 is not supported"});
+  files->push_back({"version 255.0", changed(6, '\xff'), "version 255.0 is not supported"});
   files->push_back({"a header beyond the entry", changed(9, '\x7f'), "too early"});
   files->push_back({"a header of no bytes", Archive(Npy("", "")), "it is not a dict"});
   files->push_back({"a header of 4 GB",
@@ -79,7 +79,7 @@ void AddDicts(std::vector<BadFile>* files) {
   descr("'<M8[ns]'", "unsupported dtype '<M8[ns]'");
   descr("'>f4'", "is big-endian; convert the array with .astype('<f4')");
   descr("'>i8'", "is big-endian");
-  descr("[('x', '<f4')]", "a structured one");
+  descr("[('x', '<f4')]", "a structured array");
   descr("3", "expected a quoted word");
 
   const auto shape = [&](absl::string_view text, const char* message) {
@@ -113,15 +113,15 @@ void AddBombs(std::vector<BadFile>* files) {
   const auto header = [](absl::string_view shape) {
     return Npy(Dict("'<f4'", "False", shape), "");
   };
-  // Its sizes are true, but for the shape.
+  // Its sizes are correct, except the shape.
   files->push_back({"a shape of terabytes before megabytes",
                     Archive(header("(1099511627776,)") + std::string(8 << 20, '\0'), true),
                     "shape [1099511627776] of 4-byte values does not fit"});
-  // All of it is true.
+  // All of it is correct.
   const size_t bytes = 96 << 20;
   files->push_back({"96 MB of zeros in 100 kB",
                     Archive(header("(25165824,)") + std::string(bytes, '\0'), true),
-                    "more than 16 times as much is not read. Save it with numpy.savez"});
+                    "at most 16 times as much is read. Save it with numpy.savez"});
   std::vector<ZipPart> parts;
   for (int i = 0; i < 10; ++i)
     parts.push_back(

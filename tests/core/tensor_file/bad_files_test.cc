@@ -69,7 +69,7 @@ TEST_F(BadFilesTest, EachIsRefusedForItsReasonInLittleMemory) {
     files[i].bytes = {};
   }
   malloc_trim(0);
-  std::ofstream("/proc/self/clear_refs") << "5";  // the peak begins anew
+  std::ofstream("/proc/self/clear_refs") << "5";  // resets the peak
   const int64_t before = ProcessKilobytes("VmRSS");
   const auto start = std::chrono::steady_clock::now();
   for (size_t i = 0; i < files.size(); ++i) {
@@ -84,7 +84,7 @@ TEST_F(BadFilesTest, EachIsRefusedForItsReasonInLittleMemory) {
   const int64_t peak = ProcessKilobytes("VmHWM") - before;
   std::cout << files.size() << " files refused in " << seconds << " s; " << peak
             << " kB of memory more than before at the peak" << std::endl;
-#if !defined(__SANITIZE_ADDRESS__)  // which keeps what is freed for a while
+#if !defined(__SANITIZE_ADDRESS__)  // which keeps freed memory for a while
   EXPECT_LT(peak, 100'000);
 #endif
 }

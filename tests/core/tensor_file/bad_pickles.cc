@@ -32,7 +32,7 @@ std::string Tensor(const std::string& storage, const std::string& offset, const 
 std::string GoodTensor() { return Tensor(Storage("FloatStorage", 4), Int(0), Int(4), Int(1)); }
 
 std::string Program(const std::string& value) { return "\x80\x02" + value + "."; }
-// The value is a tensor of the state dict, or what stands for one.
+// The value is a tensor of the state dict, or stands in for one.
 std::string StateDict(const std::string& value) { return Program(Dict(Text("a") + value)); }
 
 // A file with this pickle, and a storage of 16 bytes.
@@ -73,7 +73,7 @@ void AddOpcodes(std::vector<BadFile>* files) {
   }
   for (const int opcode : std::initializer_list<int>{0x87, 'R', 's', 'a', 'b'}) {
     program(absl::StrFormat("opcode 0x%02x across a MARK", opcode),
-            "\x80\x02}]N(" + Le(opcode, 1) + ".", "too little for it on the stack");
+            "\x80\x02}]N(" + Le(opcode, 1) + ".", "not enough on the stack for it");
   }
   const struct {
     const char* name;
@@ -96,14 +96,14 @@ void AddOpcodes(std::vector<BadFile>* files) {
               {"LONG_BINGET", "j\0\0"s}};
   for (const auto& [name, opcode] : kCut) {
     program(absl::StrCat(name, " that leaves the pickle"), "\x80\x05" + opcode,
-            "its argument leaves the pickle");
+            "its argument extends beyond the pickle");
   }
-  program("a frame of 2^63", "\x80\x04\x95" + Le(uint64_t{1} << 63, 8) + "N.", "the frame leaves");
-  program("a frame one byte too long", "\x80\x04\x95" + Le(3, 8) + "N.", "the frame leaves");
-  program("memo 0 before it is put", "\x80\x02h\0."s, "memo 0 was never put");
-  program("memo 2^32 - 1 got", "\x80\x02j" + Le(~0U, 4) + ".", "memo 4294967295 was never put");
-  program("memo 2^32 - 1 put", "\x80\x02Nr" + Le(~0U, 4) + ".", "memo 4294967295 where 0 is");
-  program("memo 2 put first", "\x80\x02Nq\2.", "memo 2 where 0 is the next");
+  program("a frame of 2^63", "\x80\x04\x95" + Le(uint64_t{1} << 63, 8) + "N.", "the frame extends");
+  program("a frame one byte too long", "\x80\x04\x95" + Le(3, 8) + "N.", "the frame extends");
+  program("memo 0 before it is put", "\x80\x02h\0."s, "memo 0 was never stored");
+  program("memo 2^32 - 1 got", "\x80\x02j" + Le(~0U, 4) + ".", "memo 4294967295 was never stored");
+  program("memo 2^32 - 1 put", "\x80\x02Nr" + Le(~0U, 4) + ".", "memo 4294967295, but 0 is");
+  program("memo 2 put first", "\x80\x02Nq\2.", "memo 2, but 0 is the next");
   program("a key without a value", "\x80\x02}(Nu.", "a key without a value");
   program("a dict of three things", "\x80\x02(NNNd.", "a key without a value");
   program("items for a number", "\x80\x02K\1(NNu.", "items for a number");
@@ -144,8 +144,9 @@ void AddGlobals(std::vector<BadFile>* files) {
   program("an endless name", Global(std::string(100'000, 'x'), "y"), "xxx.y'");
   program("a name with escapes", Global("o\x1b[31ms", "system"), "'o\\x1b[31ms.system'");
   program("a name without its end", "cos", "a global's name does not end");
-  program("a name that is a number", "K\1" + Text("system") + "\x93", "a global's name is no text");
-  program("a call of a text", Call(Text("os.system"), command), "it calls a text with a tuple");
+  program("a name that is a number", "K\1" + Text("system") + "\x93",
+          "a global's name is not a string");
+  program("a call of a text", Call(Text("os.system"), command), "it calls a string with a tuple");
   program("a call of a dict", Call("}", command), "it calls a dict");
   program("a call without a tuple", Global("collections", "OrderedDict") + "]R", "with a list");
   program("a call of a storage's kind", Call(Global("torch", "FloatStorage"), Int(1)),
@@ -170,7 +171,7 @@ void AddTensors(std::vector<BadFile>* files) {
   tensor("an offset that is none", Tensor(storage, "N", Int(4), Int(1)), "does not take these");
   tensor("a negative offset", Tensor(storage, Int(-1), Int(4), Int(1)), "does not take these");
   tensor("a size that is a number", Call(rebuild, storage + Int(0) + Int(4) + Int(1)),
-         "a tensor's size is no tuple");
+         "a tensor's size is not a tuple");
   tensor("a negative size", Tensor(storage, Int(0), Int(-4), Int(1)), "size is not a whole number");
   tensor("a negative stride", Tensor(storage, Int(3), Int(4), Int(-1)), "stride is not a whole");
   tensor("a size that is a text", Tensor(storage, Int(0), Text("4"), Int(1)),
@@ -187,29 +188,37 @@ void AddTensors(std::vector<BadFile>* files) {
         return Tensor(storage, Int(0), ones, ones);
       }(),
       "more than 16 dimensions");
-  tensor("a size too large", Tensor(storage, Int(0), Int(5), Int(1)),
-         "tensor 'a': shape [5] with strides [1] from value 0 leaves its storage of 4 values");
-  tensor("a stride too large", Tensor(storage, Int(0), Int(2), Int(4)), "leaves its storage");
-  tensor("an offset too large", Tensor(storage, Int(1), Int(4), Int(1)), "leaves its storage");
-  tensor("an offset beyond, empty", Tensor(storage, Int(5), Int(0), Int(1)), "leaves its storage");
+  tensor(
+      "a size too large", Tensor(storage, Int(0), Int(5), Int(1)),
+      "tensor 'a': shape [5] with strides [1] from value 0 extends beyond its storage of 4 values");
+  tensor("a stride too large", Tensor(storage, Int(0), Int(2), Int(4)),
+         "extends beyond its storage");
+  tensor("an offset too large", Tensor(storage, Int(1), Int(4), Int(1)),
+         "extends beyond its storage");
+  tensor("an offset beyond, empty", Tensor(storage, Int(5), Int(0), Int(1)),
+         "extends beyond its storage");
   const int64_t large = int64_t{1} << 62;
-  tensor("an offset of 2^63 - 1", Tensor(storage, Int(INT64_MAX), Int(4), Int(1)), "leaves its");
-  tensor("a size of 2^62", Tensor(storage, Int(0), Int(large), Int(1)), "leaves its storage");
+  tensor("an offset of 2^63 - 1", Tensor(storage, Int(INT64_MAX), Int(4), Int(1)),
+         "extends beyond its");
+  tensor("a size of 2^62", Tensor(storage, Int(0), Int(large), Int(1)),
+         "extends beyond its storage");
   tensor("a size of 2^62 that stays in place", Tensor(storage, Int(0), Int(large), Int(0)),
-         "leaves its storage");
+         "extends beyond its storage");
   tensor("one value seen as five", Tensor(storage, Int(0), Int(5), Int(0)), "is expanded from a");
   tensor("2^60 values in one place",
          Tensor(storage, Int(0), Int(1 << 30) + Int(1 << 30), Int(0) + Int(0)),
          "is expanded from a storage of 4 values; save its .clone()");
   tensor("sizes whose product is 2^64 + 4",
-         Tensor(storage, Int(0), Int(large + 1) + Int(4), Int(0) + Int(0)), "leaves its storage");
+         Tensor(storage, Int(0), Int(large + 1) + Int(4), Int(0) + Int(0)),
+         "extends beyond its storage");
   tensor("strides of 2^62", Tensor(storage, Int(0), Int(2) + Int(2), Int(large) + Int(large)),
-         "leaves its storage");
+         "extends beyond its storage");
   tensor("strides whose sum is 2^64",
-         Tensor(storage, Int(0), Int(3) + Int(1), Int(INT64_MAX) + Int(INT64_MAX)), "leaves its");
+         Tensor(storage, Int(0), Int(3) + Int(1), Int(INT64_MAX) + Int(INT64_MAX)),
+         "extends beyond its");
   tensor("an empty tensor with an overflow",
          Tensor(storage, Int(0), Int(0) + Int(large) + Int(large), Int(1) + Int(1) + Int(1)),
-         "leaves its storage");
+         "extends beyond its storage");
   tensor("complex numbers", Tensor(Storage("ComplexFloatStorage", 2), Int(0), Int(2), Int(1)),
          "unsupported dtype 'ComplexFloatStorage'; convert it");
   const auto typed = [&](const std::string& dtype) {
@@ -223,7 +232,7 @@ void AddTensors(std::vector<BadFile>* files) {
   tensor("unsigned 16-bit numbers", typed(Global("torch", "uint16")), "unsupported dtype 'uint16'");
   tensor("a dtype that is a text", typed(Text("float32")), "does not take these arguments");
   tensor("a dtype larger than its values", typed(Global("torch", "int64")),
-         "leaves its storage of 2");
+         "extends beyond its storage of 2");
 
   const auto stored = [&](absl::string_view what, const std::string& id, const char* message) {
     tensor(what, Tensor(id, Int(0), Int(4), Int(1)), message);
@@ -263,7 +272,7 @@ void AddStateDicts(std::vector<BadFile>* files) {
   program("a list of tensors", "](" + GoodTensor() + "e", "the file holds no dict");
   program("empty", "}", "no state dict: the file holds nothing with a name");
   program("no tensors", Dict(Text("epoch") + Int(3) + Text("args") + "N"),
-          "the file holds 'epoch', 'args' and no tensors by name; save model.state_dict()");
+          "the file holds 'epoch', 'args' and no named tensors; save model.state_dict()");
   program("two tensors of one name",
           Dict(Text("a") + Dict(Text("b") + GoodTensor()) + Text("a.b") + GoodTensor()),
           "two tensors are called 'a.b'");
@@ -278,7 +287,7 @@ void AddStateDicts(std::vector<BadFile>* files) {
   // Values that hold themselves.
   program("a dict that is its own model", "}q\0"s + Text("model") + "h\0s"s, "no state dict");
   program("a list that holds itself", "]q\0h\0a"s, "the file holds no dict");
-  // 2^60 things, if one walked over all of them.
+  // 2^60 values, if all were visited.
   std::string laughs = ")";
   for (int i = 0; i < 60; ++i) laughs += "2\x86";
   program("a billion laughs by DUP", laughs, "the file holds no dict");
@@ -320,7 +329,7 @@ std::vector<BadFile> BadPickles() {
   AddTensors(&files);
   AddStateDicts(&files);
   AddBombs(&files);
-  // Every value that the good one has is needed for the next.
+  // Every value of the good pickle is needed for the next.
   const std::string good = StateDict(GoodTensor());
   for (size_t size = 3; size < good.size(); size += 7) {
     files.push_back({absl::StrCat("pickle: cut after ", size, " bytes"),
@@ -365,9 +374,9 @@ std::vector<BadFile> BadPytorchArchives() {
   files.push_back({"archive: a bool of 2", MakeZip(bools).bytes, "a bool is neither 0 nor 1"});
   const Zip zip = MakeZip(Parts(good));
   files.push_back({"archive: a damaged storage", zip.Patched(zip.data[2], 1, 1),
-                   "'x/data/0': it does not have its checksum"});
+                   "'x/data/0': it does not match its checksum"});
   files.push_back({"archive: a damaged pickle", zip.Patched(zip.data[0] + 10, 1, 1),
-                   "'x/data.pkl': it does not have its checksum"});
+                   "'x/data.pkl': it does not match its checksum"});
   Zip unchecked = zip;
   for (const size_t crc : {zip.local[2] + 14, zip.central[2] + 16}) {
     unchecked.bytes = unchecked.Patched(crc, 0, 4);

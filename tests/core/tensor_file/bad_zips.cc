@@ -80,7 +80,7 @@ void AddZip64Records(const Zip& zip, std::vector<BadFile>* files) {
     files->push_back({absl::StrCat("Zip64: ", what), zip.Patched(at, value, bytes), message});
   };
   const size_t end = zip.zip64_end, locator = zip.locator;
-  record("no record", locator + kLocatorOffset, 0, 8, "no Zip64 record where its locator leads");
+  record("no record", locator + kLocatorOffset, 0, 8, "no Zip64 record where its locator points");
   record("a record at 2^63", locator + kLocatorOffset, kHuge, 8, "where no record fits");
   record("a record at 2^64 - 1", locator + kLocatorOffset, ~uint64_t{0}, 8, "where no record fits");
   record("a record in its locator", locator + kLocatorOffset, locator, 8, "where no record fits");
@@ -124,7 +124,7 @@ void AddDirectoryEntries(const Zip& zip, std::vector<BadFile>* files) {
   entry("encrypted", kFlags, 1, 2, "'b.npy': it is encrypted");
   entry("strongly encrypted", kFlags, 1 << 6, 2, "it is encrypted");
   entry("with masked headers", kFlags, 1 << 13, 2, "it is encrypted");
-  entry("flags that the entry has not", kFlags, 1 << 11, 2, "contradict each other");
+  entry("flags that the entry does not have", kFlags, 1 << 11, 2, "contradict each other");
   for (const int method : {1, 6, 9, 12, 14, 93, 95, 99, 65535}) {
     entry(absl::StrCat("method ", method), kMethod, method, 2, "only stored and deflated");
   }
@@ -144,7 +144,7 @@ void AddDirectoryEntries(const Zip& zip, std::vector<BadFile>* files) {
   entry("in the directory", kOffset, zip.directory, 4, "no local header");
   entry("beyond the archive", kOffset, 0x7fffffff, 4, "no local header");
   entry("within its contents", kOffset, zip.data[1], 4, "no local header");
-  entry("the other's name", kName, 'a', 1, "two of this name");
+  entry("the other's name", kName, 'a', 1, "two entries have this name");
   entry("another name", kName, 'c', 1, "contradict each other");
 }
 
@@ -154,7 +154,7 @@ void AddLocalHeaders(const Zip& zip, std::vector<BadFile>* files) {
     files->push_back({absl::StrCat("local header: ", what),
                       zip.Patched(zip.local[0] + field, value, bytes), message});
   };
-  // The first four bytes are what the file is known by, so the second entry's.
+  // The first four bytes identify the file, so this changes the second entry's.
   files->push_back({"local header: a wrong signature", zip.Patched(zip.local[1], 0, 4),
                     "'b.npy': there is no local header"});
   header("encrypted", kLocalFlags, 1, 2, "contradict each other");
@@ -165,10 +165,11 @@ void AddLocalHeaders(const Zip& zip, std::vector<BadFile>* files) {
   header("a size for Zip64 that is not there", kLocalBytes, 0xffffffff, 4,
          "Zip64 sizes are missing");
   header("another name", kLocalName, 'c', 1, "contradict each other");
-  header("a name beyond the contents", kLocalNameSize, 0xffff, 2, "leave the archive's contents");
+  header("a name beyond the contents", kLocalNameSize, 0xffff, 2,
+         "extend beyond the archive's contents");
   header("a name too short", kLocalNameSize, 4, 2, "contradict each other");
   header("extra fields beyond the contents", kLocalExtraSize, 0xffff, 2,
-         "leave the archive's contents");
+         "extend beyond the archive's contents");
   header("extra fields that are none", kLocalExtraSize, 6, 2, "extra fields are damaged");
 }
 
@@ -190,21 +191,21 @@ void AddZip64Entries(std::vector<BadFile>* files) {
   both.bytes = zip.Patched(extra + 4, kHuge, 8);
   files->push_back({"Zip64 entry: contents and raw bytes of 2^63",
                     both.Patched(extra + 12, kHuge, 8),
-                    "its 9223372036854775808 bytes at byte 0 leave the archive"});
+                    "its 9223372036854775808 bytes at byte 0 extend beyond the archive"});
 }
 
 void AddContents(std::vector<BadFile>* files) {
   const std::string array = FloatArray("(64,)", 64);
   const Zip stored = MakeZip({{"a.npy", array}});
   files->push_back({"stored contents damaged", stored.Patched(stored.directory - 1, 1, 1),
-                    "does not have its checksum"});
+                    "does not match its checksum"});
   const Zip deflated = MakeZip({{"a.npy", array, /*deflated=*/true}});
   const size_t raw_bytes = deflated.directory - deflated.data[0];
   files->push_back({"deflated contents damaged", deflated.Patched(deflated.data[0], 0xff, 1),
                     "compressed bytes are damaged"});
   files->push_back({"deflated contents cut", deflated.Patched(deflated.directory - 4, 0, 4),
                     "zip entry 'a.npy'"});
-  // Both sizes are told twice.
+  // Both sizes are stored twice.
   const auto sizes = [&](uint64_t bytes, uint64_t raw) {
     Zip zip = deflated;
     const std::string value = Le(raw, 4) + Le(bytes, 4);
@@ -226,7 +227,7 @@ void AddContents(std::vector<BadFile>* files) {
                     "zip entry 'a.npy'"});
 }
 
-// Deflated contents other than the entry says, where the header's shape goes with the lie.
+// Deflated contents that differ from the entry, with a header whose shape matches the lie.
 void AddLyingStreams(std::vector<BadFile>* files) {
   const auto lie = [&](absl::string_view what, const std::string& real, const std::string& claimed,
                        const std::string& after, const char* message) {

@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "core/base/compute/named_tensors.h"
 #include "core/base/file.h"
 
 namespace vit {
@@ -37,7 +38,7 @@ class SafetensorsTest : public ::testing::Test {
 };
 
 TEST_F(SafetensorsTest, EveryDtypeComesBackByteForByte) {
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  NamedTensors tensors;
   for (at::ScalarType type : {at::kDouble, at::kFloat, at::kHalf, at::kBFloat16, at::kLong,
                               at::kInt, at::kShort, at::kChar, at::kByte, at::kBool}) {
     tensors.emplace_back(toString(type), at::arange(6).view({2, 3}).to(type));
@@ -57,8 +58,7 @@ TEST_F(SafetensorsTest, EveryDtypeComesBackByteForByte) {
 }
 
 TEST_F(SafetensorsTest, TheBytesAreAFunctionOfTheTensors) {
-  const std::vector<std::pair<std::string, at::Tensor>> tensors = {{"b", at::ones({3})},
-                                                                   {"a", at::zeros({2})}};
+  const NamedTensors tensors = {{"b", at::ones({3})}, {"a", at::zeros({2})}};
   ASSERT_TRUE(WriteSafetensors(path_, tensors, {}).ok());
   const std::string first = *ReadFile(path_, 1 << 20);
   ASSERT_TRUE(WriteSafetensors(path_, tensors, {}).ok());

@@ -30,7 +30,7 @@ std::string DtypeName(at::ScalarType type) {
   return kNames.at(type);
 }
 
-// As in readings.json: what tests/data/make_weight_files.py says of a tensor.
+// As in readings.json: what tests/data/make_weight_files.py records of a tensor.
 nlohmann::json Reading(const at::Tensor& tensor) {
   const at::Tensor values = tensor.contiguous();
   const auto crc = crc32_z(0, static_cast<const Bytef*>(values.const_data_ptr()), values.nbytes());
@@ -91,7 +91,7 @@ TEST(TensorFileTest, TensorsOutliveWhatReadThem) {
   }
 }
 
-// A folder of its own, removed at the end.
+// Gives each test its own folder, removed at the end.
 class TensorFileFolderTest : public ::testing::Test {
  protected:
   void SetUp() override {

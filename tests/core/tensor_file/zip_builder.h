@@ -1,4 +1,4 @@
-// Zip archives for tests, and the places in them at which to lie.
+// Zip archives for tests, and the offsets in them at which to lie.
 #ifndef VIT_TESTS_CORE_TENSOR_FILE_ZIP_BUILDER_H_
 #define VIT_TESTS_CORE_TENSOR_FILE_ZIP_BUILDER_H_
 
@@ -20,7 +20,7 @@ struct ZipPart {
   bool zip64 = false;  // sizes in the extra fields
 };
 
-// A valid archive. Patch() makes it another.
+// A valid archive; Patched() changes it.
 struct Zip {
   std::string bytes;
   std::vector<size_t> local, data, central;  // of each part: where its structures begin
@@ -39,7 +39,7 @@ std::string Deflate(absl::string_view contents);
 // An .npy file of version 1.0 with this dict, as it is, and these values after it.
 std::string Npy(absl::string_view dict, absl::string_view values);
 
-// One with a valid dict.
+// An .npy file with a valid dict.
 std::string FloatArray(absl::string_view shape, size_t count);
 
 }  // namespace vit

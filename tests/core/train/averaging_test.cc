@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "core/base/compute/named_tensors.h"
+
 namespace vit {
 namespace {
 
@@ -27,7 +29,7 @@ class WeightAveragesTest : public ::testing::Test {
     groups_ = FlattenParameters(toy_, optimizer_);
     averages_.emplace(config_, /*steps_per_epoch=*/2, &toy_, &groups_);
   }
-  // An update after which every weight is `value`.
+  // Runs an update after which every weight is `value`.
   void Step(int64_t step, double value) {
     torch::NoGradGuard no_grad;
     toy_.matrix.fill_(value);
@@ -36,7 +38,8 @@ class WeightAveragesTest : public ::testing::Test {
     toy_.count.fill_(step + 1);
     averages_->Update(step);
   }
-  // Every weight as evaluation sees it after `steps` updates; -1 where they differ.
+  // Returns the value of every weight as evaluation sees it after `steps` updates; -1 if they
+  // differ.
   double Seen(int64_t steps) {
     const WeightAverages::InUse in_use(&*averages_, steps);
     const double value = toy_.matrix[0][0].item<double>();
@@ -89,7 +92,7 @@ TEST_F(WeightAveragesTest, SwaIsTheMeanOfTheEndsOfItsPeriods) {
   for (int64_t step = 0; step < 8; ++step) {
     Step(step, static_cast<double>(10 * step));
     const int64_t done = step + 1;
-    // Taken in after steps 4, 6 and 8, whose weights are 30, 50 and 70.
+    // Averaged in after steps 4, 6 and 8, whose weights are 30, 50 and 70.
     const double expected = done < 4   ? static_cast<double>(10 * step)
                             : done < 6 ? 30
                             : done < 8 ? 40
@@ -116,7 +119,7 @@ TEST_F(WeightAveragesTest, ItsStateRestoresIt) {
   config_.set_swa_start_epoch(0);
   Make();
   for (int64_t step = 0; step < 4; ++step) Step(step, static_cast<double>(step));
-  std::map<std::string, at::Tensor> state;
+  TensorMap state;
   for (const auto& [name, tensor] : averages_->State()) state[name] = tensor.clone();
   EXPECT_EQ(state.size(), 3 * 4);
   Step(4, 50);
@@ -139,7 +142,7 @@ TEST(SwaLearningRateTest, GoesFromTheScheduleToItsOwnByHalfACosine) {
   const SwaSteps swa = *SwaStepsOf(config, 10);
   EXPECT_EQ(swa.start, 20);
   EXPECT_EQ(swa.period, 10);
-  EXPECT_EQ(SwaLearningRate(config, swa, 0.3, 25), 0.3);  // no rate of its own
+  EXPECT_EQ(SwaLearningRate(config, swa, 0.3, 25), 0.3);  // without its own rate
   config.set_swa_learning_rate(0.1);
   EXPECT_EQ(SwaLearningRate(config, swa, 0.3, 19), 0.3);
   EXPECT_NEAR(SwaLearningRate(config, swa, 0.3, 24), 0.2, 1e-12);

@@ -1,4 +1,4 @@
-#include "core/train/classification_metrics.h"
+#include "core/train/evaluation/classification_metrics.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ at::Tensor Logits(std::vector<float> probabilities, int classes) {
 }
 
 TEST(ClassificationMetricsTest, FollowFromTheConfusionMatrix) {
-  // Class 0: three pictures, two found; class 1: two pictures, one found; class 2: one, not found;
+  // Class 0: three images, two found; class 1: two images, one found; class 2: one, not found;
   // class 3: none, never predicted.
   MetricAccumulator metrics(4, 2, at::kCPU);
   const at::Tensor scores = at::tensor({5.0F, 1.0F, 0.0F, 0.0F,  //
@@ -43,7 +43,7 @@ TEST(ClassificationMetricsTest, FollowFromTheConfusionMatrix) {
   EXPECT_DOUBLE_EQ(m.f1, (2.0 / 3 + 2.0 / 5 + 0) / 3);
   EXPECT_DOUBLE_EQ(m.precision_weighted, (3 * 2.0 / 3 + 2 * 1.0 / 3) / 6);
   EXPECT_DOUBLE_EQ(m.f1_weighted, (3 * 2.0 / 3 + 2 * 2.0 / 5) / 6);
-  // The second-best score is right for pictures 2 (class 0), and for no other.
+  // The second-best score is right for image 2 (class 0), and for no other.
   EXPECT_DOUBLE_EQ(m.top_k_accuracy, 4.0 / 6);
   EXPECT_NEAR(m.loss, at::cross_entropy_loss(scores, labels).item<double>(), 1e-6);
 }

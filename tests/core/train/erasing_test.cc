@@ -55,16 +55,16 @@ TEST(ErasingTest, RectanglesHaveTheAreasAndShapesAskedFor) {
 TEST(ErasingTest, SeveralShareTheArea) {
   auto config = Config(1, vit::v1::ERASING_FILL_ZERO);
   config.set_max_count(3);
-  std::vector<int> per_picture(4);
+  std::vector<int> per_image(4);
   for (int64_t step = 0; step < 300; ++step) {
     std::vector<int> counts(kBatch);
-    for (const Erasure& e : PlanErasing(config, 3, step, AllSlots(), kSize)) ++counts[e.picture];
-    for (const int n : counts) ++per_picture.at(n);
+    for (const Erasure& e : PlanErasing(config, 3, step, AllSlots(), kSize)) ++counts[e.image];
+    for (const int n : counts) ++per_image.at(n);
   }
-  for (int n = 1; n <= 3; ++n) EXPECT_NEAR(per_picture[n] / (300.0 * kBatch), 1.0 / 3, 0.03) << n;
+  for (int n = 1; n <= 3; ++n) EXPECT_NEAR(per_image[n] / (300.0 * kBatch), 1.0 / 3, 0.03) << n;
 }
 
-TEST(ErasingTest, APictureIsErasedTheSameWhoeverIsMissing) {
+TEST(ErasingTest, AnImageIsErasedTheSameWhicheverOthersAreMissing) {
   const auto config = Config(1, vit::v1::ERASING_FILL_COLOR);
   const auto whole = PlanErasing(config, 3, 5, AllSlots(), kSize);
   const auto rest = PlanErasing(config, 3, 5, {7}, kSize);
@@ -75,7 +75,7 @@ TEST(ErasingTest, APictureIsErasedTheSameWhoeverIsMissing) {
   EXPECT_EQ(rest[0].color, whole[7].color);
 }
 
-TEST(ErasingTest, NoiseIsTheSameWhoeverIsMissing) {
+TEST(ErasingTest, NoiseIsTheSameWhicheverImagesAreMissing) {
   const auto config = Config(1, vit::v1::ERASING_FILL_NOISE);
   const at::Tensor images = at::zeros({kBatch, 3, kSize, kSize});
   const at::Tensor whole =
@@ -98,7 +98,7 @@ TEST(ErasingTest, FillsWhatIsInsideAndNothingElse) {
     at::Tensor outside = erased.clone();
     for (const Erasure& e : erasures) {
       const at::Tensor inside =
-          outside[e.picture].slice(1, e.top, e.bottom).slice(2, e.left, e.right);
+          outside[e.image].slice(1, e.top, e.bottom).slice(2, e.left, e.right);
       EXPECT_TRUE(inside.ne(7).all().item<bool>());
       if (fill == vit::v1::ERASING_FILL_ZERO) {
         EXPECT_TRUE(inside.eq(0).all().item<bool>());

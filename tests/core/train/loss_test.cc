@@ -11,18 +11,18 @@ namespace {
 
 namespace F = torch::nn::functional;
 
-constexpr int kPictures = 6, kClasses = 4;
+constexpr int kImages = 6, kClasses = 4;
 
 class LossTest : public ::testing::Test {
  protected:
   void SetUp() override {
     torch::manual_seed(11);
-    logits_ = at::randn({kPictures, kClasses}) * 2;
+    logits_ = at::randn({kImages, kClasses}) * 2;
     targets_.labels = at::tensor({0, 1, 2, 3, 1, 1}, at::kLong);
     config_.set_type(vit::v1::LOSS_TYPE_CROSS_ENTROPY);
     config_.set_hardest_fraction(1);
   }
-  void Mix() { targets_.parts = at::randn({kPictures, kClasses}).softmax(1); }
+  void Mix() { targets_.parts = at::randn({kImages, kClasses}).softmax(1); }
   void Weigh() {
     for (const double weight : {0.5, 1.5, 3.0, 0.25}) config_.add_class_weights(weight);
   }
@@ -37,12 +37,12 @@ class LossTest : public ::testing::Test {
     const Loss loss(config_, smoothing_, kClasses, at::kCPU);
     return (loss.Sum(logits_, targets_) / loss.Weight(targets_)).item<double>();
   }
-  // The mean over pictures and classes of what `term` says of (part of the class, its logarithm of
-  // softmax), smoothed and weighted, one by one.
+  // Returns the mean over images and classes of `term`(part of the class, its log softmax),
+  // smoothed and weighted, computed one by one.
   double ByHand(const std::function<double(double part, double log_p)>& term) const {
     const at::Tensor log_p = logits_.log_softmax(1);
     double sum = 0, weights = 0;
-    for (int i = 0; i < kPictures; ++i) {
+    for (int i = 0; i < kImages; ++i) {
       for (int c = 0; c < kClasses; ++c) {
         const double part = targets_.parts.defined()
                                 ? targets_.parts[i][c].item<double>()
@@ -114,8 +114,8 @@ TEST_F(LossTest, BinaryCrossEntropyIsLibTorchs) {
 TEST_F(LossTest, ABinaryThresholdMakesMixedClassesWhole) {
   config_.set_type(vit::v1::LOSS_TYPE_BINARY_CROSS_ENTROPY);
   config_.set_binary_threshold(0.2);
-  targets_.parts = at::tensor({0.7F, 0.3F, 0.0F, 0.0F}).expand({kPictures, kClasses});
-  const at::Tensor whole = at::tensor({1.0F, 1.0F, 0.0F, 0.0F}).expand({kPictures, kClasses});
+  targets_.parts = at::tensor({0.7F, 0.3F, 0.0F, 0.0F}).expand({kImages, kClasses});
+  const at::Tensor whole = at::tensor({1.0F, 1.0F, 0.0F, 0.0F}).expand({kImages, kClasses});
   EXPECT_NEAR(Value(), F::binary_cross_entropy_with_logits(logits_, whole).item<double>(), 1e-6);
 }
 
@@ -134,7 +134,7 @@ TEST_F(LossTest, FocalFollowsItsFormula) {
   }
 }
 
-TEST_F(LossTest, FocalHasAGradientWhereThePictureIsCertain) {
+TEST_F(LossTest, FocalHasAGradientWhereTheImageIsCertain) {
   config_.set_type(vit::v1::LOSS_TYPE_FOCAL);
   config_.set_focal_gamma(0.5);
   at::Tensor logits = at::tensor({100.0F, 0.0F, 0.0F, 0.0F}).expand({1, 4}).clone();
@@ -169,17 +169,17 @@ TEST_F(LossTest, MicroBatchesAddUp) {
     config_.set_focal_gamma(2);
     const Loss loss(config_, 0.1, kClasses, at::kCPU);
     const at::Tensor parts = loss.Sum(logits_.slice(0, 0, 2), targets_.Slice(0, 2)) +
-                             loss.Sum(logits_.slice(0, 2), targets_.Slice(2, kPictures));
+                             loss.Sum(logits_.slice(0, 2), targets_.Slice(2, kImages));
     EXPECT_NEAR(parts.item<double>(), loss.Sum(logits_, targets_).item<double>(), 1e-5);
   }
 }
 
 TEST_F(LossTest, DistillationFollowsItsFormulas) {
-  const at::Tensor teacher = at::randn({kPictures, kClasses}) * 3;
+  const at::Tensor teacher = at::randn({kImages, kClasses}) * 3;
   vit::v1::DistillationConfig config;
   config.set_type(vit::v1::DISTILLATION_TYPE_HARD);
   EXPECT_NEAR(DistillationSum(config, logits_, teacher).item<double>(),
-              F::cross_entropy(logits_, teacher.argmax(1)).item<double>() * kPictures, 1e-5);
+              F::cross_entropy(logits_, teacher.argmax(1)).item<double>() * kImages, 1e-5);
   config.set_type(vit::v1::DISTILLATION_TYPE_SOFT);
   for (const double t : {1.0, 3.0}) {
     config.set_temperature(t);

@@ -39,12 +39,12 @@ bool SameDraw(const Mix& a, const Mix& b) {
          a.right == b.right && a.bottom == b.bottom;
 }
 
-TEST(MixingTest, PicturesPairFromBothEnds) {
+TEST(MixingTest, ImagesPairFromBothEnds) {
   const auto mixes = Plan(Config(0.8, 1, vit::v1::MIX_MODE_ELEMENT), 3);
   for (int i = 0; i < kBatch; ++i) EXPECT_EQ(mixes[i].partner, kBatch - 1 - i);
 }
 
-TEST(MixingTest, TheModeSaysWhichPicturesShareADraw) {
+TEST(MixingTest, TheModeSaysWhichImagesShareADraw) {
   const auto batch = Plan(Config(0.8, 1, vit::v1::MIX_MODE_BATCH), 3);
   const auto pair = Plan(Config(0.8, 1, vit::v1::MIX_MODE_PAIR), 3);
   const auto element = Plan(Config(0.8, 1, vit::v1::MIX_MODE_ELEMENT), 3);
@@ -60,7 +60,7 @@ TEST(MixingTest, ADrawDependsOnSeedStepAndPlaceAlone) {
   const auto config = Config(0.8, 1, vit::v1::MIX_MODE_ELEMENT);
   const auto whole = Plan(config, 3);
   EXPECT_FALSE(SameDraw(whole[0], Plan(config, 4)[0]));
-  // Place 2 unreadable: its partner, place 5, stays as it is, and nobody else changes.
+  // Place 2 is unreadable: its partner, place 5, stays as it is, and no other image changes.
   const auto missing = Plan(config, 3, {0, 1, 3, 4, 5, 6, 7});
   EXPECT_EQ(missing[4].partner, 4);
   EXPECT_EQ(missing[4].part, 1);

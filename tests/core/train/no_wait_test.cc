@@ -1,4 +1,4 @@
-// A training step never waits for the device. There is none here: what would wait is known by name.
+// A training step never waits for the device. The test has none: it knows what would wait by name.
 #include <ATen/record_function.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 #include "core/spec/defaults.h"
 #include "core/train/recipe/recipe_config.h"
 #include "core/train/training_step.h"
-#include "proto/spec_text.h"
+#include "proto/set_field.h"
 
 namespace vit {
 namespace {
@@ -22,10 +22,10 @@ namespace {
 using ::testing::Contains;
 using ::testing::IsEmpty;
 
-// Operators that were called while it lives, by this thread and the backward passes that it starts,
-// and that wait for a device: those that read it on the host, and copies between the two that
-// block. Not looked at: what the CPU's fused optimizers do within, which on CUDA are one kernel;
-// and conversions within other operators and backward passes, which stay on their tensor's device.
+// Records the operators that wait for a device and that this thread, or a backward pass that it
+// starts, calls while this lives: those that read it on the host, and blocking copies between the
+// two. Leaves out what the CPU's fused optimizers do inside, which on CUDA are one kernel, and
+// conversions inside other operators and backward passes, which stay on their tensor's device.
 class Waits {
  public:
   Waits() {
@@ -114,7 +114,7 @@ TEST(NoWaitTest, TheGuardSeesWhatWaits) {
   }
 }
 
-// A small model with what `assignments` say, for ten classes.
+// A spec of a small model for ten classes, with `assignments`.
 vit::v1::TrainingSpec Spec(const std::vector<std::string>& assignments) {
   vit::v1::TrainingSpec spec;
   const auto set = [&](const std::string& assignment) {

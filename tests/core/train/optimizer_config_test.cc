@@ -10,6 +10,7 @@
 #include "core/train/memory_estimate.h"
 #include "core/train/plan_run.h"
 #include "core/train/resolve_spec.h"
+#include "proto/set_field.h"
 #include "proto/spec_text.h"
 
 namespace vit {
@@ -96,7 +97,7 @@ TEST(OptimizerConfigTest, ABaseLearningRateIsScaledToTheBatchSize) {
   EXPECT_DOUBLE_EQ(peak({"batch_size=512", "optimizer.base_learning_rate=5e-4",
                          "optimizer.learning_rate_scaling=square_root"}),
                    5e-4 * std::sqrt(2));
-  // Both are there in an effective spec; what does not follow is refused.
+  // Both are set in an effective spec; values that do not match are refused.
   EXPECT_DOUBLE_EQ(
       peak({"batch_size=512", "optimizer.base_learning_rate=5e-4", "optimizer.learning_rate=1e-3"}),
       1e-3);
@@ -147,24 +148,28 @@ struct BadSpec {
 TEST(OptimizerConfigTest, WhatCannotWorkIsNamedWithTheWayOut) {
   for (const BadSpec& bad : {
            BadSpec{{"optimizer.type=lion", "optimizer.eps=1e-8"},
-                   "optimizer.eps belongs to adamw, adam, lamb; optimizer.type is lion"},
-           BadSpec{{"optimizer.always_adapt=true"}, "optimizer.always_adapt belongs to lamb"},
+                   "optimizer.eps applies to optimizer.type adamw, adam, lamb, and optimizer.type "
+                   "is lion"},
+           BadSpec{{"optimizer.always_adapt=true"},
+                   "optimizer.always_adapt applies to optimizer.type lamb"},
            BadSpec{{"optimizer.type=lamb", "optimizer.eps=0"}, "optimizer.eps is 0"},
            BadSpec{{"optimizer.type=lion", "optimizer.beta1=1"}, "optimizer.beta1 is 1"},
            BadSpec{{"optimizer.type=sgd", "optimizer.momentum=0", "optimizer.nesterov=true"},
                    "optimizer.nesterov needs"},
-           BadSpec{{"optimizer.base_batch_size=512"}, "belong to optimizer.base_learning_rate"},
+           BadSpec{{"optimizer.base_batch_size=512"},
+                   "no effect without optimizer.base_learning_rate"},
+           BadSpec{{"optimizer.base_learning_rate=-1"}, "optimizer.base_learning_rate is -1"},
            BadSpec{{"optimizer.base_learning_rate=-1"}, "optimizer.base_learning_rate is -1"},
            BadSpec{{"optimizer.base_learning_rate=1e-3", "optimizer.base_batch_size=0"},
                    "optimizer.base_batch_size is 0"},
            BadSpec{{"optimizer.base_learning_rate=1e-3", "optimizer.learning_rate=1e-3"},
-                   "at 256 images means 0.00025 at 64; leave one of the two out"},
+                   "at 256 images means 0.00025 at 64; remove one of the two"},
            BadSpec{{"optimizer.layer_decay=0"}, "optimizer.layer_decay is 0"},
            BadSpec{{"optimizer.layer_decay=1.5"}, "optimizer.layer_decay is 1.5"},
            BadSpec{{"optimizer.encoder_learning_rate_multiplier=-1"},
                    "optimizer.encoder_learning_rate_multiplier is -1"},
            BadSpec{{"optimizer.encoder_learning_rate_multiplier=0"},
-                   "name parameters that are to keep their values in optimizer.frozen"},
+                   "list parameters that keep their values in optimizer.frozen"},
            BadSpec{{"optimizer.groups={learning_rate_multiplier: 2}"},
                    "optimizer.groups[0].parameters is empty"},
            BadSpec{{"optimizer.groups={parameters: 'head.*' learning_rate_multiplier: -2}"},
@@ -173,7 +178,7 @@ TEST(OptimizerConfigTest, WhatCannotWorkIsNamedWithTheWayOut) {
                    "optimizer.groups[0].weight_decay_multiplier is -2"},
            BadSpec{{"optimizer.groups={parameters: 'haed.*'}"}, "did you mean 'head.*'?"},
            BadSpec{{"optimizer.frozen=*"}, "nothing is left to train"},
-           BadSpec{{"schedule.power=2"}, "schedule.power belongs to polynomial"},
+           BadSpec{{"schedule.power=2"}, "schedule.power applies to schedule.type polynomial"},
            BadSpec{{"schedule.type=polynomial", "schedule.power=0"}, "schedule.power is 0"},
            BadSpec{{"schedule.cycles=0"}, "schedule.cycles is 0"},
            BadSpec{{"schedule.cycle_decay=2"}, "schedule.cycle_decay is 2"},
@@ -185,19 +190,19 @@ TEST(OptimizerConfigTest, WhatCannotWorkIsNamedWithTheWayOut) {
            BadSpec{{"schedule.min_learning_rate=1"}, "schedule.min_learning_rate is 1"},
            BadSpec{{"schedule.type=SCHEDULE_TYPE_CONSTANT", "schedule.min_learning_rate=1e-5"},
                    "but a constant schedule never falls"},
-           BadSpec{{"schedule.type=step"}, "schedule.type is step, but not when"},
+           BadSpec{{"schedule.type=step"}, "schedule.type is step, but no steps are given"},
            BadSpec{{"schedule.type=step", "schedule.every_steps=3", "schedule.every_epochs=1"},
-                   "more than one of every_steps, every_epochs"},
+                   "schedule.every_steps and schedule.every_epochs are both set"},
            BadSpec{{"schedule.type=step", "schedule.every_steps=0"}, "schedule.every_steps is 0"},
            BadSpec{{"schedule.type=step", "schedule.every_epochs=-1"},
                    "schedule.every_epochs is -1"},
            BadSpec{{"schedule.type=step", "schedule.every_steps=3", "schedule.gamma=0"},
                    "schedule.gamma is 0"},
            BadSpec{{"schedule.type=step", "schedule.milestone_steps=30,20"},
-                   "schedule.milestone_steps is 20; expected numbers above 0"},
+                   "schedule.milestone_steps is 20; expected numbers in ascending order"},
            BadSpec{{"schedule.type=warmup_stable_decay", "schedule.decay_steps=1",
                     "schedule.decay_epochs=1"},
-                   "more than one of decay_steps"},
+                   "schedule.decay_steps and schedule.decay_epochs are both set"},
            BadSpec{{"schedule.type=warmup_stable_decay", "schedule.decay_fraction=0.97"},
                    "schedule: a warmup of 62 and a decay of 1211 steps are longer than the run of "
                    "1248 steps"},
@@ -227,7 +232,7 @@ TEST(OptimizerConfigTest, MemoryCountsTheOptimizersStateAndLeavesOutWhatIsFrozen
   const int64_t adamw = estimate({});
   EXPECT_EQ(estimate({"optimizer.type=adam"}), adamw);
   EXPECT_EQ(estimate({"optimizer.type=lamb"}), adamw);
-  // Each copy of the state is there twice, in use and in a checkpoint's snapshot.
+  // Each copy of the state exists twice, in use and in a checkpoint's snapshot.
   EXPECT_NEAR(estimate({"optimizer.type=sgd"}), adamw - 8 * parameters, 8);
   EXPECT_NEAR(estimate({"optimizer.type=sgd", "optimizer.momentum=0"}), adamw - 16 * parameters, 8);
   EXPECT_NEAR(estimate({"optimizer.type=lion"}), adamw - 4 * parameters, 8);

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "core/base/compute/named_tensors.h"
 #include "core/model/vision_transformer.h"
 #include "core/tensor_file/safetensors.h"
 
@@ -90,8 +91,8 @@ TEST(OptimizerTest, AdamWFollowsItsFormula) {
   EXPECT_LT((module->bias - bias).abs().max().item<double>(), 1e-6);
 }
 
-// 20 steps of `config` beside LibTorch's optimizer of `options`, which has a weight_decay of its
-// own.
+// Compares 20 steps of `config` with LibTorch's optimizer of `options`, which has its own
+// weight_decay.
 template <typename Reference, typename Options>
 void ExpectLibTorchs(const vit::v1::OptimizerConfig& config, Options options) {
   TwoParameters module, reference;
@@ -235,7 +236,7 @@ TEST(OptimizerTest, StateGoesIntoAFreshOptimizer) {
          b = Optimizer::Create(config, &second_groups);
     first->weight.mutable_grad().fill_(1);
     a->Step(0.1, kOne, kZero);
-    std::map<std::string, at::Tensor> state;
+    TensorMap state;
     for (const auto& [name, tensor] : a->State()) state[name] = tensor.clone();
     ASSERT_TRUE(b->LoadState(state).ok());
     second->weight.copy_(first->weight);

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
 #include "core/spec/defaults.h"
@@ -139,7 +140,7 @@ struct Update {
   }
   VisionTransformer model;
   vit::v1::TrainingSpec spec;
-  std::map<std::string, at::Tensor> before;
+  TensorMap before;
   std::unique_ptr<TrainingStep> step;
 };
 
@@ -156,7 +157,7 @@ TEST(ParameterPlanTest, FrozenParametersHaveNoGradientNoStateAndNoPartInTheNorm)
     EXPECT_EQ(item.value().grad().defined(), trained) << item.key();
     EXPECT_EQ(at::equal(item.value(), frozen.before.at(item.key())), !trained) << item.key();
     if (!trained) continue;
-    // What is trained gets the gradient that it gets in the whole model.
+    // What is trained gets the same gradient as in the whole model.
     const at::Tensor gradient = whole.model->named_parameters()[item.key()].grad();
     EXPECT_LT((item.value().grad() - gradient).abs().max().item<double>(), 1e-7) << item.key();
     squares += gradient.square().sum().item<double>();
@@ -173,7 +174,7 @@ TEST(ParameterPlanTest, TheBackwardPassStopsWhereTheFrozenPartEnds) {
   Update frozen(R"(frozen: ["*_token", "pos_embed", "patch_embed.*", "blocks.0.*", "blocks.1.*"])");
   const at::Tensor images = at::randn({2, 3, 32, 32});
   EXPECT_TRUE(frozen.model->ForwardFeatures(images).requires_grad());
-  // With the trained part frozen too, nothing before it asks for a gradient.
+  // With the trained part frozen too, nothing before it requires a gradient.
   for (const auto& item : frozen.model->named_parameters()) {
     if (item.key().starts_with("blocks.2.") || item.key().starts_with("norm.")) {
       item.value().set_requires_grad(false);
@@ -220,9 +221,9 @@ TEST(ParameterPlanTest, WhatHasNoEffectIsRefused) {
                "optimizer.groups[0].parameters: 'haed.*' names no parameter of the model; did you "
                "mean 'head.*'?"},
            Bad{"groups { parameters: 'head.*' } groups { parameters: ['norm.*', 'head.bias'] }",
-               "optimizer.groups[1].parameters: what 'head.bias' names is all frozen or in an "
-               "earlier group"},
-           Bad{"frozen: 'norm.*' groups { parameters: 'norm.*' }", "is all frozen"},
+               "optimizer.groups[1].parameters: 'head.bias' has no effect: its parameters are all "
+               "frozen or in an earlier group"},
+           Bad{"frozen: 'norm.*' groups { parameters: 'norm.*' }", "are all frozen"},
            Bad{"groups { parameters: '*.bias' weight_decay_multiplier: 2 }",
                "optimizer.groups[0].weight_decay_multiplier has no effect"},
            Bad{"frozen: ['blocks.*', '*_token', 'pos_embed', 'patch_embed.*', 'norm.*'] "

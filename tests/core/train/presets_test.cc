@@ -17,7 +17,7 @@
 #include "core/train/plan_run.h"
 #include "core/train/resolve_spec.h"
 #include "core/train/trainer.h"
-#include "proto/spec_text.h"
+#include "proto/set_field.h"
 
 namespace vit {
 namespace {
@@ -37,7 +37,7 @@ class PresetsTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(root_); }
 
-  // Weights of this shape: a header, and a hole where the numbers would be.
+  // Writes weights of this shape: a header, and a hole in place of the numbers.
   std::string MakeWeights(const Preset& preset) {
     vit::v1::ModelConfig config = preset.spec().model();
     FillModelDefaults(1000, &config);
@@ -78,7 +78,7 @@ class PresetsTest : public ::testing::Test {
   TrainingEnvironment environment_;
 };
 
-// Tells nothing to nobody.
+// Ignores all reports.
 class Silent : public TrainObserver {
   void OnPhase(const std::string&, double) override {}
   void OnStep(const Step&) override {}
@@ -110,7 +110,7 @@ TEST_F(PresetsTest, OneThatStartsFromWeightsSaysWhichAndFromWhere) {
     const absl::Status refused = Resolve(preset, {}).status();
     EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument) << preset.name();
     EXPECT_THAT(std::string(refused.message()), HasSubstr(preset.needs_init()));
-    EXPECT_TRUE(Resolve(preset, {"init="}).ok()) << preset.name();  // said to be random
+    EXPECT_TRUE(Resolve(preset, {"init="}).ok()) << preset.name();  // random on request
   }
   EXPECT_GE(count, 3);
 }
@@ -120,7 +120,7 @@ TEST_F(PresetsTest, OneForCertainDataSaysWhich) {
   EXPECT_THAT(std::string(refused.message()), HasSubstr("is for ImageNet-1k"));
 }
 
-TEST_F(PresetsTest, EveryRecipeForSmallPicturesTrains) {
+TEST_F(PresetsTest, EveryRecipeForSmallImagesTrains) {
   int count = 0;
   for (const Preset& preset : AllPresets()) {
     if (!preset.spec().has_optimizer() || preset.spec().model().image_size() != 32) continue;

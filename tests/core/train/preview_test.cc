@@ -19,7 +19,7 @@ class PreviewTest : public ::testing::Test {
                                  &spec_)
                     .ok());
   }
-  // The sheet of update `step`: 6 pictures in rows of 4.
+  // The sheet of update `step`: 6 images in rows of 4.
   Image Sheet(int64_t step) {
     resolved_ = *PlanRun("shapes_demo", spec_, {});
     const auto png = PreviewTraining(resolved_, step, 6, 4);
@@ -50,6 +50,21 @@ TEST_F(PreviewTest, ShowsThePixelsOfTheUpdateEnlarged) {
       }
     }
   }
+}
+
+TEST_F(PreviewTest, NeedsNoWeightsForARecipeThatStartsFromSome) {
+  vit::v1::PreviewDataRequest request;
+  request.set_preset("cifar10_vit_b16_adam");
+  request.mutable_spec()->mutable_data()->set_source("shapes:");
+  request.mutable_spec()->mutable_data()->mutable_shapes()->set_train_size(64);
+  request.mutable_spec()->mutable_model()->set_image_size(32);
+  request.mutable_spec()->set_batch_size(4);
+  request.set_count(2);
+  const auto response = PreviewData(request, {});
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_FALSE(response->png().empty());
+  request.set_count(5);
+  EXPECT_EQ(PreviewData(request, {}).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(PreviewTest, MixesAreShownWithTwoLabels) {

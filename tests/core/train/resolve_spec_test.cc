@@ -8,12 +8,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/base/compute/named_tensors.h"
 #include "core/model/vision_transformer.h"
 #include "core/spec/presets.h"
 #include "core/tensor_file/safetensors.h"
 #include "core/train/memory_estimate.h"
 #include "core/train/plan_run.h"
-#include "proto/spec_text.h"
+#include "proto/set_field.h"
 
 namespace vit {
 namespace {
@@ -68,9 +69,9 @@ TEST_F(ResolveSpecTest, OneClassAloneIsAnErrorThatNamesIt) {
   std::vector<std::string> assignments = {"data.source=folder:" + root_.string(), "batch_size=2"};
   const absl::Status alone = Resolve("cifar10_small", assignments).status();
   EXPECT_EQ(alone.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(alone.message()), HasSubstr("has one class alone, 'cat'"));
+  EXPECT_THAT(std::string(alone.message()), HasSubstr("has only one class, 'cat'"));
   assignments.push_back("data.listing_version=1");
-  EXPECT_TRUE(Resolve("cifar10_small", assignments).ok()) << "a run of before goes on";
+  EXPECT_TRUE(Resolve("cifar10_small", assignments).ok()) << "an earlier run continues";
   assignments.pop_back();
   for (int i = 0; i < 4; ++i) write("dog/" + std::to_string(i) + ".jpg");
   EXPECT_TRUE(Resolve("cifar10_small", assignments).ok());
@@ -86,8 +87,8 @@ TEST_F(ResolveSpecTest, WhatIsSetWinsOverThePreset) {
   EXPECT_FALSE(resolved->spec.schedule().has_warmup_fraction());
 }
 
-// A folder does not say that its pictures have the model's size: without this they would be
-// enlarged and cut.
+// A folder does not determine that its images have the model's size: without this they would be
+// enlarged and cropped.
 TEST_F(ResolveSpecTest, Cifar10IsEvaluatedWhole) {
   for (const auto& preset : AllPresets()) {
     if (!preset.name().starts_with("cifar10_")) continue;
@@ -130,15 +131,16 @@ TEST_F(ResolveSpecTest, WhatCannotWorkIsNamedWithTheWayOut) {
                    {"model.embed_dim=65"},
                    invalid,
                    "model.embed_dim is 65, not a multiple"},
-           BadSpec{"shapes_demo",
-                   {"data.eval.image_size=64"},
-                   invalid,
-                   "data.eval.image_size is 64, the model's image_size 32; another size needs "
-                   "model.dynamic_image_size=true"},
+           BadSpec{
+               "shapes_demo",
+               {"data.eval.image_size=64"},
+               invalid,
+               "data.eval.image_size is 64, but the model's image_size is 32; another size needs "
+               "model.dynamic_image_size=true"},
            BadSpec{"shapes_demo",
                    {"model.dynamic_image_size=true", "data.eval.image_size=65"},
                    invalid,
-                   "data.eval.image_size is 65, which is no multiple of the patch's"},
+                   "data.eval.image_size is 65, which is not a multiple of the patch's"},
            BadSpec{"shapes_demo",
                    {"model.image_size=33"},
                    invalid,
@@ -154,7 +156,7 @@ TEST_F(ResolveSpecTest, WhatCannotWorkIsNamedWithTheWayOut) {
            BadSpec{"shapes_demo",
                    {"schedule.warmup_steps=5", "schedule.warmup_epochs=1"},
                    invalid,
-                   "more than one of"},
+                   "they exclude each other"},
            BadSpec{"shapes_demo",
                    {"epochs=1", "max_steps=1"},
                    invalid,
@@ -162,7 +164,7 @@ TEST_F(ResolveSpecTest, WhatCannotWorkIsNamedWithTheWayOut) {
            BadSpec{"shapes_demo",
                    {"batch_size=30000"},
                    invalid,
-                   "batch_size 30000 exceeds the 20000 training pictures"},
+                   "batch_size 30000 exceeds the 20000 training images"},
            BadSpec{"shapes_demo",
                    {"accumulation_steps=3"},
                    invalid,
@@ -175,11 +177,12 @@ TEST_F(ResolveSpecTest, WhatCannotWorkIsNamedWithTheWayOut) {
                    {"optimizer.learning_rate=inf"},
                    invalid,
                    "optimizer.learning_rate is inf"},
-           BadSpec{"shapes_demo", {"optimizer.momentum=0.9"}, invalid, "belongs to sgd"},
+           BadSpec{
+               "shapes_demo", {"optimizer.momentum=0.9"}, invalid, "applies to optimizer.type sgd"},
            BadSpec{"shapes_demo",
                    {"optimizer.type=sgd", "optimizer.beta1=0.9"},
                    invalid,
-                   "belongs to adamw, adam, lamb, lion"},
+                   "applies to optimizer.type adamw, adam, lamb, lion"},
            BadSpec{"shapes_demo", {"optimizer.beta2=1"}, invalid, "optimizer.beta2 is 1"},
            BadSpec{"shapes_demo", {"label_smoothing=1"}, invalid, "label_smoothing is 1"},
            BadSpec{"shapes_demo", {"checkpoint.keep_last=0"}, invalid, "checkpoint.keep_last is 0"},
@@ -206,13 +209,17 @@ TEST_F(ResolveSpecTest, WhatCannotWorkIsNamedWithTheWayOut) {
                    "weights.pth"},
            BadSpec{
                "shapes_demo", {"init=" + root}, absl::StatusCode::kNotFound, "holds no weights"},
-           BadSpec{
-               "shapes_demo", {"init_prefix=module."}, invalid, "init_prefix is set without init"},
-           BadSpec{
-               "shapes_demo", {"init_weights=raw"}, invalid, "init_weights is set without init"},
+           BadSpec{"shapes_demo",
+                   {"init_prefix=module."},
+                   invalid,
+                   "init_prefix has no effect without init"},
+           BadSpec{"shapes_demo",
+                   {"init_weights=raw"},
+                   invalid,
+                   "init_weights has no effect without init"},
            BadSpec{"shapes_demo", {"model.num_classes=0"}, invalid, "model.num_classes is 0"},
            BadSpec{"shapes_demo", {"init=model:x"}, invalid, "no models to take it from"},
-           BadSpec{"shapes_demo", {"init=run:x"}, invalid, "no runs to take it from"},
+           BadSpec{"shapes_demo", {"init=run:x"}, invalid, "no models to take it from"},
        }) {
     const auto resolved = Resolve(bad.preset, bad.assignments);
     EXPECT_EQ(resolved.status().code(), bad.code) << bad.message << ": " << resolved.status();
@@ -228,7 +235,7 @@ TEST_F(ResolveSpecTest, WhatIsTakenOfInitsFileIsPartOfTheSpec) {
   ASSERT_TRUE(plain.ok()) << plain.status();
   VisionTransformer module(plain->spec.model());
   module->Initialize(1);
-  std::vector<std::pair<std::string, at::Tensor>> tensors;
+  NamedTensors tensors;
   for (const auto& [name, tensor] : StateDict(*module)) {
     tensors.emplace_back("net." + name, tensor);
     tensors.emplace_back("net_ema." + name, tensor + 1);
@@ -257,7 +264,8 @@ TEST_F(ResolveSpecTest, WhatIsTakenOfInitsFileIsPartOfTheSpec) {
 }
 
 TEST_F(ResolveSpecTest, Bfloat16IsTheDefaultOnlyWhereItIsFaster) {
-  // Wide models, on a machine that can; a narrow one trains faster in float32 on any CPU.
+  // The default for wide models on a machine that supports it; a narrow one trains faster in
+  // float32 on any CPU.
   EXPECT_EQ(Resolve("cifar10_small", {})->spec.precision(), vit::v1::PRECISION_FLOAT32);
   EXPECT_EQ(Resolve("vit_small_patch16_224", {})->spec.precision(),
             environment_.device.has_fast_bfloat16() ? vit::v1::PRECISION_BFLOAT16

@@ -33,7 +33,7 @@ TEST(SnapshotTest, TheHostsMemoryIsKept) {
   snapshot.Take({{"a", flat}});
   const void* const where = snapshot.tensors()[0].second.const_data_ptr();
   EXPECT_NE(where, flat.const_data_ptr());
-  // Another tensor of the same shape in its place, as an average's.
+  // Another tensor of the same shape in its place, such as an average.
   const at::Tensor average = at::ones({64});
   snapshot.Take({{"a", average}});
   EXPECT_EQ(snapshot.tensors()[0].second.const_data_ptr(), where);

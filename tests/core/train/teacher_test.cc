@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/checksums.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/base/file.h"
 #include "core/model/model_config.h"
 #include "core/spec/defaults.h"
@@ -17,7 +18,7 @@
 #include "core/train/recipe/resolve_teacher.h"
 #include "core/train/resolve_spec.h"
 #include "core/weights/model_directory.h"
-#include "proto/spec_text.h"
+#include "proto/set_field.h"
 #include "tests/core/models/fake_models.h"
 
 namespace vit {
@@ -39,7 +40,8 @@ class TeacherTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(directory_); }
 
-  // The teacher "big": 24 x 24 pixels, normalised by itself, as wide as nobody else.
+  // Writes the teacher "big": 24 x 24 pixels, its own normalisation, a width that no other model
+  // has.
   void WriteTeacher(std::vector<std::string> labels) {
     description_ = {};
     description_.labels = std::move(labels);
@@ -60,7 +62,7 @@ class TeacherTest : public ::testing::Test {
     model_->eval();
     const fs::path to = directory_ / "big";
     ASSERT_TRUE(CreateDirectories(to).ok());
-    std::vector<std::pair<std::string, at::Tensor>> weights;
+    NamedTensors weights;
     for (const auto& [name, value] : StateDict(*model_)) weights.emplace_back(name, value.detach());
     ASSERT_TRUE(WriteSafetensors(to / "model.safetensors", weights, {}).ok());
     ASSERT_TRUE(WriteModelDescription(to, description_).ok());
@@ -101,28 +103,28 @@ TEST_F(TeacherTest, IsPinnedAndItsMemoryCounted) {
             static_cast<int64_t>(fs::file_size(directory_ / "big/model.safetensors")));
 }
 
-TEST_F(TeacherTest, SeesPicturesAsItNeedsThem) {
+TEST_F(TeacherTest, SeesImagesAsItNeedsThem) {
   WriteTeacher(ShapeNames());
   const auto resolved = Resolve();
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   auto teacher = Teacher::Load(resolved->models.teacher->directory, resolved->spec, at::kCPU);
   ASSERT_TRUE(teacher.ok()) << teacher.status();
   torch::manual_seed(5);
-  const at::Tensor pictures = at::rand({2, 3, 24, 24});  // 0..1
+  const at::Tensor images = at::rand({2, 3, 24, 24});  // 0..1
   const auto normalized = [&](const vit::v1::DataConfig& data) {
     const auto values = [](const auto& field) {
       return at::tensor(std::vector<double>(field.begin(), field.end()))
           .to(at::kFloat)
           .view({1, 3, 1, 1});
     };
-    return (pictures - values(data.mean())) / values(data.std());
+    return (images - values(data.mean())) / values(data.std());
   };
   torch::NoGradGuard no_grad;
   const at::Tensor expected = model_->forward(normalized(description_.preprocessing));
   const at::Tensor actual = (*teacher)->Logits(normalized(resolved->spec.data()));
   EXPECT_LT((actual - expected).abs().max().item<double>(), 1e-5);
-  // Pictures of the student's size, 32 x 32.
-  const at::Tensor enlarged = at::_upsample_bicubic2d_aa(pictures, {32, 32}, false);
+  // Images of the student's size, 32 x 32.
+  const at::Tensor enlarged = at::_upsample_bicubic2d_aa(images, {32, 32}, false);
   EXPECT_EQ((*teacher)->Logits(enlarged).sizes(), at::IntArrayRef({2, 10}));
 }
 

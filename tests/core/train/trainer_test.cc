@@ -20,6 +20,7 @@
 #include "core/train/checkpoint/checkpoint_info.h"
 #include "core/train/initial_weights.h"
 #include "core/train/plan_run.h"
+#include "proto/set_field.h"
 #include "proto/spec_text.h"
 #include "tests/core/models/fake_models.h"
 
@@ -32,7 +33,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::vit::v1::MetricPoint;
 
-// Dropout, drop path, random crop, accumulation and evaluation in mid-epoch, on few small pictures.
+// Dropout, drop path, random crop, accumulation and evaluation in mid-epoch, on a few small images.
 constexpr char kSmallSpec[] = R"(
   model { image_size: 16 patch_size: 4 embed_dim: 24 depth: 2 num_heads: 2 proj_drop_rate: 0.1 attn_drop_rate: 0.1
           drop_path_rate: 0.2 }
@@ -42,7 +43,7 @@ constexpr char kSmallSpec[] = R"(
   evaluation { every_steps: 3 } checkpoint { every_steps: 4 keep_last: 2 } precision: PRECISION_FLOAT32
 )";
 
-// Records what the trainer tells, as a store would: a resume drops what is beyond its step.
+// Records what the trainer reports, as a store would: a resume drops what is beyond its step.
 class Recorder : public TrainObserver {
  public:
   void OnPhase(const std::string& phase, double) override {
@@ -113,7 +114,7 @@ class TrainerTest : public ::testing::Test {
     return options;
   }
 
-  // Trains on a thread of its own, as the daemon does.
+  // Trains on its own thread, as the daemon does.
   static absl::StatusOr<TrainOutcome> RunTrain(const TrainerOptions& options,
                                                std::stop_token stop = {}) {
     absl::StatusOr<TrainOutcome> outcome = absl::UnknownError("did not run");
@@ -220,7 +221,7 @@ TEST_F(TrainerTest, ParameterGroupsUnderLambAndLionAreResumedToo) {
     EXPECT_EQ(told.note, "");
     ExpectSameEnd(whole, whole_told, run, told);
 
-    // Frozen parameters keep their values, have no state, and stand in the checkpoint.
+    // Frozen parameters keep their values, have no state, and are in the checkpoint.
     const fs::path end = CheckpointPath(directory_ / run, 12);
     const auto weights = ReadSafetensors(end / "model.safetensors");
     const auto state = ReadSafetensors(end / "optimizer.safetensors");
@@ -295,7 +296,7 @@ TEST_F(TrainerTest, AStudentOfATeacherIsResumedToo) {
   told.on_step = nullptr;
   ASSERT_TRUE(RunTrain("stopped", &told).ok());
   ExpectSameEnd("whole", whole, "stopped", told);
-  // Its answers count: without them the end is another.
+  // Its answers count: without them the result differs.
   spec_.clear_distillation();
   Recorder alone;
   ASSERT_TRUE(RunTrain("alone", &alone).ok());
@@ -330,7 +331,7 @@ TEST_F(TrainerTest, ARunThatNoLongerImprovesEnds) {
   EXPECT_EQ(*outcome, TrainOutcome::kStoppedEarly);
   EXPECT_EQ(told.last_step, 6);  // evaluations at 3, 5 and 6
   EXPECT_EQ(Steps("run").back(), 6);
-  // A resume of what had ended finds that it has.
+  // Resuming an ended run finds that it has ended.
   EXPECT_EQ(*RunTrain("run", &told), TrainOutcome::kStoppedEarly);
   EXPECT_EQ(told.last_step, 6);
 }
@@ -380,7 +381,7 @@ TEST_F(TrainerTest, ACheckpointKeepsItsEvaluation) {
   }
   EXPECT_EQ(samples, 30);
   EXPECT_DOUBLE_EQ(static_cast<double>(hits) / 30, point.accuracy());
-  // Damage is noticed; a step that was not evaluated has none.
+  // Damage is detected; a step that was not evaluated has no evaluation.
   spec_.mutable_checkpoint()->set_keep_last(100);
   ASSERT_TRUE(RunTrain("all", &told).ok());
   EXPECT_EQ(ReadEvaluation(CheckpointPath(directory_ / "all", 4)).status().code(),
@@ -495,7 +496,7 @@ TEST_F(TrainerTest, ANonFiniteLossFailsWithStepAndLearningRateAndKeepsTheLastChe
   EXPECT_EQ(outcome.status().code(), absl::StatusCode::kInternal);
   EXPECT_THAT(std::string(outcome.status().message()), HasSubstr("not finite at step "));
   EXPECT_THAT(std::string(outcome.status().message()), HasSubstr("learning rate "));
-  EXPECT_EQ(CheckpointSteps(directory_ / "run").back(), 4);  // and nothing that cannot be read
+  EXPECT_EQ(CheckpointSteps(directory_ / "run").back(), 4);  // and no unreadable one
   EXPECT_EQ(Contents("run", 4, "model.safetensors"), good);
 }
 
@@ -604,12 +605,12 @@ TEST_F(TrainerTest, AHeadOfTheSameClassesIsPutIntoTheirOrderAndOneOfOthersStarts
   EXPECT_GT((rotated - source).abs().max().item<double>(), 0.02);
   labels[0] = "another";
   after_one_step("other", labels);
-  EXPECT_THAT(told.note, HasSubstr("the head starts anew: the weights' classes are another"));
+  EXPECT_THAT(told.note, HasSubstr("the head is new: the weights' classes are another"));
 }
 
-TEST_F(TrainerTest, ABadPictureIsToldOnceAndTheRunGoesOn) {
-  // Six pictures of two classes, one of them cut short.
-  const fs::path root = directory_ / "pictures";
+TEST_F(TrainerTest, ABadImageIsToldOnceAndTheRunGoesOn) {
+  // Six images of two classes, one of them cut short.
+  const fs::path root = directory_ / "images";
   for (const char* split : {"train", "val"}) {
     for (const char* label : {"a", "b"}) fs::create_directories(root / split / label);
   }
@@ -660,7 +661,7 @@ TEST_F(TrainerTest, ABadPictureIsToldOnceAndTheRunGoesOn) {
   EXPECT_EQ(failed.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(failed.status().message()), HasSubstr("train/b/2.bmp"));
 
-  // No validation image can be read: neither 0 nor a number that is none.
+  // If no validation image can be read, the result is neither 0 nor NaN but an error.
   for (const char* name : {"a", "b"}) {
     for (int i = 0; i < 4; ++i) {
       write_bmp(root / "val" / name / absl::StrCat(i, ".bmp"), 50 + i, 300);

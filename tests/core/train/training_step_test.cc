@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "core/base/compute/named_tensors.h"
 #include "core/model/model_config.h"
 #include "core/spec/defaults.h"
 #include "core/tensor_file/safetensors.h"
@@ -96,8 +97,8 @@ class SmallStepTest : public ::testing::Test {
     labels_ = at::arange(8) % 10;
   }
   // The weights after one update.
-  std::map<std::string, at::Tensor> Weights(const at::Tensor& images, const at::Tensor& labels,
-                                            const std::vector<int>& slots) {
+  TensorMap Weights(const at::Tensor& images, const at::Tensor& labels,
+                    const std::vector<int>& slots) {
     VisionTransformer model(spec_.model());
     model->Initialize(3);
     model->train();
@@ -105,7 +106,7 @@ class SmallStepTest : public ::testing::Test {
     training.Run(images, labels, slots, 8, 0);
     loss_ = training.LossSum() / static_cast<double>(images.size(0));
     bad_step_ = training.FirstBadStep();
-    std::map<std::string, at::Tensor> weights;
+    TensorMap weights;
     for (const auto& item : model->named_parameters())
       weights[item.key()] = item.value().detach().clone();
     return weights;
@@ -117,7 +118,7 @@ class SmallStepTest : public ::testing::Test {
 };
 
 TEST_F(SmallStepTest, AccumulationChangesNothingButRounding) {
-  // Momentum-free SGD shows the gradient itself; Adam's first step shows only its sign.
+  // SGD without momentum shows the gradient itself; Adam's first step shows only its sign.
   spec_.clear_optimizer();
   spec_.mutable_optimizer()->set_type(vit::v1::OPTIMIZER_TYPE_SGD);
   spec_.mutable_optimizer()->set_learning_rate(0.1);
@@ -147,7 +148,7 @@ TEST_F(SmallStepTest, ALossThatIsNotFiniteSuppressesTheUpdateAndIsRemembered) {
 
 TEST_F(SmallStepTest, AnEmptyMicroBatchIsLeftOut) {
   spec_.set_accumulation_steps(2);
-  // Places 0..3 unreadable: the second micro-batch is all there is.
+  // Places 0..3 are unreadable: only the second micro-batch is left.
   const auto half = Weights(images_.slice(0, 4), labels_.slice(0, 4), {4, 5, 6, 7});
   spec_.set_accumulation_steps(1);
   const auto same = Weights(images_.slice(0, 4), labels_.slice(0, 4), {4, 5, 6, 7});

@@ -61,7 +61,7 @@ std::vector<std::string> Names(const ChosenWeights& chosen) {
   return names;
 }
 
-// Whether the tensors are those that stand under `prefix` in the file.
+// Expects the tensors that are under `prefix` in the file.
 void ExpectTaken(const File& file, const ChosenWeights& chosen, const std::string& prefix) {
   EXPECT_FALSE(chosen.tensors.empty());
   for (const auto& [name, tensor] : chosen.tensors)
@@ -99,8 +99,8 @@ TEST(ChooseWeightsTest, EveryLayoutHasItsPrefix) {
   EXPECT_EQ(google.Choose()->prefix, "img/");
 }
 
-// transformers' own name of the model, Flax's of the parameters and scripts' of the state dict are
-// nobody's prefix.
+// transformers' name for the model, Flax's for the parameters and scripts' for the state dict are
+// not part of a prefix.
 TEST(ChooseWeightsTest, WhatBelongsToTheFormatIsNoPrefix) {
   const std::string projection = "embeddings.patch_embeddings.projection.weight";
   EXPECT_EQ(File().Add("vit.", {projection}).Choose()->prefix, "");
@@ -116,8 +116,8 @@ TEST(ChooseWeightsTest, WhatIsBesideTheModelIsNamed) {
   const auto chosen = File().Add("model.").Add("criterion.", {"weight"}).Add("", {"step"}).Choose();
   ASSERT_TRUE(chosen.ok()) << chosen.status();
   EXPECT_THAT(chosen->notes,
-              ElementsAre("taken: the model at prefix 'model.'",
-                          "not used, as it is beside the model: criterion.weight, step"));
+              ElementsAre("used: the model at prefix 'model.'",
+                          "not used, as it is outside the model: criterion.weight, step"));
   EXPECT_THAT(File().Add("").Choose()->notes, IsEmpty());
 }
 
@@ -131,7 +131,7 @@ TEST(ChooseWeightsTest, AHeadMayStandAboveTheModel) {
     // The nearest one.
     EXPECT_EQ(chosen->tensors.at(head).item<double>(), head[0] == 's' ? 3 : 2);
   }
-  // Where the model has its own, it is that.
+  // If the model has its own head, that is used.
   const File own = File().Add("net.").Add("net.", {"head.weight"}).Add("", {"head.weight"});
   ExpectTaken(own, *own.Choose(), "net.");
 }
@@ -176,7 +176,7 @@ TEST(ChooseWeightsTest, AveragedWeightsAreTakenUnlessRawOnesAreAskedFor) {
 
 TEST(ChooseWeightsTest, WhatAFileDoesNotHaveIsAnError) {
   EXPECT_THAT(File().Add("module.").Message("", WEIGHTS_CHOICE_AVERAGED),
-              HasSubstr("averaged weights are asked for, but the file has none"));
+              HasSubstr("averaged weights are requested, but the file has none"));
   const File averaged = File().Section("state_dict_ema.").Add("state_dict_ema.");
   EXPECT_THAT(averaged.Message("", WEIGHTS_CHOICE_RAW), HasSubstr("'state_dict_ema.'"));
   EXPECT_EQ(averaged.Choose()->weights, WEIGHTS_CHOICE_AVERAGED);

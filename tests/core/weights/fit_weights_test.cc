@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "absl/strings/str_split.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/model/model_config.h"
 #include "core/model/position_embedding.h"
 #include "core/model/vision_transformer.h"
@@ -19,7 +20,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using Tensors = std::map<std::string, at::Tensor>;
 
 vit::v1::ModelConfig Config(int image_size, int patch_size) {
   vit::v1::ModelConfig config;
@@ -42,8 +42,8 @@ VisionTransformer Model(vit::v1::ModelConfig config, uint64_t seed, int classes 
   return model;
 }
 
-Tensors Weights(const VisionTransformer& model) {
-  Tensors weights;
+TensorMap Weights(const VisionTransformer& model) {
+  TensorMap weights;
   for (const auto& [name, value] : StateDict(*model)) weights[name] = value.detach().clone();
   return weights;
 }
@@ -93,7 +93,7 @@ TEST(FitWeightsTest, APatchProjectionMadeForSmallerPatchesGivesTheSameTokens) {
   EXPECT_TRUE(at::allclose(ResamplePatchProjection(kernel, 8, 8), kernel, 1e-4, 1e-5));
 }
 
-TEST(FitWeightsTest, LargerPicturesResampleThePositions) {
+TEST(FitWeightsTest, LargerImagesResampleThePositions) {
   VisionTransformer source = Model(Config(16, 4), 1), target = Model(Config(24, 4), 2);
   const auto note = LoadInitialWeights(Weights(source), *target);
   ASSERT_TRUE(note.ok()) << note.status();
@@ -153,7 +153,7 @@ TEST(FitWeightsTest, MismatchesThatMatterNameBothShapes) {
 }
 
 TEST(FitWeightsTest, PositionsThatFormNoGridAreRefused) {
-  Tensors weights = Weights(Model(Config(16, 4), 1));
+  TensorMap weights = Weights(Model(Config(16, 4), 1));
   weights["pos_embed"] = at::ones({1, 14, 16});
   std::vector<std::string> notes;
   vit::v1::ModelConfig config = Config(24, 4);

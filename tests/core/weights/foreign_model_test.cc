@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "core/base/compute/named_tensors.h"
 #include "core/base/file.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
@@ -23,7 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
-using Tensors = std::map<std::string, at::Tensor>;
 
 const fs::path kParity = fs::path(VIT_SOURCE_DIR) / "tests/data/parity";
 
@@ -37,7 +37,7 @@ const Source kTorchvision = {"torchvision/model.pth", 4};
 const Source kTimm = {"timm_cls/model.safetensors", 4};
 const Source kDistilled = {"deit_distilled/model.safetensors", 4};
 
-void ExpectSame(const Tensors& actual, const Tensors& expected) {
+void ExpectSame(const TensorMap& actual, const TensorMap& expected) {
   ASSERT_EQ(actual.size(), expected.size());
   for (const auto& [name, tensor] : expected) {
     ASSERT_TRUE(actual.contains(name)) << name;
@@ -73,7 +73,7 @@ class ForeignModelTest : public ::testing::Test {
     return model.ok() ? *std::move(model) : ImportedModel();
   }
 
-  // Imports the directory without being told anything, and expects `model`.
+  // Imports the directory without options, and expects `model`.
   void ExpectComesBack(const ImportedModel& model) {
     const absl::StatusOr<ImportedModel> back = ImportModel(directory_, {});
     ASSERT_TRUE(back.ok()) << back.status();
@@ -103,7 +103,7 @@ TEST_F(ForeignModelTest, HuggingFacesOwnWeightsGoBackUnderTheirNames) {
   const ImportedModel model = Import(kTransformers);
   ASSERT_TRUE(
       WriteHuggingFace(directory_, model.tensors, model.description, {{"origin", "run:a@7"}}).ok());
-  Tensors own = ReadTensorFile(kParity / kTransformers.file)->tensors;
+  TensorMap own = ReadTensorFile(kParity / kTransformers.file)->tensors;
   ExpectSame(ReadTensorFile(directory_ / "model.safetensors")->tensors, own);
   EXPECT_EQ(Config()["model_type"], "vit");
   EXPECT_EQ(Config()["id2label"]["3"], "class \"3\"");
@@ -139,7 +139,7 @@ TEST_F(ForeignModelTest, ADistilledModelIsHuggingFacesDeit) {
   const ImportedModel model = Import(kDistilled);
   ASSERT_TRUE(WriteHuggingFace(directory_, model.tensors, model.description, {}).ok());
   EXPECT_EQ(Config()["architectures"][0], "DeiTForImageClassificationWithTeacher");
-  const Tensors written = ReadTensorFile(directory_ / "model.safetensors")->tensors;
+  const TensorMap written = ReadTensorFile(directory_ / "model.safetensors")->tensors;
   EXPECT_TRUE(written.contains("cls_classifier.weight"));
   EXPECT_TRUE(written.contains("distillation_classifier.bias"));
   EXPECT_TRUE(written.contains("deit.embeddings.distillation_token"));
@@ -157,7 +157,7 @@ TEST_F(ForeignModelTest, ActivationsComeBackFromEveryProgramThatHasThem) {
     ASSERT_TRUE(WriteModel(directory_, model.tensors, model.description).ok());
     EXPECT_NE(Config()["model_args"]["act_layer"], nullptr);
     ExpectComesBack(model);
-    // As timm's own file says it.
+    // As in timm's own file.
     nlohmann::json config = Config();
     config.erase("vitd");
     ASSERT_TRUE(WriteFile(directory_ / "config.json", config.dump()).ok());
@@ -192,7 +192,7 @@ TEST_F(ForeignModelTest, TokenAndMeanIsHuggingFacesDinov2) {
       RandomModel("global_pool: GLOBAL_POOL_TOKEN_AND_AVG init_values: 1e-5");
   ASSERT_TRUE(WriteHuggingFace(directory_, model.tensors, model.description, {}).ok());
   EXPECT_EQ(Config()["architectures"][0], "Dinov2ForImageClassification");
-  const Tensors written = ReadTensorFile(directory_ / "model.safetensors")->tensors;
+  const TensorMap written = ReadTensorFile(directory_ / "model.safetensors")->tensors;
   EXPECT_TRUE(written.contains("dinov2.encoder.layer.0.norm1.weight"));
   EXPECT_TRUE(written.contains("dinov2.encoder.layer.1.layer_scale2.lambda1"));
   ExpectComesBack(model);

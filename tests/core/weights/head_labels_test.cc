@@ -4,12 +4,13 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "core/base/compute/named_tensors.h"
+
 namespace vit {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-using Tensors = std::map<std::string, at::Tensor>;
 
 class HeadLabelsTest : public ::testing::Test {
  protected:
@@ -23,10 +24,10 @@ class HeadLabelsTest : public ::testing::Test {
     return values;
   }
 
-  Tensors tensors_ = {{"head.weight", at::tensor({0., 1., 2.}).view({3, 1})},
-                      {"head.bias", at::tensor({10., 11., 12.})},
-                      {"head_dist.weight", at::tensor({20., 21., 22.}).view({3, 1})},
-                      {"norm.weight", at::tensor({30., 31., 32.})}};
+  TensorMap tensors_ = {{"head.weight", at::tensor({0., 1., 2.}).view({3, 1})},
+                        {"head.bias", at::tensor({10., 11., 12.})},
+                        {"head_dist.weight", at::tensor({20., 21., 22.}).view({3, 1})},
+                        {"norm.weight", at::tensor({30., 31., 32.})}};
   std::vector<std::string> notes_;
 };
 
@@ -42,8 +43,8 @@ TEST_F(HeadLabelsTest, RowsFollowTheirLabels) {
 TEST_F(HeadLabelsTest, OtherLabelsStartAnewAndAreNamed) {
   Match({"cat", "dog", "owl"}, {"owl", "cat", "cow"});
   EXPECT_EQ(tensors_.size(), 1u);
-  EXPECT_THAT(notes_, ElementsAre("the head starts anew: the weights' classes are cat, dog, owl, "
-                                  "the data's owl, cat, cow"));
+  EXPECT_THAT(notes_, ElementsAre("the head is new: the weights' classes are cat, dog, owl, "
+                                  "the data's are owl, cat, cow"));
 }
 
 TEST_F(HeadLabelsTest, LabelsThatAreMetTwiceCannotBeMatched) {

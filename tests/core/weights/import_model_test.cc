@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/model/model_config.h"
 #include "core/spec/defaults.h"
 #include "core/tensor_file/safetensors.h"
@@ -30,14 +31,13 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-using Tensors = std::map<std::string, at::Tensor>;
 
 const fs::path kParity = fs::path(VIT_SOURCE_DIR) / "tests/data/parity";
 
-Tensors TimmWeightsOfParity() {
+TensorMap TimmWeightsOfParity() {
   const auto read = ReadSafetensors(kParity / "timm_cls/model.safetensors");
   EXPECT_TRUE(read.ok()) << read.status();
-  Tensors tensors;
+  TensorMap tensors;
   for (const auto& [name, tensor] : read->tensors) tensors[name] = tensor.clone();
   return tensors;
 }
@@ -54,26 +54,26 @@ class ImportModelTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(folder_); }
 
-  void Write(const std::string& file, const Tensors& tensors) {
-    const std::vector<std::pair<std::string, at::Tensor>> all(tensors.begin(), tensors.end());
+  void Write(const std::string& file, const TensorMap& tensors) {
+    const NamedTensors all(tensors.begin(), tensors.end());
     ASSERT_TRUE(WriteSafetensors(folder_ / file, all, {}).ok());
   }
   void WriteText(const std::string& file, const std::string& text) {
     std::ofstream(folder_ / file) << text;
   }
-  absl::StatusOr<ImportedModel> Import(const Tensors& tensors) {
+  absl::StatusOr<ImportedModel> Import(const TensorMap& tensors) {
     Write("model.safetensors", tensors);
     return ImportModel(folder_ / "model.safetensors", options_);
   }
   absl::StatusOr<ImportedModel> ImportFolder() { return ImportModel(folder_, options_); }
-  std::string Refusal(const Tensors& tensors) {
+  std::string Refusal(const TensorMap& tensors) {
     const auto model = Import(tensors);
     EXPECT_EQ(model.status().code(), absl::StatusCode::kInvalidArgument) << model.status();
     return std::string(model.status().message());
   }
-  // With another tensor beside the model's own.
+  // Adds another tensor to the model's own.
   std::string RefusalWith(const std::string& name) {
-    Tensors tensors = tensors_;
+    TensorMap tensors = tensors_;
     tensors[name] = at::ones({4});
     return Refusal(tensors);
   }
@@ -86,7 +86,7 @@ class ImportModelTest : public ::testing::Test {
 
   fs::path folder_;
   ImportOptions options_;
-  Tensors tensors_;
+  TensorMap tensors_;
 };
 
 TEST_F(ImportModelTest, PartsOfOtherFormulasAreRefusedByName) {
@@ -117,7 +117,7 @@ TEST_F(ImportModelTest, PartsOfOtherFormulasAreRefusedByName) {
 TEST_F(ImportModelTest, WhatPlaysNoPartIsNamedAndNotUsed) {
   for (const char* name : {"mask_token", "decoder_blocks.0.attn.qkv.weight", "decoder_embed.weight",
                            "dino_head.last_layer.weight", "num_updates"}) {
-    Tensors tensors = tensors_;
+    TensorMap tensors = tensors_;
     tensors[name] = at::ones({4});
     const auto model = Import(tensors);
     ASSERT_TRUE(model.ok()) << model.status();
@@ -135,7 +135,7 @@ TEST_F(ImportModelTest, NormsWithoutBiasAreRefused) {
 TEST_F(ImportModelTest, ValuesThatAreNotFiniteAreRefusedByName) {
   for (const float bad :
        {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    Tensors tensors = tensors_;
+    TensorMap tensors = tensors_;
     at::Tensor weight = tensors.at("blocks.1.mlp.fc1.weight").clone();
     weight.view(-1)[7].fill_(bad);
     tensors["blocks.1.mlp.fc1.weight"] = weight;
@@ -153,14 +153,14 @@ TEST_F(ImportModelTest, AHeadOfAnotherLayoutIsNamed) {
   tensors_.erase("head.weight");
   tensors_.erase("head.bias");
   for (const char* name : {"head.1.weight", "classifier.0.weight", "fc.weight", "head.fc.weight"}) {
-    Tensors tensors = tensors_;
+    TensorMap tensors = tensors_;
     tensors[name] = weight;
     EXPECT_THAT(Refusal(tensors), HasSubstr(absl::StrCat("the head '", name, "'")));
   }
 }
 
 TEST_F(ImportModelTest, AClassifierAboveABackboneIsTheHead) {
-  Tensors tensors;
+  TensorMap tensors;
   for (const auto& [name, tensor] : tensors_) {
     const bool head = name.starts_with("head.");
     tensors[head ? "classifier" + name.substr(4) : "backbone." + name] = tensor;
@@ -176,7 +176,7 @@ TEST_F(ImportModelTest, AClassifierAboveABackboneIsTheHead) {
 TEST_F(ImportModelTest, AnEncoderWithoutAHeadHasNoClasses) {
   tensors_.erase("head.weight");
   tensors_.erase("head.bias");
-  tensors_["pooler.dense.weight"] = at::ones({32, 32});  // transformers' behind the class token
+  tensors_["pooler.dense.weight"] = at::ones({32, 32});  // transformers' layer, not used
   const auto model = Import(tensors_);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->description.model.num_classes(), 0);
@@ -190,7 +190,7 @@ TEST_F(ImportModelTest, AnEncoderWithoutAHeadHasNoClasses) {
 TEST_F(ImportModelTest, ADistillationTokenWithoutAHeadIsARegister) {
   const auto distilled = ReadSafetensors(kParity / "deit_distilled/model.safetensors");
   ASSERT_TRUE(distilled.ok());
-  Tensors tensors;
+  TensorMap tensors;
   for (const auto& [name, tensor] : distilled->tensors) {
     if (!name.starts_with("head_dist.")) tensors[name] = tensor.clone();
   }
@@ -230,7 +230,7 @@ TEST_F(ImportModelTest, TheActivationIsWhatTheFileSaysElseExactGelu) {
     WriteText("config.json", config);
     options_.model.clear_global_pool();
     const auto folder = ImportFolder();
-    // The parity model pools its class token; SigLIP's names say otherwise of it.
+    // The parity model pools its class token; SigLIP's names say otherwise.
     if (std::string(config).find("siglip") != std::string::npos) {
       const auto known = ReadPretrainedConfig(folder_, {});
       ASSERT_TRUE(known.ok()) << known.status();
@@ -262,11 +262,11 @@ TEST_F(ImportModelTest, ConfigsOfOtherFormulasAreRefusedByName) {
        "'mlp_layer' = \"swiglu\""},
       {R"({"architecture":"vit_base_patch16_224","model_args":{"global_pool":"map"}})",
        "global_pool 'map'"},
-      {R"({"architecture":"qwen3_vit_88m"})", "architecture 'qwen3_vit_88m' is not known here"},
-      {R"({"architecture":"resnet50"})", "import the file of weights itself"},
+      {R"({"architecture":"qwen3_vit_88m"})", "architecture 'qwen3_vit_88m' is not supported"},
+      {R"({"architecture":"resnet50"})", "import the weights file itself"},
       {R"({"model_type":"beit","hidden_act":"gelu"})", "relative position bias"},
       {R"({"model_type":"dinov3_vit"})", "rotary positions"},
-      {R"({"model_type":"swin"})", "model_type 'swin' is not known here"},
+      {R"({"model_type":"swin"})", "model_type 'swin' is not supported"},
       {R"({"model_type":"vit","hidden_act":"relu"})", "hidden_act 'relu'"},
       {R"({"model_type":"dinov2","use_swiglu_ffn":true})", "SwiGLU"},
   };
@@ -322,10 +322,10 @@ TEST(LoadWeightsRefusalTest, BlocksWithoutAPartAreNoStart) {
   config.set_num_heads(4);
   FillModelDefaults(10, &config);
   const VisionTransformer model(config);
-  Tensors tensors;
+  TensorMap tensors;
   for (const auto& [name, tensor] : StateDict(*model)) tensors[name] = at::zeros_like(tensor);
   ASSERT_TRUE(CheckInitialWeightsFit(tensors, *model).ok());
-  Tensors more = tensors;
+  TensorMap more = tensors;
   more["pooler.dense.weight"] = at::ones({4});  // elsewhere it is a note
   ASSERT_TRUE(CheckInitialWeightsFit(more, *model).ok());
   more["blocks.1.ls1.gamma"] = at::ones({32});

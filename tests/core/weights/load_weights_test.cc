@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/base/compute/named_tensors.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
 #include "core/spec/defaults.h"
@@ -26,8 +27,8 @@ class LoadWeightsTest : public ::testing::Test {
     model->Initialize(seed);
     return model;
   }
-  static std::map<std::string, at::Tensor> Weights(VisionTransformer& model) {
-    std::map<std::string, at::Tensor> weights;
+  static TensorMap Weights(VisionTransformer& model) {
+    TensorMap weights;
     for (const auto& item : model->named_parameters())
       weights[item.key()] = item.value().detach().clone();
     return weights;
@@ -73,7 +74,7 @@ TEST_F(LoadWeightsTest, AHeadOfOtherClassesStartsAnew) {
   const at::Tensor head = target->named_parameters()["head.weight"].detach().clone();
   const auto note = LoadInitialWeights(Weights(source), *target);
   ASSERT_TRUE(note.ok()) << note.status();
-  EXPECT_EQ(*note, "the head starts anew: the weights have 3 classes, the data 5");
+  EXPECT_EQ(*note, "the head is new: the weights have 3 classes, the data has 5");
   EXPECT_TRUE(at::equal(target->named_parameters()["head.weight"], head));
   EXPECT_TRUE(
       at::equal(target->named_parameters()["pos_embed"], source->named_parameters()["pos_embed"]));

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/compute/named_tensors.h"
 #include "core/base/file.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
@@ -27,7 +28,6 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::Not;
-using Tensors = std::map<std::string, at::Tensor>;
 
 constexpr int64_t kAlignment = 65536;
 
@@ -41,7 +41,7 @@ class OnnxModelTest : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(directory_); }
 
-  // A small model, its fields as `text` says where it says anything.
+  // A small model, with the fields that `text` sets.
   static ModelDescription Describe(const std::string& text = "") {
     ModelDescription description;
     vit::v1::ModelConfig& model = description.model;
@@ -55,10 +55,10 @@ class OnnxModelTest : public ::testing::Test {
     return description;
   }
 
-  static Tensors RandomWeights(const ModelDescription& description) {
+  static TensorMap RandomWeights(const ModelDescription& description) {
     VisionTransformer model(description.model);
     model->Initialize(1);
-    Tensors tensors;
+    TensorMap tensors;
     for (const auto& [name, value] : StateDict(*model)) tensors[name] = value.detach();
     return tensors;
   }
@@ -108,7 +108,7 @@ std::map<std::string, std::string> ExternalData(const onnx::TensorProto& tensor)
   return entries;
 }
 
-// Every value is made once, before it is taken, and is of use.
+// Every value is made once, before it is taken, and is used.
 void ExpectWellFormed(const onnx::ModelProto& model) {
   std::set<std::string> made, taken;
   const auto make = [&](const std::string& name) {
@@ -127,7 +127,7 @@ void ExpectWellFormed(const onnx::ModelProto& model) {
   EXPECT_EQ(made, taken);
 }
 
-TEST_F(OnnxModelTest, TakesAnyBatchOfPicturesAndAnswersLogits) {
+TEST_F(OnnxModelTest, TakesAnyBatchOfImagesAndAnswersLogits) {
   const onnx::ModelProto model = Export(Describe());
   EXPECT_EQ(model.ir_version(), 8);
   ASSERT_EQ(model.opset_import_size(), 1);
@@ -150,7 +150,7 @@ TEST_F(OnnxModelTest, TakesAnyBatchOfPicturesAndAnswersLogits) {
   expect(model.graph().output(0), "logits", {3});
 }
 
-TEST_F(OnnxModelTest, SaysWhereItComesFromAndHowPicturesArePrepared) {
+TEST_F(OnnxModelTest, SaysWhereItComesFromAndHowImagesArePrepared) {
   ModelDescription description = Describe();
   for (const double mean : {0.25, 0.5, 0.75}) {
     description.preprocessing.add_mean(mean);
@@ -173,7 +173,7 @@ TEST_F(OnnxModelTest, SaysWhereItComesFromAndHowPicturesArePrepared) {
 
 TEST_F(OnnxModelTest, HoldsEveryParameterUnderItsName) {
   const ModelDescription description = Describe("init_values: 0.5 reg_tokens: 2 qk_norm: true");
-  const Tensors tensors = RandomWeights(description);
+  const TensorMap tensors = RandomWeights(description);
   ASSERT_TRUE(WriteOnnx(directory_, tensors, description, {}).ok());
   const onnx::ModelProto model = Read();
   for (const auto& [name, value] : tensors) {
@@ -188,7 +188,7 @@ TEST_F(OnnxModelTest, HoldsEveryParameterUnderItsName) {
 
 TEST_F(OnnxModelTest, OtherPrecisionsBecomeFloat32) {
   const ModelDescription description = Describe();
-  Tensors tensors = RandomWeights(description);
+  TensorMap tensors = RandomWeights(description);
   for (auto& [name, value] : tensors) value = value.to(at::kBFloat16);
   ASSERT_TRUE(WriteOnnx(directory_, tensors, description, {}).ok());
   const onnx::ModelProto model = Read();
@@ -201,7 +201,7 @@ TEST_F(OnnxModelTest, OtherPrecisionsBecomeFloat32) {
 
 TEST_F(OnnxModelTest, LargeWeightsGoBesideTheModel) {
   const ModelDescription description = Describe("embed_dim: 128 num_heads: 4");
-  const Tensors tensors = RandomWeights(description);
+  const TensorMap tensors = RandomWeights(description);
   ASSERT_TRUE(WriteOnnx(directory_, tensors, description, {}, /*max_inline_bytes=*/100'000).ok());
   const onnx::ModelProto model = Read();
   ExpectWellFormed(model);
@@ -233,7 +233,7 @@ TEST_F(OnnxModelTest, LargeWeightsGoBesideTheModel) {
 
 TEST_F(OnnxModelTest, TheLimitItselfIsInline) {
   const ModelDescription description = Describe("embed_dim: 128 num_heads: 4");
-  const Tensors tensors = RandomWeights(description);
+  const TensorMap tensors = RandomWeights(description);
   int64_t bytes = 0;
   for (const auto& [name, value] : tensors) bytes += static_cast<int64_t>(value.nbytes());
   ASSERT_TRUE(WriteOnnx(directory_, tensors, description, {}, bytes).ok());
@@ -275,7 +275,7 @@ TEST_F(OnnxModelTest, EpsilonIsTheModels) {
 
 TEST_F(OnnxModelTest, AMissingTensorIsNamed) {
   const ModelDescription description = Describe();
-  Tensors tensors = RandomWeights(description);
+  TensorMap tensors = RandomWeights(description);
   tensors.erase("blocks.1.attn.qkv.weight");
   tensors["head.bias"] = at::zeros({4});
   const absl::Status status = WriteOnnx(directory_, tensors, description, {});
@@ -288,7 +288,7 @@ TEST_F(OnnxModelTest, AMissingTensorIsNamed) {
 
 TEST_F(OnnxModelTest, AnImpossibleConfigIsRefused) {
   ModelDescription description = Describe();
-  const Tensors tensors = RandomWeights(description);
+  const TensorMap tensors = RandomWeights(description);
   description.model.set_num_heads(3);
   const absl::Status status = WriteOnnx(directory_, tensors, description, {});
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
@@ -324,7 +324,7 @@ TEST_P(OnnxOptionTest, HasWhatTheOptionAsksFor) {
   for (const auto& tensor : model.graph().initializer()) names.insert(tensor.name());
   for (const std::string& value : GetParam().values) EXPECT_THAT(names, Contains(value));
   for (const std::string& value : GetParam().absent) EXPECT_THAT(names, Not(Contains(value)));
-  // Whatever the model computes with is in the graph.
+  // Everything that the model computes with is in the graph.
   for (const auto& [name, value] : RandomWeights(description)) {
     if (!name.ends_with(".num_batches_tracked")) {
       EXPECT_THAT(names, Contains(name));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_replace.h"
+#include "core/base/compute/named_tensors.h"
 #include "core/model/model_config.h"
 #include "core/model/vision_transformer.h"
 #include "core/tensor_file/tensor_file.h"
@@ -22,14 +23,13 @@ namespace vit {
 namespace {
 
 using ::testing::HasSubstr;
-using Tensors = std::map<std::string, at::Tensor>;
 
 const std::filesystem::path kParity = std::filesystem::path(VIT_SOURCE_DIR) / "tests/data/parity";
 
-Tensors Read(const std::string& file) {
+TensorMap Read(const std::string& file) {
   auto read = ReadTensorFile(kParity / file);
   EXPECT_TRUE(read.ok()) << read.status();
-  return read.ok() ? read->tensors : Tensors();
+  return read.ok() ? read->tensors : TensorMap();
 }
 
 double RelativeError(const at::Tensor& actual, const at::Tensor& expected) {
@@ -40,7 +40,7 @@ struct Case {
   const char* name;
   const char* file;
   const char* layout;
-  int num_heads;  // where the file does not tell
+  int num_heads;  // if the file does not say
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.file; }
 
@@ -51,7 +51,7 @@ TEST_P(LayoutParityTest, LogitsAndGradientsEqualTheirMakers) {
   ASSERT_TRUE(read.ok()) << read.status();
   const auto chosen = ChooseWeights(*read, {});
   ASSERT_TRUE(chosen.ok()) << chosen.status();
-  const Tensors expected = Read(std::string(GetParam().name) + "/expected.safetensors");
+  const TensorMap expected = Read(std::string(GetParam().name) + "/expected.safetensors");
   auto weights = ToTimmLayout(chosen->tensors);
   ASSERT_TRUE(weights.ok()) << weights.status();
   EXPECT_EQ(weights->layout, GetParam().layout);
@@ -66,13 +66,13 @@ TEST_P(LayoutParityTest, LogitsAndGradientsEqualTheirMakers) {
   model->eval();
   const at::Tensor logits = model->forward(expected.at("input"));
   EXPECT_LT(RelativeError(logits, expected.at("logits")), 1e-5);
-  if (!expected.contains("loss")) return;  // their makers' logits alone were kept
+  if (!expected.contains("loss")) return;  // only their makers' logits were kept
   const at::Tensor loss = at::cross_entropy_loss(logits, expected.at("labels"));
   EXPECT_LT(RelativeError(loss, expected.at("loss")), 1e-5);
   loss.backward();
 
-  // The gradients take the way of the weights, so that they meet under timm's names.
-  Tensors gradients;
+  // The gradients are converted like the weights, so that both have timm's names.
+  TensorMap gradients;
   for (const auto& [name, tensor] : expected) {
     if (name.starts_with("grad.")) gradients[name.substr(5)] = tensor;
   }
@@ -84,7 +84,7 @@ TEST_P(LayoutParityTest, LogitsAndGradientsEqualTheirMakers) {
     ASSERT_TRUE(renamed->tensors.contains(parameter.key())) << parameter.key();
     at::Tensor gradient = renamed->tensors.at(parameter.key());
     if (parameter.key().ends_with("qkv.bias")) {
-      // The key third is zero but for rounding.
+      // The key third is zero except for rounding.
       const int64_t third = actual.size(0) / 3;
       EXPECT_LT(actual.slice(0, third, 2 * third).abs().max().item<double>(), 1e-6);
       actual = at::cat({actual.slice(0, 0, third), actual.slice(0, 2 * third)});
@@ -121,7 +121,7 @@ TEST(WeightLayoutTest, ForeignNamesAreRefusedWithExamples) {
 }
 
 TEST(WeightLayoutTest, AQueryWithoutItsKeyIsNamed) {
-  Tensors tensors = Read("transformers/model.safetensors");
+  TensorMap tensors = Read("transformers/model.safetensors");
   tensors.erase("vit.encoder.layer.1.attention.attention.key.weight");
   EXPECT_THAT(std::string(ToTimmLayout(tensors).status().message()),
               HasSubstr("blocks.1.attn.key.weight"));
@@ -130,8 +130,8 @@ TEST(WeightLayoutTest, AQueryWithoutItsKeyIsNamed) {
 // As big_vision saves them: blocks stacked in one tensor, the training state's prefixes, its own
 // numbers in the names.
 TEST(WeightLayoutTest, StackedBlocksWithPrefixesAreTheSameModel) {
-  const Tensors one_by_one = Read("google_npz/model.npz");
-  Tensors stacked;
+  const TensorMap one_by_one = Read("google_npz/model.npz");
+  TensorMap stacked;
   std::map<std::string, std::vector<at::Tensor>> blocks;
   for (const auto& [name, tensor] : one_by_one) {
     const std::string start = "Transformer/encoderblock_";
@@ -163,8 +163,8 @@ TEST(WeightLayoutTest, StackedBlocksWithPrefixesAreTheSameModel) {
 }
 
 TEST(WeightLayoutTest, NamesOfDinoV2AndDeitThreeBecomeTimms) {
-  Tensors tensors = Read("timm_registers_no_embed_class/model.safetensors");
-  Tensors own;
+  TensorMap tensors = Read("timm_registers_no_embed_class/model.safetensors");
+  TensorMap own;
   for (const auto& [name, tensor] : tensors) {
     own[absl::StrReplaceAll(name, {{"reg_token", "register_tokens"}, {"ls1.gamma", "gamma_1"}})] =
         tensor;
@@ -175,8 +175,8 @@ TEST(WeightLayoutTest, NamesOfDinoV2AndDeitThreeBecomeTimms) {
 }
 
 TEST(WeightLayoutTest, BlocksInChunksAreTheSameModel) {
-  const Tensors timms = Read("timm_cls/model.safetensors");
-  Tensors chunked;
+  const TensorMap timms = Read("timm_cls/model.safetensors");
+  TensorMap chunked;
   for (const auto& [name, tensor] : timms) {
     chunked[absl::StrReplaceAll(
         name, {{"blocks.0.", "blocks.0.0."}, {"blocks.1.", "blocks.1.1."}})] = tensor;
@@ -192,8 +192,8 @@ TEST(WeightLayoutTest, BlocksInChunksAreTheSameModel) {
 
 // transformers 5 has other names in memory than those that it writes.
 TEST(WeightLayoutTest, NamesOfTransformersInMemoryAreTheSameModel) {
-  const Tensors written = Read("transformers/model.safetensors");
-  Tensors memory;
+  const TensorMap written = Read("transformers/model.safetensors");
+  TensorMap memory;
   for (const auto& [name, tensor] : written) {
     memory[absl::StrReplaceAll(name, {{"encoder.layer.", "layers."},
                                       {"attention.attention.query.", "attention.q_proj."},
@@ -215,8 +215,8 @@ TEST(WeightLayoutTest, NamesOfTransformersInMemoryAreTheSameModel) {
 // Meta's and transformers' files of DINOv2 with registers: the class token and the patches have
 // positions, the registers have none.
 TEST(WeightLayoutTest, TheClassTokensPositionMovesIntoItBesideRegisters) {
-  const Tensors timm = Read("timm_registers_no_embed_class/model.safetensors");
-  Tensors meta = timm;
+  const TensorMap timm = Read("timm_registers_no_embed_class/model.safetensors");
+  TensorMap meta = timm;
   const at::Tensor position = at::full({1, 1, 32}, 0.25);
   meta["pos_embed"] = at::cat({position, timm.at("pos_embed")}, 1);
   const auto weights = ToTimmLayout(meta);
@@ -234,7 +234,7 @@ TEST(InferConfigTest, HeadsAreCountedByTheWidthOfTheirNorms) {
 }
 
 TEST(InferConfigTest, AskForTheHeadCountThatShapesDoNotTell) {
-  const Tensors tensors = Read("timm_cls/model.safetensors");
+  const TensorMap tensors = Read("timm_cls/model.safetensors");
   const auto config = InferModelConfig(tensors, {});
   EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(config.status().message()), HasSubstr("model.num_heads"));
@@ -243,7 +243,7 @@ TEST(InferConfigTest, AskForTheHeadCountThatShapesDoNotTell) {
 TEST(InferConfigTest, WithoutAHeadThereAreNoClasses) {
   vit::v1::ModelConfig known;
   known.set_num_heads(4);
-  Tensors tensors = Read("timm_cls/model.safetensors");
+  TensorMap tensors = Read("timm_cls/model.safetensors");
   EXPECT_EQ(InferModelConfig(tensors, known)->num_classes(), 10);
   tensors.erase("head.weight");
   EXPECT_EQ(InferModelConfig(tensors, known)->num_classes(), 0);
@@ -252,7 +252,7 @@ TEST(InferConfigTest, WithoutAHeadThereAreNoClasses) {
 TEST(InferConfigTest, AHeadOfTwiceTheWidthTakesTokenAndMean) {
   vit::v1::ModelConfig known;
   known.set_num_heads(4);
-  Tensors tensors = Read("timm_cls/model.safetensors");
+  TensorMap tensors = Read("timm_cls/model.safetensors");
   EXPECT_EQ(InferModelConfig(tensors, known)->global_pool(), vit::v1::GLOBAL_POOL_TOKEN);
   tensors["head.weight"] = at::ones({10, 64});
   EXPECT_EQ(InferModelConfig(tensors, known)->global_pool(), vit::v1::GLOBAL_POOL_TOKEN_AND_AVG);
@@ -262,7 +262,7 @@ TEST(InferConfigTest, NoPositionsAreTakenForGrantedOnlyWhereSaid) {
   vit::v1::ModelConfig known;
   known.set_num_heads(4);
   known.set_image_size(32);
-  Tensors tensors = Read("timm_cls/model.safetensors");
+  TensorMap tensors = Read("timm_cls/model.safetensors");
   tensors.erase("pos_embed");
   EXPECT_THAT(std::string(InferModelConfig(tensors, known).status().message()),
               HasSubstr("rotary"));
@@ -273,7 +273,7 @@ TEST(InferConfigTest, NoPositionsAreTakenForGrantedOnlyWhereSaid) {
 TEST(InferConfigTest, OddShapesAreNamed) {
   vit::v1::ModelConfig known;
   known.set_num_heads(4);
-  Tensors tensors = Read("timm_cls/model.safetensors");
+  TensorMap tensors = Read("timm_cls/model.safetensors");
   tensors["pos_embed"] = at::ones({1, 60, 32});
   EXPECT_THAT(std::string(InferModelConfig(tensors, known).status().message()),
               HasSubstr("'pos_embed' has 60 positions"));

@@ -32,7 +32,7 @@ absl::StatusOr<vit::v1::InspectDataRequest> ToRequest(const Session& session,
   vit::v1::TrainingSpec others = *spec;
   others.clear_data();
   if (others.ByteSizeLong() > 0)
-    return absl::InvalidArgumentError("--set: only fields of data matter to inspect-data");
+    return absl::InvalidArgumentError("--set: inspect-data takes only fields of data");
   const char* home = std::getenv("HOME");
   std::error_code error;
   const absl::Status resolved =
@@ -54,7 +54,7 @@ std::string ChannelsText(const google::protobuf::RepeatedField<double>& values) 
   });
 }
 
-// How `count` is shown: what should not be is in red.
+// Formats `count`, in red unless it is 0.
 Table::Cell Bad(int64_t count, absl::string_view what) {
   if (count == 0) return {"none"};
   return {absl::StrCat(FormatCount(count), what), Style::kRed};
@@ -62,8 +62,8 @@ Table::Cell Bad(int64_t count, absl::string_view what) {
 
 void PrintSummary(const Session& session, const DataReport& report) {
   std::vector<std::pair<std::string, Table::Cell>> fields = {
-      {"pictures", absl::StrCat(FormatCount(report.train_samples()), " training, ",
-                                FormatCount(report.validation_samples()), " validation")},
+      {"images", absl::StrCat(FormatCount(report.train_samples()), " training, ",
+                              FormatCount(report.validation_samples()), " validation")},
       {"classes", FormatCount(report.classes_size())}};
   if (report.has_median()) {
     fields.push_back(
@@ -78,7 +78,7 @@ void PrintSummary(const Session& session, const DataReport& report) {
   fields.push_back({"passed over", passed_over == 0 ? "none" : FormatCount(passed_over)});
   fields.push_back({"duplicates", Bad(report.duplicates(), "")});
   fields.push_back({"look alike", Bad(report.near_duplicates(), "")});
-  fields.push_back({"leaks", Bad(report.leaked(), " validation pictures are in training too")});
+  fields.push_back({"leaks", Bad(report.leaked(), " validation images are also in training")});
   fields.push_back(
       {"contradictions", Bad(report.contradictions(), " copies are in several classes")});
   const Terminal& terminal = session.terminal();
@@ -99,7 +99,7 @@ void PrintClasses(const Session& session, const DataReport& report) {
 }
 
 std::string GroupTitle(const vit::v1::DuplicateGroup& group) {
-  return absl::StrCat(group.exact() ? "the same" : "look alike",
+  return absl::StrCat(group.exact() ? "identical" : "look alike",
                       group.across_splits() ? ", in both splits" : "",
                       group.across_classes() ? ", in several classes" : "", ":");
 }
@@ -122,8 +122,8 @@ void PrintFindings(const Session& session, const DataReport& report) {
         absl::StrCat(FormatCount(files.count()), " ", files.kind(), ", such as ", files.example()));
   }
   if (report.unreadable_count() > 0) session.out() << "\nunreadable:\n";
-  for (const vit::v1::UnreadablePicture& picture : report.unreadable()) {
-    line(absl::StrCat(picture.name(), " (", picture.reason(), ")"));
+  for (const vit::v1::UnreadablePicture& image : report.unreadable()) {
+    line(absl::StrCat(image.name(), " (", image.reason(), ")"));
   }
   if (report.unreadable_count() > report.unreadable_size()) {
     line(absl::StrCat("and ", FormatCount(report.unreadable_count() - report.unreadable_size()),
@@ -141,7 +141,7 @@ void PrintFindings(const Session& session, const DataReport& report) {
 int InspectData(Session& session, const InspectDataOptions& options) {
   const auto request = ToRequest(session, options);
   if (!request.ok()) return session.Fail(request.status());
-  // It reads every picture, and says how far it is.
+  // This reads every image, and reports its progress.
   auto client = session.Client(absl::InfiniteDuration());
   if (!client.ok()) return session.Fail(client.status());
   const bool live = session.terminal().err_is_tty && !session.json();
@@ -149,7 +149,7 @@ int InspectData(Session& session, const InspectDataOptions& options) {
       (*client)->InspectData(*request, [&](const vit::v1::InspectDataResponse& progress) {
         if (!live) return;
         session.err() << "\r" << FormatCount(progress.samples()) << " of "
-                      << FormatCount(progress.total_samples()) << " pictures\x1B[K" << std::flush;
+                      << FormatCount(progress.total_samples()) << " images\x1B[K" << std::flush;
       });
   if (live) session.err() << "\r\x1B[K" << std::flush;
   if (!report.ok()) return session.Fail(report.status());
@@ -168,16 +168,16 @@ int InspectData(Session& session, const InspectDataOptions& options) {
 void AddInspectData(CLI::App& app, Session& session) {
   auto options = std::make_shared<InspectDataOptions>();
   CLI::App* command =
-      app.add_subcommand("inspect-data", "Read a source's pictures and say what is there");
+      app.add_subcommand("inspect-data", "Read a source's images and report on them");
   command->add_option("SOURCE", options->source, "folder:PATH, csv:PATH, wds:PATH, ...")
       ->type_name("SOURCE")
       ->required();
-  command->add_option("--set", options->set, "A field of data, as for start-run (repeatable)")
+  command->add_option("--set", options->set, "A field of data, as for start-run; may be repeated")
       ->type_name("FIELD=VALUE");
   command->footer(
-      R"(Counts per class, sizes, mean and std, unreadable pictures, files passed over,
-copies (the same bytes, or looking alike), and validation pictures that are in
-training too.
+      R"(Reports counts per class, sizes, mean and std, unreadable images, files passed
+over, copies (identical or look-alike), and validation images that are also in
+training.
 )");
   command->callback([&session, options] {
     session.action = [&session, options] { return InspectData(session, *options); };

@@ -42,14 +42,14 @@ absl::StatusOr<vit::v1::PackDataRequest> ToRequest(const Session& session,
 
 std::string ProgressText(const vit::v1::PackDataResponse& progress) {
   return absl::StrCat(FormatCount(progress.samples()), " of ",
-                      FormatCount(progress.total_samples()), " pictures, ",
+                      FormatCount(progress.total_samples()), " images, ",
                       FormatBytes(progress.size_bytes()));
 }
 
 int PackData(Session& session, const PackDataOptions& options) {
   const auto request = ToRequest(session, options);
   if (!request.ok()) return session.Fail(request.status());
-  // It may take hours, and says how far it is.
+  // This may take hours, and reports its progress.
   auto client = session.Client(absl::InfiniteDuration());
   if (!client.ok()) return session.Fail(client.status());
   const bool live = session.terminal().err_is_tty && !session.json();
@@ -65,11 +65,11 @@ int PackData(Session& session, const PackDataOptions& options) {
     session.PrintJson(last);
     return kExitOk;
   }
-  session.out() << "packed " << FormatCount(last.samples()) << " pictures into " << request->path()
+  session.out() << "packed " << FormatCount(last.samples()) << " images into " << request->path()
                 << ": " << FormatBytes(last.size_bytes()) << "\n";
   if (last.resumed_from() > 0) {
-    session.out() << "went on from " << FormatCount(last.resumed_from())
-                  << " that an earlier attempt had packed\n";
+    session.out() << "continued from " << FormatCount(last.resumed_from())
+                  << " images that an earlier attempt had packed\n";
   }
   if (last.unreadable() > 0) {
     session.out() << FormatCount(last.unreadable()) << " could not be read:\n";
@@ -86,7 +86,7 @@ int PackData(Session& session, const PackDataOptions& options) {
 
 void AddPackData(CLI::App& app, Session& session) {
   auto options = std::make_shared<PackDataOptions>();
-  CLI::App* command = app.add_subcommand("pack-data", "Write all pictures of a source into a file");
+  CLI::App* command = app.add_subcommand("pack-data", "Write all images of a source into a file");
   command->add_option("SOURCE", options->source, "folder:PATH, csv:PATH, wds:PATH, ...")
       ->type_name("SOURCE")
       ->required();
@@ -95,13 +95,13 @@ void AddPackData(CLI::App& app, Session& session) {
       ->required();
   command
       ->add_option("--max-side", options->max_side,
-                   "Resize pictures whose longer side has more pixels")
+                   "Resize images whose longer side has more pixels")
       ->type_name("PIXELS");
   command->add_option("--quality", options->quality, "JPEG quality of those, 1 to 100 (default 95)")
       ->type_name("N");
   command->footer(
-      R"(A run reads the file in place of the source: --data packed:FILE. What was
-stopped or killed goes on where it was when the same command is given again.
+      R"(A run reads the file in place of the source: --data packed:FILE. If the
+command is stopped or killed, run it again to continue where it was.
 )");
   command->callback([&session, options] {
     session.action = [&session, options] { return PackData(session, *options); };

@@ -42,23 +42,23 @@ int Preview(Session& session, const PreviewOptions& options) {
 void AddPreviewData(CLI::App& app, Session& session) {
   auto options = std::make_shared<PreviewOptions>();
   CLI::App* command =
-      app.add_subcommand("preview-data", "Draw the pictures that a run would train on");
+      app.add_subcommand("preview-data", "Draw the images that a run would train on");
   AddSpecArguments(command, &options->spec);
   command->add_option("-o,--out", options->output, "The PNG to write (default: preview.png)")
       ->type_name("FILE");
-  command->add_option("--step", options->step, "The update that sees them, from 0")
+  command->add_option("--step", options->step, "The update to show, from 0")
       ->type_name("N")
       ->check(CLI::Validator(CLI::NonNegativeNumber).description(""));
-  command->add_option("--count", options->count, "Pictures (default: 32)")
+  command->add_option("--count", options->count, "Images (default: 32)")
       ->type_name("N")
       ->check(CLI::Range(1, 1024).description(""));
-  command->add_option("--columns", options->columns, "Pictures in a row (default: 8)")
+  command->add_option("--columns", options->columns, "Images in a row (default: 8)")
       ->type_name("N")
       ->check(CLI::Range(1, 1024).description(""));
   command->footer(
-      R"(Each picture is drawn as the model would see it: cut, augmented, erased and
-mixed; under it stands its label, or those of a mix with their parts. The seed
-is drawn anew each time; --set seed=1 keeps it.
+      R"(Draws each image as the model would see it: cropped, augmented, erased and
+mixed, with its label below it, or the labels of a mix with their shares. The
+seed differs each time; --set seed=1 fixes it.
 
   vitctl preview-data --data folder:/data/pets --preset vit_small_patch16_224 \
       --set mixing.cutmix_alpha=1 -o pets.png

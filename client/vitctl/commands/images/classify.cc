@@ -17,8 +17,8 @@
 namespace vit {
 namespace {
 
-// One request holds at most so much, unless a single picture is larger: far below the message
-// limit, and small enough that answers come as the files are read.
+// The maximum bytes of one request, unless a single image is larger: far below the message limit,
+// and small enough that answers come as the files are read.
 constexpr size_t kBatchBytes = 16 << 20;
 constexpr int kBatchImages = 64;
 
@@ -28,8 +28,8 @@ struct ClassifyOptions {
   int top_k = 5;
 };
 
-// The answer for one file: classes, or an error of the file's own. Without an answer, the status is
-// why everything ended early.
+// The answer for one file: classes, or the file's own error. Without an answer, the status is why
+// everything ended early.
 struct FileResult {
   std::string file;
   bool answered = false;
@@ -38,7 +38,7 @@ struct FileResult {
   vit::v1::ModelIdentity model;
 };
 
-// Gathers pictures into requests and collects the answers in the order of the files.
+// Gathers images into requests and collects the answers in the order of the files.
 class Classifier {
  public:
   Classifier(VitClient& client, const ClassifyOptions& options)
@@ -47,8 +47,8 @@ class Classifier {
     Reset();
   }
 
-  // Only an error that is not one file's own, such as a server that is gone, ends it early; files
-  // without an answer have it as their status then.
+  // Only an error that does not concern a single file, such as a lost server, ends this early;
+  // files without an answer then have it as their status.
   absl::Status Run(std::istream& in) {
     absl::Status status = SendAll(in);
     for (FileResult& result : results_) {
@@ -62,7 +62,7 @@ class Classifier {
  private:
   absl::Status SendAll(std::istream& in) {
     for (size_t i = 0; i < results_.size(); ++i) {
-      auto bytes = ReadPicture(results_[i].file, in);
+      auto bytes = ReadImage(results_[i].file, in);
       if (!bytes.ok()) {
         Answer(i, bytes.status());
         continue;
@@ -95,7 +95,7 @@ class Classifier {
   absl::Status Send() {
     auto response = client_.Classify(request_);
     if (!response.ok()) {
-      // With a single picture in the request, the server answers its error as the call's.
+      // With a single image in the request, the server returns its error as the call's.
       const bool own =
           request_.images_size() == 1 && (absl::IsInvalidArgument(response.status()) ||
                                           absl::IsResourceExhausted(response.status()));
@@ -106,7 +106,7 @@ class Classifier {
     }
     if (response->results_size() != request_.images_size()) {
       return absl::InternalError(absl::StrCat("the server answered ", response->results_size(),
-                                              " of ", request_.images_size(), " pictures"));
+                                              " of ", request_.images_size(), " images"));
     }
     for (int i = 0; i < response->results_size(); ++i) {
       const vit::v1::ImageResult& answer = response->results(i);
@@ -122,7 +122,7 @@ class Classifier {
   VitClient& client_;
   const ClassifyOptions& options_;
   vit::v1::ClassifyRequest request_;
-  std::vector<size_t> places_;  // in results_, for each picture of request_
+  std::vector<size_t> places_;  // in results_, for each image of request_
   size_t bytes_ = 0;
   std::vector<FileResult> results_;
 };
@@ -199,7 +199,7 @@ int Classify(Session& session, const ClassifyOptions& options) {
   } else {
     PrintTable(session, results);
   }
-  // One file: its own code says what happened. Several: some failed.
+  // For one file, its own code says what happened; for several, that some failed.
   int exit_code = kExitOk;
   for (const FileResult& result : results) {
     if (result.status.ok() || !result.answered) continue;
@@ -210,7 +210,7 @@ int Classify(Session& session, const ClassifyOptions& options) {
     }
   }
   if (ended.ok()) return exit_code;
-  session.Note(absl::StrCat(unanswered, " of ", results.size(), " pictures have no answer"));
+  session.Note(absl::StrCat(unanswered, " of ", results.size(), " images have no answer"));
   return session.Fail(ended);
 }
 
@@ -218,19 +218,19 @@ int Classify(Session& session, const ClassifyOptions& options) {
 
 void AddClassify(CLI::App& app, Session& session) {
   auto options = std::make_shared<ClassifyOptions>();
-  CLI::App* command = app.add_subcommand("classify", "Name what pictures show");
-  command->add_option("FILE", options->files, "Pictures; - is standard input")
+  CLI::App* command = app.add_subcommand("classify", "Classify images");
+  command->add_option("FILE", options->files, "Images; - is standard input")
       ->type_name("PATH")
       ->required();
   command->add_option("--model", options->model, "NAME, NAME@VERSION, run:ID or latest (default)")
       ->type_name("MODEL");
-  command->add_option("--top-k", options->top_k, "Classes to name for each picture")
+  command->add_option("--top-k", options->top_k, "Classes to show for each image")
       ->type_name("K")
       ->check(CLI::Range(1, 1000000).description(""))
       ->capture_default_str();
   command->footer(
-      R"(A picture that cannot be read is reported and the others are still answered; the
-exit code is 1 then.
+      R"(An image that cannot be read is reported, and the others are still answered;
+the exit code is then 1.
 )");
   command->callback([&session, options] {
     session.action = [&session, options] { return Classify(session, *options); };

@@ -8,7 +8,6 @@
 #include "client/vitctl/files.h"
 #include "client/vitctl/view/model_text.h"
 #include "client/vitctl/view/text.h"
-#include "proto/spec_text.h"
 
 namespace vit {
 namespace {
@@ -20,7 +19,7 @@ struct EmbedOptions {
   bool tokens = false;
 };
 
-// One request holds at most so many pictures.
+// The maximum number of images in one request.
 constexpr size_t kBatchImages = 16;
 
 // NumPy's .npy, version 1.0, of float32: a header padded so that the values start at a multiple of
@@ -41,8 +40,7 @@ std::string Npy(const std::vector<int64_t>& shape, const std::vector<float>& val
   return out;
 }
 
-// All pictures' features. A picture that fails fails the whole: a row left out would shift the
-// rest.
+// Returns all images' features. One bad image fails the whole: a row left out would shift the rest.
 absl::StatusOr<vit::v1::EmbedResponse> EmbedAll(VitClient& client, const EmbedOptions& options,
                                                 std::istream& in) {
   vit::v1::EmbedResponse all;
@@ -55,7 +53,7 @@ absl::StatusOr<vit::v1::EmbedResponse> EmbedAll(VitClient& client, const EmbedOp
       return absl::Status(status.code(), absl::StrCat(options.files[i], ": ", status.message()));
     };
     for (size_t i = begin; i < end; ++i) {
-      auto bytes = ReadPicture(options.files[i], in);
+      auto bytes = ReadImage(options.files[i], in);
       if (!bytes.ok()) return about(i, bytes.status());
       request.add_images()->swap(*bytes);
     }
@@ -71,7 +69,7 @@ absl::StatusOr<vit::v1::EmbedResponse> EmbedAll(VitClient& client, const EmbedOp
     if (begin > 0 && (response->model().version() != all.model().version() ||
                       response->model().step() != all.model().step())) {
       return absl::AbortedError(
-          "the model changed while pictures were embedded; name a version, or try again");
+          "the model changed while images were embedded; name a version, or try again");
     }
     all.MergeFrom(*response);
   }
@@ -106,19 +104,19 @@ int Embed(Session& session, const EmbedOptions& options) {
 
 void AddEmbed(CLI::App& app, Session& session) {
   auto options = std::make_shared<EmbedOptions>();
-  CLI::App* command = app.add_subcommand("embed", "Write the features of pictures");
-  command->add_option("FILE", options->files, "Pictures; - is standard input")
+  CLI::App* command = app.add_subcommand("embed", "Write the features of images");
+  command->add_option("FILE", options->files, "Images; - is standard input")
       ->type_name("PATH")
       ->required();
-  command->add_option("-o,--out", options->output, "A .npy file; without it JSON is printed")
+  command->add_option("-o,--out", options->output, "A .npy file to write; without it, prints JSON")
       ->type_name("FILE");
   command->add_option("--model", options->model, "NAME, NAME@VERSION, run:ID or latest (default)")
       ->type_name("MODEL");
   command->add_flag("--tokens", options->tokens,
                     "Every token's features instead of the pooled ones");
   command->footer(
-      R"(The file holds float32 [pictures, features], with --tokens
-[pictures, tokens, features], for numpy.load. A picture that cannot be read
+      R"(The file holds float32 [images, features], with --tokens
+[images, tokens, features], for numpy.load. An image that cannot be read
 fails the command.
 )");
   command->callback([&session, options] {

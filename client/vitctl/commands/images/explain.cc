@@ -8,7 +8,6 @@
 #include "client/vitctl/files.h"
 #include "client/vitctl/view/model_text.h"
 #include "client/vitctl/view/text.h"
-#include "proto/spec_text.h"
 
 namespace vit {
 namespace {
@@ -22,7 +21,7 @@ struct ExplainOptions {
 
 int Explain(Session& session, const ExplainOptions& options) {
   vit::v1::ExplainRequest request;
-  auto bytes = ReadPicture(options.file, *session.io().in);
+  auto bytes = ReadImage(options.file, *session.io().in);
   if (!bytes.ok()) {
     return session.Fail(absl::Status(bytes.status().code(),
                                      absl::StrCat(options.file, ": ", bytes.status().message())));
@@ -62,8 +61,8 @@ int Explain(Session& session, const ExplainOptions& options) {
 
 void AddExplain(CLI::App& app, Session& session) {
   auto options = std::make_shared<ExplainOptions>();
-  CLI::App* command = app.add_subcommand("explain", "Show where a model looks in a picture");
-  command->add_option("FILE", options->file, "A picture; - is standard input")
+  CLI::App* command = app.add_subcommand("explain", "Show where a model looks in an image");
+  command->add_option("FILE", options->file, "An image; - is standard input")
       ->type_name("PATH")
       ->required();
   command->add_option("-o,--out", options->output, "The PNG to write (default: FILE_attention.png)")
@@ -75,7 +74,7 @@ void AddExplain(CLI::App& app, Session& session) {
       ->type_name("N")
       ->check(CLI::NonNegativeNumber.description(""));
   command->footer(
-      R"(The PNG is the picture as the model saw it under a heat map of attention
+      R"(The PNG is the image as the model saw it under a heat map of attention
 rollout over all blocks. With --output json the numbers are printed too:
 relevance of every patch, and with --block the weights of every head.
 )");

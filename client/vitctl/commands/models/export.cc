@@ -33,7 +33,7 @@ const std::map<std::string, vit::v1::ExportFormat>& Formats() {
   return *formats;
 }
 
-// Puts the pieces of an exported directory together, aside from its place until it is whole.
+// Assembles the pieces of an exported directory, beside its final place until it is complete.
 class DirectoryWriter {
  public:
   explicit DirectoryWriter(const std::string& directory)
@@ -59,7 +59,7 @@ class DirectoryWriter {
 
   absl::Status Append(const vit::v1::ExportModelResponse& piece) {
     if (piece.file() != name_) {
-      // What a server sends is never a way out of the folder.
+      // A server must not write outside the folder.
       if (piece.file().empty() || fs::path(piece.file()).filename() != piece.file() ||
           piece.file() == "." || piece.file() == "..") {
         return absl::InternalError(
@@ -137,7 +137,7 @@ int Export(Session& session, const ExportOptions& options) {
 
 void AddExport(CLI::App& app, Session& session) {
   auto options = std::make_shared<ExportOptions>();
-  CLI::App* command = app.add_subcommand("export", "Write a model as another program loads it");
+  CLI::App* command = app.add_subcommand("export", "Write a model in another program's format");
   command->add_option("MODEL", options->model, "NAME, NAME@VERSION, run:ID or latest")
       ->type_name("MODEL")
       ->required();

@@ -64,7 +64,7 @@ int ShowModels(Session& session, const std::string& model) {
   return kExitOk;
 }
 
-// What a model was made from, in one line.
+// Describes a model in one line.
 std::string Summary(const ModelVersion& model) {
   const int classes = model.model().num_classes();
   return absl::StrCat(FormatLarge(model.parameter_count()), " parameters, ",
@@ -101,7 +101,7 @@ struct ImportOptions {
   std::vector<std::string> set;
 };
 
-// One label a line.
+// Reads one label per line.
 absl::StatusOr<std::vector<std::string>> ReadLabels(const std::string& path) {
   std::ifstream file(path);
   if (!file) return absl::NotFoundError(absl::StrCat("--labels ", path, ": cannot be read"));
@@ -123,7 +123,7 @@ absl::StatusOr<vit::v1::ImportModelRequest> ImportRequest(const Session& session
   others.clear_model();
   others.clear_data();
   if (others.ByteSizeLong() > 0)
-    return absl::InvalidArgumentError("--set: only fields of model and data matter to an import");
+    return absl::InvalidArgumentError("--set: import takes only fields of model and data");
   spec->set_init(options.path);
   const char* home = std::getenv("HOME");
   std::error_code error;
@@ -215,7 +215,7 @@ void AddPublish(CLI::App& app, Session& session) {
   command->add_option("RUN", *run, "An id, the start of one, or a name")
       ->type_name("RUN")
       ->required();
-  command->add_option("--as", *name, "The model's name; one that exists gets a version")
+  command->add_option("--as", *name, "The model's name; adds a version if it exists")
       ->type_name("NAME")
       ->required();
   command->callback([&session, run, name] {
@@ -226,22 +226,24 @@ void AddPublish(CLI::App& app, Session& session) {
 void AddImport(CLI::App& app, Session& session) {
   auto options = std::make_shared<ImportOptions>();
   CLI::App* command =
-      app.add_subcommand("import", "Put weights of another program into the repository");
+      app.add_subcommand("import", "Put another program's weights into the repository");
   command->add_option("PATH", options->path, "A file of weights, or a folder with config.json")
       ->type_name("PATH")
       ->required();
-  command->add_option("--name", options->name, "The model's name; one that exists gets a version")
+  command->add_option("--name", options->name, "The model's name; adds a version if it exists")
       ->type_name("NAME")
       ->required();
-  command->add_option("--labels", options->labels, "The classes' names, one a line, in order")
+  command->add_option("--labels", options->labels, "The classes' names, one per line, in order")
       ->type_name("FILE");
   command
-      ->add_option("--prefix", options->prefix, "Of the names, where the file holds several models")
+      ->add_option("--prefix", options->prefix, "The names' prefix, if the file has several models")
       ->type_name("PREFIX");
-  command->add_option("--weights", options->weights, "Where the file holds both; default: averaged")
+  command
+      ->add_option("--weights", options->weights,
+                   "Which, if the file holds both; default: averaged")
       ->type_name("raw|averaged")
       ->check(CLI::IsMember({"raw", "averaged"}).description(""));
-  command->add_option("--set", options->set, "What the file does not tell; may be repeated")
+  command->add_option("--set", options->set, "A field the file does not give; may be repeated")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false);
   command->footer(
@@ -259,7 +261,7 @@ daemon's.
 
 void AddLoad(CLI::App& app, Session& session) {
   auto model = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("load", "Read a model into memory ahead of its first use");
+  CLI::App* command = app.add_subcommand("load", "Read a model into memory before its first use");
   command->add_option("MODEL", *model, "NAME, NAME@VERSION, run:ID or latest")
       ->type_name("MODEL")
       ->required();
@@ -269,7 +271,7 @@ void AddLoad(CLI::App& app, Session& session) {
 
 void AddUnload(CLI::App& app, Session& session) {
   auto model = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("unload", "Let go of a model's memory");
+  CLI::App* command = app.add_subcommand("unload", "Free a model's memory");
   command->add_option("MODEL", *model, "NAME, NAME@VERSION or run:ID")
       ->type_name("MODEL")
       ->required();

@@ -22,7 +22,7 @@ struct EvaluationOptions {
   bool confusion = false;
 };
 
-// The other class that pictures of class `label` were most often taken for: "cat 12.0%".
+// Returns the class that images of class `label` are most confused with: "cat 12.0%".
 std::string MostTakenFor(const Evaluation& evaluation, int label) {
   const int classes = evaluation.classes_size();
   if (evaluation.confusion_size() != classes * classes) return "";
@@ -44,11 +44,11 @@ void PrintTable(const Session& session, const vit::v1::GetEvaluationResponse& re
   using Align = Table::Align;
   const Evaluation& evaluation = response.evaluation();
   Table table({{"CLASS"},
-               {"PICTURES", Align::kRight, 3},
+               {"SUPPORT", Align::kRight, 3},
                {"RECALL", Align::kRight},
                {"PRECISION", Align::kRight, 1},
                {"F1", Align::kRight},
-               {"MOST TAKEN FOR", Align::kLeft, 2}});
+               {"MOST CONFUSED WITH", Align::kLeft, 2}});
   for (int label = 0; label < evaluation.classes_size(); ++label) {
     const vit::v1::ClassMetrics& one = evaluation.classes(label);
     table.AddRow({Printable(one.name()), FormatCount(one.samples()), FormatPercent(one.recall()),
@@ -72,7 +72,7 @@ std::string CsvField(const std::string& text) {
   return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\"", "\"\""}}), "\"");
 }
 
-// The matrix as comma-separated values: a line for each class, a column for what it was taken for.
+// The matrix as comma-separated values: a line for each class, a column for each predicted class.
 int PrintConfusion(Session& session, const Evaluation& evaluation) {
   const int classes = evaluation.classes_size();
   if (evaluation.confusion_size() != classes * classes) {
@@ -114,10 +114,10 @@ int ShowEvaluation(Session& session, const EvaluationOptions& options) {
 void AddEvaluation(CLI::App& app, Session& session) {
   auto options = std::make_shared<EvaluationOptions>();
   CLI::App* command =
-      app.add_subcommand("evaluation", "Show how a run's checkpoint does on each class");
+      app.add_subcommand("evaluation", "Show a checkpoint's results for each class");
   command->add_option("RUN", options->run, "Id, its start, or name; default: the latest")
       ->type_name("RUN");
-  command->add_option("--step", options->step, "Of this checkpoint; default: the best")
+  command->add_option("--step", options->step, "The checkpoint's step; default: the best")
       ->type_name("STEP")
       ->check(CLI::Validator(CLI::PositiveNumber).description(""));
   command->add_flag("--confusion", options->confusion,

@@ -9,8 +9,8 @@
 #include "client/vitctl/view/field_text.h"
 #include "client/vitctl/view/table.h"
 #include "client/vitctl/view/text.h"
+#include "proto/field_names.h"
 #include "proto/schema.h"
-#include "proto/spec_text.h"
 
 namespace vit {
 namespace {
@@ -110,10 +110,10 @@ void AddFields(CLI::App& app, Session& session) {
   auto path = std::make_shared<std::string>();
   auto markdown = std::make_shared<bool>(false);
   CLI::App* command =
-      app.add_subcommand("fields", "Explain the fields of a spec");
+      app.add_subcommand("fields", "Explain a spec's fields: meaning, default, values");
   command->add_option("PATH", *path, "Only this field or group, such as optimizer.beta1")
       ->type_name("FIELD");
-  command->add_flag("--markdown", *markdown, "The whole reference, as in docs/fields.md");
+  command->add_flag("--markdown", *markdown, "Print the whole reference in Markdown");
   command->footer("vitctl fields optimizer\nvitctl fields data.train.auto_augment");
   command->callback([&session, path, markdown] {
     session.action = [&session, path, markdown] { return ShowFields(session, *path, *markdown); };

@@ -33,7 +33,7 @@ std::string EvaluationCsv(const MetricPoint& point) {
                          e.calibration_error());
 }
 
-// Full precision, for programs; empty where a split has no such value.
+// Full precision, for programs; empty if a split has no such value.
 void PrintCsv(const Session& session, const vit::v1::GetHistoryResponse& response) {
   session.out() << "step,epoch,split,loss,accuracy,learning_rate,grad_norm,images_per_second,"
                    "top_k_accuracy,precision,recall,f1,precision_weighted,f1_weighted,"
@@ -50,7 +50,7 @@ void PrintCsv(const Session& session, const vit::v1::GetHistoryResponse& respons
   }
 }
 
-// The k that all evaluations share; 0 where they differ or do not say.
+// Returns the k that all evaluations share; 0 if they differ or do not give it.
 int SharedTopK(const vit::v1::GetHistoryResponse& response) {
   int shared = 0;
   for (const MetricPoint& point : response.points()) {
@@ -117,7 +117,8 @@ int ShowHistory(Session& session, const HistoryOptions& options) {
   } else if (options.csv) {
     PrintCsv(session, *response);
   } else if (response->points().empty()) {
-    session.err() << "run " << RunTitle(response->run()) << " has no such points yet" << std::endl;
+    session.err() << "run " << RunTitle(response->run()) << " has no matching points yet"
+                  << std::endl;
   } else {
     PrintTable(session, *response);
   }
@@ -138,10 +139,10 @@ void AddHistory(CLI::App& app, Session& session) {
   command->add_option("--after-step", options->after_step, "Only points after this step")
       ->type_name("STEP")
       ->check(CLI::Validator(CLI::NonNegativeNumber).description(""));
-  command->add_option("--max-points", options->max_points, "At most so many, evenly thinned")
+  command->add_option("--max-points", options->max_points, "At most this many, evenly thinned")
       ->type_name("N")
       ->check(CLI::Range(1, 1000000).description(""));
-  command->add_flag("--csv", options->csv, "Comma-separated values, in full precision");
+  command->add_flag("--csv", options->csv, "Print comma-separated values in full precision");
   command->callback([&session, options] {
     session.action = [&session, options] { return ShowHistory(session, *options); };
   });

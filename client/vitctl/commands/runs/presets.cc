@@ -11,7 +11,7 @@
 namespace vit {
 namespace {
 
-// A comment on what somebody has to bring.
+// Returns a comment on what the user must provide.
 std::string Needs(const std::string& field, const std::string& what) {
   return what.empty() ? "" : absl::StrCat("# ", field, ": ", what, "\n");
 }
@@ -36,7 +36,7 @@ int ShowPresets(Session& session, const std::string& name, int batch_size) {
       session.out() << "# " << preset.name() << ": " << preset.description() << "\n# "
                     << FormatLarge(preset.parameter_count()) << " parameters, "
                     << FormatLarge(static_cast<int64_t>(preset.forward_flops()))
-                    << "FLOP an image, about " << FormatBytes(preset.training_memory_bytes())
+                    << "FLOP per image, about " << FormatBytes(preset.training_memory_bytes())
                     << " to train" << batch_text << "\n"
                     << Needs("init", preset.needs_init()) << Needs("data", preset.needs_data())
                     << MessageToText(preset.spec());

@@ -40,7 +40,7 @@ int ResumeRun(Session& session, const ResumeOptions& options) {
       session.PrintJson(*response);
     }
   } else {
-    session.out() << "run " << RunTitle(run) << " goes on from step "
+    session.out() << "run " << RunTitle(run) << " continues from step "
                   << FormatCount(run.has_last_checkpoint() ? run.last_checkpoint().step()
                                                            : run.step())
                   << " of " << FormatCount(run.total_steps());
@@ -62,7 +62,7 @@ int ResumeRun(Session& session, const ResumeOptions& options) {
 
 void AddResume(CLI::App& app, Session& session) {
   auto options = std::make_shared<ResumeOptions>();
-  CLI::App* command = app.add_subcommand("resume", "Go on with a run from its last checkpoint");
+  CLI::App* command = app.add_subcommand("resume", "Continue a run from its last checkpoint");
   command->add_option("RUN", options->run, "Id, its start, or name")->type_name("RUN")->required();
   command
       ->add_option("--loader-threads", options->loader_threads,
@@ -74,10 +74,10 @@ void AddResume(CLI::App& app, Session& session) {
       ->allow_extra_args(false);
   command->add_flag("--watch", options->watch, "Follow the run to its end");
   command->footer(
-      R"(A run that succeeded goes on where --set makes it longer. What may change:
+      R"(A run that succeeded continues if --set makes it longer. These may change:
 epochs or max_steps, schedule, optimizer.learning_rate, evaluation, checkpoint,
 log_every_steps and early_stopping. vitctl -o json status RUN lists the specs
-that the run followed, with the step from which each held.
+that the run followed, with the step from which each applied.
 
   vitctl resume RUN --set epochs=40 --set optimizer.learning_rate=1e-4 --watch
 )");

@@ -11,7 +11,7 @@
 namespace vit {
 namespace {
 
-// Removes a run, or with "model:" in front a model; what was done, in words.
+// Removes a run, or a model if `target` begins with "model:"; returns what was done, in words.
 absl::StatusOr<std::string> Remove(VitClient& client, const std::string& target) {
   absl::string_view model = target;
   if (absl::ConsumePrefix(&model, "model:")) {

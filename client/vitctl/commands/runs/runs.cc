@@ -11,7 +11,7 @@
 #include "client/vitctl/view/run_text.h"
 #include "client/vitctl/view/table.h"
 #include "client/vitctl/view/text.h"
-#include "proto/spec_text.h"
+#include "proto/field_names.h"
 #include "proto/time.h"
 
 namespace vit {
@@ -75,7 +75,7 @@ Table RunsTable(const vit::v1::ListRunsResponse& response, absl::Time now) {
   return table;
 }
 
-// Asks for page after page until `limit` runs are there.
+// Requests page after page until it has `limit` runs.
 absl::StatusOr<vit::v1::ListRunsResponse> ListUpTo(VitClient& client,
                                                    vit::v1::ListRunsRequest request, int limit) {
   vit::v1::ListRunsResponse all;
@@ -132,7 +132,7 @@ void AddRuns(CLI::App& app, Session& session) {
   command->add_option("--state", options->states, "Only runs in this state; may be repeated")
       ->type_name("STATE")
       ->allow_extra_args(false);
-  command->add_option("--limit", options->limit, "At most so many")
+  command->add_option("--limit", options->limit, "At most this many")
       ->type_name("N")
       ->check(CLI::Range(1, 1000000).description(""))
       ->capture_default_str();

@@ -27,7 +27,7 @@ std::string PeakRate(const vit::v1::OptimizerConfig& optimizer) {
   std::string text = absl::StrCat("peak learning rate ", FormatRate(optimizer.learning_rate()));
   if (optimizer.has_base_learning_rate()) {
     absl::StrAppend(&text, ", from ", FormatRate(optimizer.base_learning_rate()), " at ",
-                    FormatCount(optimizer.base_batch_size()), " pictures");
+                    FormatCount(optimizer.base_batch_size()), " images");
   }
   return text;
 }
@@ -57,7 +57,7 @@ std::vector<std::pair<std::string, Table::Cell>> Summary(
   return fields;
 }
 
-// The effective spec, as a file that --spec reads: what people need to know stands in its comments.
+// Prints the effective spec as a file that --spec reads, with a summary in its comments.
 void PrintValidated(const Session& session, const vit::v1::StartTrainingResponse& response) {
   const std::string summary = RenderFields(Summary(response), 0, false, session.terminal().utf8);
   session.out() << "# valid; nothing was started\n";
@@ -76,7 +76,7 @@ int StartRun(Session& session, const StartRunOptions& options) {
   request.set_name(options.name);
   request.set_validate_only(options.validate_only);
 
-  // Validation lists the data set, which takes its time on a large one.
+  // Validation lists the data set, which takes a while for a large one.
   auto client = session.Client(absl::Minutes(2));
   if (!client.ok()) return session.Fail(client.status());
   auto response = (*client)->StartTraining(std::move(request));
@@ -125,7 +125,7 @@ void AddStartRun(CLI::App& app, Session& session) {
                     "Check, print the effective spec, start nothing");
   command->footer(
       R"(The preset comes first; fields of --spec override it, then --data and --init,
-then --set. Paths are the daemon's: absolute, unless it is on this machine.
+then --set. Paths are the daemon's: absolute, unless vitd is on this machine.
 
   vitctl start-run --data folder:/data/pets --preset vit_small_patch16_224 \
       --set optimizer.learning_rate=3e-4 --set epochs=20 --watch

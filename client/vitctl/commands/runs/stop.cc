@@ -25,7 +25,7 @@ int StopRun(Session& session, const std::string& run) {
   session.out() << "run " << RunTitle(stopped)
                 << (stopping ? " writes a checkpoint and stops" : " is stopped");
   if (stopping || stopped.has_last_checkpoint()) {
-    session.out() << "; go on with it later: "
+    session.out() << "; continue it later: "
                   << session.CommandLine(absl::StrCat("resume ", stopped.id()));
   }
   session.out() << "\n";

@@ -17,7 +17,7 @@ void AddWatch(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("watch", "Follow a run to its end");
   command->add_option("RUN", options->run, "Id, its start, or name; default: the latest")
       ->type_name("RUN");
-  command->add_option("--reconnect", options->reconnect, "How long to reconnect; 0: never")
+  command->add_option("--reconnect", options->reconnect, "Time to try to reconnect; 0: never")
       ->type_name("DURATION")
       ->check(
           [](const std::string& text) {
@@ -28,8 +28,9 @@ void AddWatch(CLI::App& app, Session& session) {
           "", "")
       ->default_str("2m");
   command->footer(
-      R"(A live view on a terminal, one line for each event in a pipe, one JSON message a
-line with -o json. Ctrl-C leaves the run going. Without --timeout there is none.
+      R"(Shows a live view on a terminal, one line per event in a pipe, and one JSON
+message per line with -o json. Ctrl-C leaves the run going. Without --timeout,
+there is no time limit.
 )");
   command->callback([&session, options] {
     session.action = [&session, options]() -> int {

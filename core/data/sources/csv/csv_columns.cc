@@ -24,7 +24,7 @@ std::string Shown(const std::vector<std::string>& names) {
   return vit::Shown(joined);
 }
 
-// The column that a heading names; null for another one.
+// Returns the column that a heading names; null if it names none.
 int* ColumnOf(const std::string& heading, int listing_version, CsvColumns* columns) {
   const std::string name =
       listing_version == 1 ? heading : absl::AsciiStrToLower(absl::StripAsciiWhitespace(heading));
@@ -44,7 +44,7 @@ absl::StatusOr<CsvColumns> FindCsvColumns(absl::string_view table, int listing_v
   VIT_ASSIGN_OR_RETURN(const bool any, CsvReader(table).Next(&names));
   if (!any) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the file is empty; its first line ", kExpected));
+        absl::StrCat("the file is empty; ", kExpected, " as its first line"));
   }
   for (const char separator : {';', '\t'}) {
     std::vector<std::string> others;
@@ -59,7 +59,7 @@ absl::StatusOr<CsvColumns> FindCsvColumns(absl::string_view table, int listing_v
     if (column == nullptr) continue;
     if (*column >= 0) {
       return Bad(absl::StrCat("the columns ", names[*column], " and ", names[i],
-                              " mean the same; rename the one that is not to be read"));
+                              " mean the same; rename the one to ignore"));
     }
     *column = i;
   }

@@ -1,4 +1,5 @@
-// csv:PATH, a table with the columns file, label and, if wanted, split.
+#include "core/data/sources/csv/csv_list.h"
+
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -19,7 +20,6 @@
 #include "core/data/sources/csv/csv_reader.h"
 #include "core/data/sources/csv/csv_text.h"
 #include "core/data/sources/file_list.h"
-#include "core/data/sources/sources.h"
 #include "core/data/sources/split_words.h"
 
 namespace vit {
@@ -53,12 +53,12 @@ class RowReader {
     row->line = reader_.line();
     if (static_cast<int>(fields_.size()) != columns_.count) {
       return At(row->line, absl::StrCat(fields_.size(), fields_.size() == 1 ? " field" : " fields",
-                                        " where the first line has ", columns_.count));
+                                        " but the first line has ", columns_.count));
     }
     row->file = std::move(fields_[columns_.file]);
     row->label = std::move(fields_[columns_.label]);
     if (row->file.empty() || row->file.find('\0') != std::string::npos) {
-      return At(row->line, "file is empty or no file's name");
+      return At(row->line, "file is empty or not a file name");
     }
     if (absl::StripAsciiWhitespace(row->label).empty()) return At(row->line, "label is empty");
     if (columns_.split < 0) return true;
@@ -78,7 +78,7 @@ class RowReader {
   std::vector<std::string> fields_;
 };
 
-// Whether a row is for validation, up to the first one that cannot be read.
+// Whether there is a row for validation before the first row that cannot be read.
 bool HasValidationRows(absl::string_view table, const CsvColumns& columns) {
   if (columns.split < 0) return false;
   RowReader reader(table, columns);
@@ -95,22 +95,22 @@ class FileFinder {
   explicit FileFinder(const std::vector<std::string>& roots) : roots_(roots) {}
 
   struct Found {
-    std::string extension;  // to be added to the name that was given
+    std::string extension;  // to append to the given name
     int64_t size = 0;       // in bytes, or kUnreadableLink
   };
-  // The image at `path`, or at `path` with the extension of an image where one such file is there.
-  // It must lie under the data roots; a link to a file may lead nowhere or out of them.
+  // Finds the image at `path`, or at `path` with an image's extension if there is one such file. It
+  // must lie under the data roots; a link to a file may be broken or lead out of them.
   absl::StatusOr<Found> Find(const fs::path& path);
 
  private:
-  // Each file in `folder` with the extension of an image, by its name without.
+  // The files of a folder with an image's extension: the extensions by the names without them.
   using Stems = std::unordered_multimap<std::string, std::string>;
 
   absl::StatusOr<int64_t> SizeOf(const fs::path& file) const;
   absl::StatusOr<std::string> FindExtension(const fs::path& folder, const std::string& stem);
 
   const std::vector<std::string>& roots_;
-  std::unordered_map<std::string, fs::path> resolved_;  // folders met so far
+  std::unordered_map<std::string, fs::path> resolved_;  // folders found so far
   std::unordered_map<std::string, Stems> stems_;
 };
 
@@ -147,14 +147,14 @@ absl::StatusOr<std::string> FileFinder::FindExtension(const fs::path& folder,
   if (first == end) return std::string();
   if (std::next(first) != end) {
     return absl::InvalidArgumentError(
-        absl::StrCat("several files could be '", Shown(stem), "': with ", first->second,
-                     " and with ", std::next(first)->second, "; write the extension"));
+        absl::StrCat("several files match '", Shown(stem), "': with ", first->second, " and with ",
+                     std::next(first)->second, "; add the extension"));
   }
   return first->second;
 }
 
 absl::StatusOr<FileFinder::Found> FileFinder::Find(const fs::path& path) {
-  // Most files share few folders, and are no links.
+  // Most files share few folders, and are not links.
   fs::path& folder = resolved_[path.parent_path().string()];
   if (folder.empty()) {
     VIT_ASSIGN_OR_RETURN(folder, ResolveUnderRoots(path.parent_path().string(), roots_));
@@ -230,7 +230,7 @@ absl::Status CsvList::ListAll(const fs::path& table) {
                                   " for test, as there are rows for validation"));
   } else if (!has_validation && !samples_[1].empty()) {
     notes_.push_back(
-        "the rows for test are the source's validation split, as none is for validation");
+        "the rows for test are the source's validation split, as there are none for validation");
   }
   VIT_RETURN_IF_ERROR(SetClasses(classes_));
   SetFingerprint();

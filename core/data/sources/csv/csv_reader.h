@@ -11,9 +11,9 @@
 
 namespace vit {
 
-// Reads records of fields with a separator between them. A field in double quotes may hold
-// separators, line breaks and, doubled, quotes. Lines end with LF or CRLF; a byte order mark at the
-// start and empty lines are passed over. Nothing is trimmed.
+// Reads records of separated fields. A field in double quotes may contain separators, line breaks
+// and doubled quotes. Lines end with LF or CRLF; skips a byte order mark at the start and empty
+// lines. Does not trim fields.
 class CsvReader {
  public:
   // `text` must outlive the reader.
@@ -23,13 +23,13 @@ class CsvReader {
   // that is never closed, text after a closing quote, a quote within a field without quotes.
   absl::StatusOr<bool> Next(std::vector<std::string>* fields);
 
-  // On which line the record that was read last begins, from 1.
+  // The line, from 1, on which the last record begins.
   int64_t line() const { return line_; }
 
  private:
   absl::StatusOr<std::string> QuotedField();
   absl::StatusOr<std::string> PlainField();
-  // Takes a line's end, if here is one.
+  // Consumes a line's end, if there is one here.
   bool TakeLineEnd();
   absl::Status Error(int64_t line, absl::string_view what) const;
 
@@ -37,7 +37,7 @@ class CsvReader {
   const char separator_;
   size_t at_ = 0;
   int64_t line_ = 0;
-  int64_t next_line_ = 1;  // on which line `at_` is
+  int64_t next_line_ = 1;  // the line of `at_`
 };
 
 }  // namespace vit

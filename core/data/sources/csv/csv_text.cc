@@ -50,7 +50,7 @@ absl::StatusOr<std::string> DecodeTable(std::string bytes) {
   }
   if (bytes.find('\0') != std::string::npos) {
     return absl::InvalidArgumentError(
-        "the table holds zero bytes, as UTF-16 without a byte order mark does; save it as UTF-8");
+        "the table has zero bytes, as UTF-16 without a byte order mark does; save it as UTF-8");
   }
   if (bytes.find('\n') == std::string::npos) std::replace(bytes.begin(), bytes.end(), '\r', '\n');
   return bytes;

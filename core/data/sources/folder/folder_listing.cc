@@ -28,7 +28,7 @@ bool IsIgnored(absl::string_view name) {
          name == "@eaDir" || name == "Thumbs.db";
 }
 
-// The first bytes of the regular file at `path`; none where it cannot be read.
+// Returns the first bytes of the regular file at `path`; empty if it cannot be read.
 std::string ReadStart(const fs::path& path) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return "";
@@ -45,7 +45,7 @@ std::string ReadStart(const fs::path& path) {
   return start;
 }
 
-// An animated WebP is not told by its name.
+// The name does not show whether a WebP is animated.
 bool NeedsLook(absl::string_view name) {
   return !HasImageExtension(name) || absl::EndsWithIgnoreCase(name, ".webp");
 }
@@ -59,8 +59,9 @@ class Lister {
 
  private:
   absl::Status Add(int directory, const char* name);
-  // `target`: what the link leads to, where it can be followed.
+  // Adds a link that cannot be followed because of `why`.
   absl::Status AddBrokenLink(const std::string& name, const absl::Status& why);
+  // `target`: the file, or what the link leads to.
   void AddFile(const std::string& name, const fs::path& target, int64_t size);
   void PassOver(absl::string_view kind, const std::string& name) {
     listing_.passed_over.Add(kind, (folder_ / name).string());
@@ -148,7 +149,7 @@ class TreeLister {
   TreeLister(const std::vector<std::string>& roots, FolderListing* tree)
       : roots_(roots), tree_(*tree) {}
 
-  // `below`: where `folder` is in the tree, with a slash at its end; "" for the tree itself.
+  // `below`: the path of `folder` in the tree, with a trailing slash; "" for the tree itself.
   absl::Status Run(const fs::path& folder, const std::string& below, int depth) {
     if (depth > kMaxDepth) {
       return absl::InvalidArgumentError(
@@ -162,7 +163,7 @@ class TreeLister {
     tree_.passed_over.AddAll(listing.passed_over);
     for (const FolderListing::Folder& inner : listing.folders) {
       if (!seen_.insert(inner.identity).second && inner.is_link) {
-        tree_.passed_over.Add("a link to a folder that is listed already",
+        tree_.passed_over.Add("a link to a folder that is already listed",
                               (folder / inner.name).string());
         continue;
       }

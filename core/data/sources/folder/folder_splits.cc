@@ -11,7 +11,7 @@ namespace vit {
 namespace {
 namespace fs = std::filesystem;
 
-// A folder that is named as a split is.
+// A folder that is named like a split.
 struct Candidate {
   std::string name;
   FolderListing listing;
@@ -37,7 +37,7 @@ class SplitFinder {
 
  private:
   absl::Status Sort(const FolderListing& listing);
-  // Whether the one folder named as the training split is it, and no class.
+  // Whether the one folder named like the training split is the split, not a class.
   absl::StatusOr<bool> HasTrainSplit() const;
   // Whether a validation or test folder holds folders that `listing` has too.
   bool IsMirrored(const FolderListing& listing) const;
@@ -88,21 +88,20 @@ bool SplitFinder::IsMirrored(const FolderListing& listing) const {
 
 absl::StatusOr<bool> SplitFinder::HasTrainSplit() const {
   if (train_.empty()) return false;
-  // With nothing but such names, they are no classes.
+  // If all folders have such names, they are not classes.
   const bool only_splits = others_.empty();
   const bool any_holds_folders =
       std::any_of(train_.begin(), train_.end(), [](const auto& c) { return c.holds_folders(); });
   if (!any_holds_folders) {
     if (!only_splits) return false;
-    if (train_.size() + validation_.size() + test_.size() == 1)
-      return true;  // said where it is read
+    if (train_.size() + validation_.size() + test_.size() == 1) return true;  // reported when read
     std::vector<std::string> names;
     for (const auto* candidates : {&train_, &validation_, &test_}) {
       for (const Candidate& candidate : *candidates) names.push_back(candidate.name);
     }
     return absl::InvalidArgumentError(absl::StrCat(
         "no class folders under ", (root_ / train_.front().name).string(), " (", root_.string(),
-        " holds ", Names(names), " alone); for splits, expected ", train_.front().name,
+        " holds only ", Names(names), "); for splits, expected ", train_.front().name,
         "/<class>/*.jpg; for classes of these names, list their images in a csv: file"));
   }
   if (train_.size() > 1) return Ambiguous(train_, "training");
@@ -116,15 +115,15 @@ absl::StatusOr<bool> SplitFinder::HasTrainSplit() const {
     }
   }
   if (class_like.empty() || IsMirrored(train.listing)) return true;
-  if (train.holds_images()) return false;  // a class like the others, some of its images nested
+  if (train.holds_images()) return false;  // a class like the others, with some images nested
   return absl::InvalidArgumentError(absl::StrCat(
-      root_.string(), " has ", train.name, "/, which holds folders as a split does, and ",
-      class_like, "/, which holds images as a class does; for the split, name the source folder:",
+      root_.string(), " has ", train.name, "/, which contains folders like a split, and ",
+      class_like, "/, which contains images like a class; for the split, name the source folder:",
       (root_ / train.name).string(), " or move ", class_like,
       "/ away; for a class, move the images in the folders of ", train.name, "/ up into it"));
 }
 
-// With the root's own folders as the classes.
+// Checks the layout with the root's own folders as the classes.
 absl::Status SplitFinder::CheckClasses(const FolderListing& listing) const {
   for (const auto* candidates : {&validation_, &test_}) {
     for (const Candidate& candidate : *candidates) {

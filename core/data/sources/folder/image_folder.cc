@@ -1,4 +1,5 @@
-// folder:PATH, images in one folder per class.
+#include "core/data/sources/folder/image_folder.h"
+
 #include <filesystem>
 #include <string>
 #include <utility>
@@ -14,7 +15,7 @@
 #include "core/data/sources/folder/folder_listing.h"
 #include "core/data/sources/folder/folder_splits.h"
 #include "core/data/sources/folder/image_folder_v1.h"
-#include "core/data/sources/sources.h"
+#include "core/data/sources/passed_over_counts.h"
 
 namespace vit {
 namespace {

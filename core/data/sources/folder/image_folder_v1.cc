@@ -56,7 +56,7 @@ absl::StatusOr<std::vector<ImageFolderV1::Class>> ListClasses(
     const auto found = std::lower_bound(class_names.begin(), class_names.end(), name);
     if (found == class_names.end() || *found != name || !IsPrintableUtf8(name)) {
       return absl::InvalidArgumentError(absl::StrCat("class folder ", (tree / name).string(),
-                                                     " is none of the training split's"));
+                                                     " is not one of the training split's"));
     }
     VIT_ASSIGN_OR_RETURN(Listing images, List(tree / name, roots));
     classes.push_back({(tree / name).string(), static_cast<int32_t>(found - class_names.begin()),

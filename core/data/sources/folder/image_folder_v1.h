@@ -1,4 +1,4 @@
-// folder:PATH by listing version 1, for runs that were made by it.
+// folder:PATH in listing version 1, for runs that were created with it.
 #ifndef VIT_CORE_DATA_SOURCES_FOLDER_IMAGE_FOLDER_V1_H_
 #define VIT_CORE_DATA_SOURCES_FOLDER_IMAGE_FOLDER_V1_H_
 
@@ -23,9 +23,9 @@ struct ImageFolderV1 {
   std::array<std::vector<Class>, 2> classes;  // training, validation
 };
 
-// Classes in the bytewise order of their names; of each the files directly in its folder whose
-// extension is .jpg, .jpeg, .png, .webp or .bmp; validation is val/, else validation/, else test/.
-// That must stay as it is.
+// Lists classes in the bytewise order of their names, each with the files directly in its folder
+// whose extension is .jpg, .jpeg, .png, .webp or .bmp; validation is val/, otherwise validation/,
+// otherwise test/. This must not change.
 absl::StatusOr<ImageFolderV1> ListImageFolderV1(const std::filesystem::path& root,
                                                 const std::vector<std::string>& roots);
 

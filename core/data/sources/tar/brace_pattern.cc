@@ -25,14 +25,14 @@ bool IsNumber(absl::string_view text) {
          std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
 }
 
-// What stands between braces: "0..9" or "a,b".
+// Expands the text between braces: "0..9" or "a,b".
 absl::StatusOr<std::vector<std::string>> Choices(absl::string_view inside) {
   const size_t dots = inside.find("..");
   if (dots == absl::string_view::npos) {
     std::vector<std::string> choices = absl::StrSplit(inside, ',');
     if (choices.size() < 2) {
       return absl::InvalidArgumentError(
-          absl::StrCat("'{", inside, "}' is no series; expected {000..009} or {a,b}"));
+          absl::StrCat("'{", inside, "}' is not a series; expected {000..009} or {a,b}"));
     }
     return choices;
   }
@@ -41,7 +41,7 @@ absl::StatusOr<std::vector<std::string>> Choices(absl::string_view inside) {
   if (!IsNumber(first) || !IsNumber(last) || !absl::SimpleAtoi(first, &begin) ||
       !absl::SimpleAtoi(last, &end) || begin > end) {
     return absl::InvalidArgumentError(
-        absl::StrCat("'{", inside, "}' is no series of rising numbers; expected {000..009}"));
+        absl::StrCat("'{", inside, "}' is not a series of rising numbers; expected {000..009}"));
   }
   if (end - begin >= static_cast<int64_t>(kMostNames)) return TooMany();
   std::vector<std::string> choices;
@@ -64,7 +64,7 @@ absl::StatusOr<std::vector<std::string>> ExpandBraces(absl::string_view pattern)
     const size_t close = pattern.find_first_of("{}", brace + 1);
     if (pattern[brace] == '}' || close == absl::string_view::npos || pattern[close] == '{') {
       return absl::InvalidArgumentError(
-          absl::StrCat("'", pattern.substr(brace), "' has a brace without its partner"));
+          absl::StrCat("'", pattern.substr(brace), "' has an unmatched brace"));
     }
     VIT_ASSIGN_OR_RETURN(const std::vector<std::string> choices,
                          Choices(pattern.substr(brace + 1, close - brace - 1)));

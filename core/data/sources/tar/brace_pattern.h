@@ -1,4 +1,4 @@
-// Names in series, as shells and WebDataset write them.
+// Expands series of names, as shells and WebDataset write them.
 #ifndef VIT_CORE_DATA_SOURCES_TAR_BRACE_PATTERN_H_
 #define VIT_CORE_DATA_SOURCES_TAR_BRACE_PATTERN_H_
 
@@ -11,9 +11,9 @@
 namespace vit {
 
 // Expands "{000..009}" (numbers, padded to the width of the first one) and "{train,val}", several
-// of them in their order, the last one changing fastest: "a-{0..1}.tar" is "a-0.tar" and "a-1.tar".
-// INVALID_ARGUMENT for a brace without its partner, braces in braces, a range that is none, and
-// more than 100,000 names.
+// of them in order, the last one changing fastest: "a-{0..1}.tar" is "a-0.tar" and "a-1.tar".
+// INVALID_ARGUMENT for an unmatched brace, nested braces, an invalid range, or more than 100,000
+// names.
 absl::StatusOr<std::vector<std::string>> ExpandBraces(absl::string_view pattern);
 
 }  // namespace vit

@@ -27,9 +27,9 @@ class ShardFinder {
   absl::StatusOr<Shards> Run(const std::string& path);
 
  private:
-  // Which split the words of a name say: "imagenet-val-003".
+  // Returns the split that the words of a name give: "imagenet-val-003".
   std::optional<SplitWord> NamedSplit(const fs::path& name) const;
-  // Which split a folder of this name is.
+  // Returns the split that a folder of this name is.
   std::optional<SplitWord> FolderSplit(const std::string& name) const;
   absl::Status FindByPattern(const std::string& pattern);
   absl::Status FindInFolder(const fs::path& folder);
@@ -120,7 +120,7 @@ absl::Status ShardFinder::FindInFolder(const fs::path& folder) {
 
 absl::Status ShardFinder::FindByPattern(const std::string& pattern) {
   VIT_ASSIGN_OR_RETURN(const std::vector<std::string> names, ExpandBraces(pattern));
-  // In {train,val}/shard-{0..9}.tar the folders say it.
+  // In {train,val}/shard-{0..9}.tar the folders give the split.
   const bool folders_vary = pattern.find_first_of("{}") < pattern.rfind('/');
   for (const fs::path name : names) {
     VIT_ASSIGN_OR_RETURN(const fs::path resolved, ResolveUnderRoots(name.string(), roots_));
@@ -146,7 +146,8 @@ absl::Status ShardFinder::LeaveTestOut() {
   if (test == 0) return absl::OkStatus();
   if (count(SplitWord::kValidation) == 0) {
     found_.notes.push_back(
-        "the archives for test are the source's validation split, as none is for validation");
+        "the archives for test are the source's validation split, as there are none "
+        "for validation");
     return absl::OkStatus();
   }
   std::erase_if(found_.shards, [](const Shard& shard) { return shard.split == SplitWord::kTest; });

@@ -17,14 +17,14 @@ struct Shards {
     SplitWord split = SplitWord::kTrain;
   };
   std::vector<Shard> shards;
-  // What was taken for validation, and what is not used.
+  // What is used for validation, and what is not used.
   std::vector<std::string> notes;
 };
 
-// The archives that `path` stands for: one, a folder of them or a pattern with braces. Where there
-// are any for validation, those for test are left out. INVALID_ARGUMENT where none is for training,
-// or where two folders could be the same split. `listing_version` 1 knows the words train, val,
-// valid, validation and test, and as folders train, val, validation and test.
+// Finds the archives that `path` stands for: one, a folder of them or a pattern with braces. Leaves
+// out those for test if there are any for validation. INVALID_ARGUMENT if there are none for
+// training, or if two folders could be the same split. `listing_version` 1 knows the words train,
+// val, valid, validation and test, and as folders train, val, validation and test.
 absl::StatusOr<Shards> FindShards(const std::string& path, const std::vector<std::string>& roots,
                                   int listing_version);
 

@@ -21,18 +21,18 @@ namespace {
 // numbers.
 constexpr int64_t kBlock = 512;
 constexpr int64_t kMaxExtensionBytes = 1 << 20;
-// One read gives a header, a label's content and the header after it.
+// One read covers a header, a label's content and the header after it.
 constexpr size_t kBufferBytes = 8192;
 
 int64_t RoundUp(int64_t size) { return (size + kBlock - 1) / kBlock * kBlock; }
 
-// A field that ends with a zero byte or at its end.
+// Returns a field up to a zero byte or its end.
 absl::string_view Text(absl::string_view header, size_t at, size_t size) {
   const absl::string_view field = header.substr(at, size);
   return field.substr(0, field.find('\0'));
 }
 
-// Octal digits between blanks; -1 for anything else.
+// Parses octal digits between blanks; -1 for anything else.
 int64_t Octal(absl::string_view field) {
   int64_t value = 0;
   field = field.substr(0, field.find('\0'));
@@ -48,7 +48,7 @@ int64_t Octal(absl::string_view field) {
   return value;
 }
 
-// The name that a header gives by itself.
+// Returns the name in the header itself.
 std::string HeaderName(absl::string_view header) {
   const absl::string_view prefix =
       absl::StartsWith(header.substr(257), absl::string_view("ustar\0", 6)) ? Text(header, 345, 155)
@@ -128,11 +128,11 @@ absl::StatusOr<absl::string_view> TarReader::ReadStart(const TarMember& member, 
 absl::Status TarReader::CheckHeader(absl::string_view header) const {
   if (at_ == 0 && absl::StartsWith(header, "\x1F\x8B")) {
     return absl::InvalidArgumentError(absl::StrCat(
-        path_, " is compressed by gzip, where nothing can be read in the middle; unpack it"));
+        path_, " is compressed with gzip, which does not allow random access; unpack it"));
   }
   if (at_ == 0 && absl::StartsWith(header, "\x28\xB5\x2F\xFD")) {
     return absl::InvalidArgumentError(absl::StrCat(
-        path_, " is compressed by zstd, where nothing can be read in the middle; unpack it"));
+        path_, " is compressed with zstd, which does not allow random access; unpack it"));
   }
   constexpr size_t kChecksumAt = 148, kChecksumBytes = 8;
   int64_t sum = 0;
@@ -141,7 +141,7 @@ absl::Status TarReader::CheckHeader(absl::string_view header) const {
     sum += in_checksum ? ' ' : static_cast<uint8_t>(header[i]);
   }
   if (Octal(header.substr(kChecksumAt, kChecksumBytes)) != sum) {
-    return Error("there is no header of a tar archive (its checksum is wrong)");
+    return Error("this is not a tar header (its checksum is wrong)");
   }
   return absl::OkStatus();
 }
@@ -150,14 +150,14 @@ absl::StatusOr<int64_t> TarReader::SizeOf(absl::string_view header) const {
   const absl::string_view field = header.substr(124, 12);
   if ((static_cast<uint8_t>(field[0]) & 0x80) == 0) {
     const int64_t size = Octal(field);
-    if (size < 0) return Error("the header's size is no number");
+    if (size < 0) return Error("the header's size is not a number");
     return size;
   }
   // GNU: base 256, for members of 8 GiB and more. What does not fit into 63 bits does not fit into
   // the file.
   uint64_t size = static_cast<uint8_t>(field[0]) & 0x7F;
   for (const char c : field.substr(1)) {
-    if (size >> 55 != 0) return Error("the header's size is out of all proportion");
+    if (size >> 55 != 0) return Error("the header's size is far too large");
     size = size << 8 | static_cast<uint8_t>(c);
   }
   return static_cast<int64_t>(size);
@@ -169,7 +169,7 @@ absl::Status TarReader::CheckFits(int64_t size) const {
                             " bytes): the archive is cut off"));
 }
 
-// Records "LENGTH KEY=VALUE\n", the length counting itself.
+// Parses records "LENGTH KEY=VALUE\n"; the length counts itself.
 absl::Status TarReader::ParsePax(absl::string_view records, Override* next) const {
   while (!records.empty()) {
     const size_t blank = records.find(' ');
@@ -183,10 +183,10 @@ absl::Status TarReader::ParsePax(absl::string_view records, Override* next) cons
     const size_t equals = record.find('=');
     if (equals == absl::string_view::npos) return Error("an extended header is damaged");
     const absl::string_view key = record.substr(0, equals), value = record.substr(equals + 1);
-    if (absl::StartsWith(key, "GNU.sparse.")) return Error("a sparse file; those are not read");
+    if (absl::StartsWith(key, "GNU.sparse.")) return Error("a sparse file, which is not supported");
     if (key == "path") next->name = std::string(value);
     if (key == "size" && (!absl::SimpleAtoi(value, &next->size) || next->size < 0)) {
-      return Error("an extended header's size is no number");
+      return Error("an extended header's size is not a number");
     }
   }
   return absl::OkStatus();
@@ -194,7 +194,7 @@ absl::Status TarReader::ParsePax(absl::string_view records, Override* next) cons
 
 absl::Status TarReader::ReadExtension(char type, int64_t size, Override* next) {
   if (type != 'x' && type != 'L') return absl::OkStatus();
-  if (size > kMaxExtensionBytes) return Error("an extended header is out of all proportion");
+  if (size > kMaxExtensionBytes) return Error("an extended header is far too large");
   VIT_ASSIGN_OR_RETURN(const std::string content,
                        Read({"", at_ + kBlock, size}, kMaxExtensionBytes));
   if (type == 'x') return ParsePax(content, next);
@@ -212,9 +212,9 @@ absl::StatusOr<bool> TarReader::Next(TarMember* member) {
     VIT_RETURN_IF_ERROR(CheckHeader(header));
     VIT_ASSIGN_OR_RETURN(int64_t size, SizeOf(header));
     const char type = header[156];
-    // Links, devices and folders have no content, whatever size they give.
+    // Links, devices and folders have no content, whatever size their headers give.
     if (type >= '1' && type <= '6') size = 0;
-    if (type == 'S') return Error("a sparse file; those are not read");
+    if (type == 'S') return Error("a sparse file, which is not supported");
     const bool is_file = type == '0' || type == '\0' || type == '7';
     if (is_file && next.size >= 0) size = next.size;
     VIT_RETURN_IF_ERROR(CheckFits(size));
@@ -230,7 +230,7 @@ absl::StatusOr<bool> TarReader::Next(TarMember* member) {
       continue;
     }
     next = {};
-    if (absl::EndsWith(name, "/")) continue;  // how old archives say "folder"
+    if (absl::EndsWith(name, "/")) continue;  // how old archives mark a folder
     *member = {std::string(absl::StripPrefix(name, "./")), content, size};
     return true;
   }

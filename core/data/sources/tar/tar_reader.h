@@ -1,4 +1,4 @@
-// Tar archives, read where they lie: ustar, pax and GNU's.
+// Reads tar archives in place: ustar, pax and GNU's.
 #ifndef VIT_CORE_DATA_SOURCES_TAR_TAR_READER_H_
 #define VIT_CORE_DATA_SOURCES_TAR_TAR_READER_H_
 
@@ -15,14 +15,14 @@ namespace vit {
 
 // A file in an archive.
 struct TarMember {
-  std::string name;    // as the archive says, without a leading "./"
+  std::string name;    // as in the archive, without a leading "./"
   int64_t offset = 0;  // of its content, from the archive's start
   int64_t size = 0;
 };
 
-// Goes from header to header, skipping the contents. What the archive says is checked before it is
-// used: checksums, and that every content lies within the file. Names are data only; nothing is
-// ever unpacked. Not thread-safe.
+// Goes from header to header, skipping the contents. Checks what the archive says before using it:
+// checksums, and that every content lies within the file. Names are data only; nothing is ever
+// unpacked. Not thread-safe.
 class TarReader {
  public:
   static absl::StatusOr<TarReader> Open(const std::filesystem::path& path);
@@ -30,12 +30,12 @@ class TarReader {
   TarReader& operator=(TarReader&&) = delete;
   ~TarReader();
 
-  // The next regular file; false at the end. Folders, links and devices are passed over.
-  // INVALID_ARGUMENT for what is no tar archive, is damaged or cut off, with the place.
+  // Reads the next regular file; false at the end. Passes over folders, links and devices.
+  // INVALID_ARGUMENT, with the place, for a file that is not a tar archive, is damaged or cut off.
   absl::StatusOr<bool> Next(TarMember* member);
-  // The content of a member that Next gave. RESOURCE_EXHAUSTED where it has more than `max_bytes`.
+  // Reads the content of a member from Next. RESOURCE_EXHAUSTED if it has more than `max_bytes`.
   absl::StatusOr<std::string> Read(const TarMember& member, int64_t max_bytes);
-  // Its first bytes, `count` (at most 512) or all where it has fewer; valid until the next call.
+  // Reads its first `count` bytes (at most 512), or all if it has fewer; valid until the next call.
   absl::StatusOr<absl::string_view> ReadStart(const TarMember& member, int64_t count);
 
   // Hard and symbolic links passed over so far, and the first one's name.
@@ -43,7 +43,7 @@ class TarReader {
   const std::string& first_link() const { return first_link_; }
 
  private:
-  // What an extension header says of the member that follows.
+  // What an extension header says about the member that follows.
   struct Override {
     std::string name;
     int64_t size = -1;
@@ -51,9 +51,9 @@ class TarReader {
 
   TarReader(int fd, std::string path, int64_t size)
       : fd_(fd), path_(std::move(path)), size_(size) {}
-  // Bytes of the file, `count` at most kBufferBytes, within it; valid until the next call.
+  // Returns `count` bytes, at most kBufferBytes, within the file; valid until the next call.
   absl::StatusOr<absl::string_view> Bytes(int64_t offset, size_t count);
-  // Checks the header at at_; its content's size and kind.
+  // Checks the header at at_; SizeOf reads its content's size.
   absl::Status CheckHeader(absl::string_view header) const;
   absl::StatusOr<int64_t> SizeOf(absl::string_view header) const;
   absl::Status CheckFits(int64_t size) const;

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 constexpr int64_t kMaxLabelBytes = 256;
 constexpr int64_t kMaxJsonBytes = 1 << 20;
 
-// Puts the samples of one archive together from its files.
+// Assembles the samples of one archive from its files.
 class Grouper {
  public:
   Grouper(const fs::path& path, int listing_version) : path_(path), is_v1_(listing_version == 1) {}
@@ -31,31 +31,31 @@ class Grouper {
   absl::StatusOr<TarSamples> Run();
 
  private:
-  // What is known of the sample that is being put together.
+  // What is known about the sample that is being assembled.
   struct Parts {
     std::string key;
     std::string label;
     std::optional<TarMember> json;
     std::optional<TarMember> image;
-    // By its content alone: for a sample without another image.
+    // Recognized only by its content; used if the sample has no other image.
     std::optional<TarMember> unnamed_image;
     bool passed_over_image = false;
   };
 
   absl::Status Add(const TarMember& member);
-  // `extension`: what follows the first dot of the name, in small letters.
+  // `extension`: the name after its first dot, in lower case.
   absl::Status AddPart(const TarMember& member, const std::string& extension);
   absl::Status AddLabel(const TarMember& member);
   absl::Status AddImage(const TarMember& member, const std::string& extension);
-  // What listing version 1 does not read.
+  // Adds what listing version 1 does not read.
   absl::Status AddOther(const TarMember& member, const std::string& extension);
   absl::Status Begin(absl::string_view key);
-  // The sample is whole.
+  // Called when the sample is complete.
   absl::Status Finish();
   absl::Status FindLabel();
-  // The label that KEY.json has; empty where it has none.
+  // Returns the label in KEY.json; empty if it does not have one.
   absl::StatusOr<std::string> JsonLabel();
-  // What a sample without an image leaves over.
+  // Checks what is left of a sample without an image.
   absl::Status LeaveOver();
   absl::StatusOr<RecognizedImage> Recognize(const TarMember& member);
   void PassOver(absl::string_view kind, const TarMember& member) {
@@ -72,7 +72,7 @@ class Grouper {
   TarSamples archive_;
   Parts parts_;
   std::unordered_set<std::string> finished_;  // keys
-  std::string dotted_image_;                  // its key, of the last one that was passed over
+  std::string dotted_image_;                  // key of the last one passed over
 };
 
 absl::StatusOr<TarSamples> Grouper::Run() {
@@ -103,7 +103,7 @@ absl::Status Grouper::Add(const TarMember& member) {
   const absl::string_view key = absl::string_view(member.name).substr(0, dot);
   const std::string extension = absl::AsciiStrToLower(
       absl::string_view(member.name).substr(std::min(dot + 1, member.name.size())));
-  // Such a file could be of another key, which ends with the first of its extensions.
+  // Such a file could belong to another key, which ends with the first of its extensions.
   if (!is_v1_ && absl::StrContains(extension, ".")) {
     if (HasImageExtension(member.name)) {
       dotted_image_ = std::string(key);
@@ -125,8 +125,8 @@ absl::Status Grouper::Begin(absl::string_view key) {
   parts_.passed_over_image = parts_.key == dotted_image_;
   if (is_v1_ || finished_.count(parts_.key) == 0) return absl::OkStatus();
   return Error(
-      "is met twice: its files do not follow each other, or the archive holds one of them twice; "
-      "write the archive with tar --sort=name");
+      "occurs twice: its files are not adjacent, or the archive contains one of them twice; write "
+      "the archive with tar --sort=name");
 }
 
 absl::Status Grouper::AddPart(const TarMember& member, const std::string& extension) {
@@ -185,7 +185,7 @@ absl::StatusOr<RecognizedImage> Grouper::Recognize(const TarMember& member) {
 absl::StatusOr<std::string> Grouper::JsonLabel() {
   VIT_ASSIGN_OR_RETURN(const std::string text, tar_->Read(*parts_.json, kMaxJsonBytes));
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return Error("has a .json file that is no JSON");
+  if (json.is_discarded()) return Error("has a .json file that is not JSON");
   const auto label = json.is_object() ? json.find("label") : json.end();
   if (!json.is_object() || label == json.end()) return std::string();
   std::string text_of_label;
@@ -208,7 +208,7 @@ absl::Status Grouper::FindLabel() {
     if (archive_.first_labelled.empty()) archive_.first_labelled = parts_.key;
     return absl::OkStatus();
   }
-  // The folder's name, then.
+  // Otherwise the folder's name.
   const std::vector<absl::string_view> names = absl::StrSplit(parts_.key, '/');
   if (names.size() >= 2) parts_.label = std::string(names[names.size() - 2]);
   if (archive_.first_by_folder.empty()) archive_.first_by_folder = parts_.key;
@@ -227,8 +227,8 @@ absl::Status Grouper::LeaveOver() {
   }
   if (label.empty()) return absl::OkStatus();
   return Error(absl::StrCat("has a ", parts_.label.empty() ? ".json" : ".cls",
-                            " file and no image: its files do not follow each other, or the image "
-                            "is missing; write the archive with tar --sort=name"));
+                            " file but no image: its files are not adjacent, or the image is "
+                            "missing; write the archive with tar --sort=name"));
 }
 
 absl::Status Grouper::Finish() {

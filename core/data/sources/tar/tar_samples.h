@@ -1,5 +1,5 @@
 // The samples of an archive in WebDataset's layout (https://github.com/webdataset/webdataset): the
-// files of a sample follow each other and differ in what comes after the first dot of their names.
+// files of a sample are adjacent and differ in the part of their names after the first dot.
 #ifndef VIT_CORE_DATA_SOURCES_TAR_TAR_SAMPLES_H_
 #define VIT_CORE_DATA_SOURCES_TAR_TAR_SAMPLES_H_
 
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/data/sources/sources.h"
+#include "core/data/sources/passed_over_counts.h"
 
 namespace vit {
 
@@ -22,16 +22,16 @@ struct TarSamples {
   };
   std::vector<Sample> samples;  // in the archive's order
   PassedOverCounts passed_over;
-  // The keys of the first sample whose class a file of its own says, and of the first whose class
-  // is its folder's name; empty where there is none.
+  // The keys of the first sample with a class from its own file, and of the first with a class from
+  // its folder's name; empty if there is none.
   std::string first_labelled, first_by_folder;
 };
 
-// Reads the headers of `archive`. A sample's class is what KEY.cls says, or the "label" of
-// KEY.json, or else its folder's name. INVALID_ARGUMENT for an archive in which the files of a
-// sample do not stand together, and what makes a class or an image doubtful. By `listing_version`
-// 1, such an archive is read as if each part were a sample, KEY.json is not read, and images are
-// told by the extensions .jpg, .jpeg, .png, .webp and .bmp alone.
+// Reads the headers of `archive`. A sample's class comes from KEY.cls, or the "label" of KEY.json,
+// or otherwise its folder's name. INVALID_ARGUMENT if the files of a sample are not adjacent, or if
+// a class or an image is in doubt. In `listing_version` 1, each part of such a sample is read as a
+// sample, KEY.json is not read, and images are recognized only by the extensions .jpg, .jpeg, .png,
+// .webp and .bmp.
 absl::StatusOr<TarSamples> ReadTarSamples(const std::filesystem::path& archive,
                                           int listing_version);
 

@@ -1,4 +1,5 @@
-// wds:PATH, tar archives in WebDataset's layout.
+#include "core/data/sources/tar/tar_shards.h"
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -12,7 +13,8 @@
 #include "core/base/task_pool.h"
 #include "core/base/utf8.h"
 #include "core/data/sources/class_names.h"
-#include "core/data/sources/sources.h"
+#include "core/data/sources/fingerprint.h"
+#include "core/data/sources/passed_over_counts.h"
 #include "core/data/sources/tar/find_shards.h"
 #include "core/data/sources/tar/tar_samples.h"
 
@@ -74,7 +76,7 @@ class TarShards : public DataSet {
   std::array<std::vector<Sample>, 2> samples_;  // training, validation
 };
 
-// Reads every archive's headers, several archives at once: it is the disk that takes its time.
+// Reads every archive's headers, several archives at once, because the disk is what takes time.
 absl::StatusOr<std::vector<TarSamples>> ReadArchives(const std::vector<Shard>& shards,
                                                      int listing_version) {
   constexpr int kThreads = 8;
@@ -106,8 +108,8 @@ absl::Status TarShards::Index(const std::string& path) {
   return absl::OkStatus();
 }
 
-// An image without a label of its own, where others have one, is of no class that its folder's name
-// could be.
+// Checks that either all images have their own label or none: if some do, the folder's name of
+// another one is not its class.
 absl::Status CheckLabelled(const std::vector<Shards::Shard>& shards,
                            const std::vector<TarSamples>& archives) {
   std::string labelled, by_folder;
@@ -124,7 +126,7 @@ absl::Status CheckLabelled(const std::vector<Shards::Shard>& shards,
   }
   if (labelled.empty() || by_folder.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
-      by_folder, " has neither a .cls file nor a label in a .json file, while others have (",
+      by_folder, " has neither a .cls file nor a label in a .json file, while others do (",
       labelled, "); give it one, or remove it"));
 }
 

@@ -1,6 +1,6 @@
-// How well a classifier does on a split. Only for the rooms that compute.
-#ifndef VIT_CORE_TRAIN_CLASSIFICATION_METRICS_H_
-#define VIT_CORE_TRAIN_CLASSIFICATION_METRICS_H_
+// Measures how well a classifier does on a split.
+#ifndef VIT_CORE_TRAIN_EVALUATION_CLASSIFICATION_METRICS_H_
+#define VIT_CORE_TRAIN_EVALUATION_CLASSIFICATION_METRICS_H_
 
 #include <ATen/core/Tensor.h>
 
@@ -9,46 +9,46 @@
 
 namespace vit {
 
-// Means over classes leave out those without a picture; a ratio without a denominator is 0
+// Means over classes leave out classes without images; a ratio with denominator 0 is 0
 // (scikit-learn's zero_division).
 struct ClassificationMetrics {
   int64_t samples = 0;
   double loss = 0;      // mean cross entropy, unweighted and without label smoothing
-  double accuracy = 0;  // all of them 0..1
+  double accuracy = 0;  // 0..1, as are all ratios below
   double top_k_accuracy = 0;
   int top_k = 0;                                   // its k
   double precision = 0, recall = 0, f1 = 0;        // mean over the classes ("macro")
-  double precision_weighted = 0, f1_weighted = 0;  // weighted by the classes' pictures
+  double precision_weighted = 0, f1_weighted = 0;  // weighted by the classes' support
   // Expected calibration error: the mean distance between the highest probability and the accuracy,
   // in kCalibrationBins equal bins of the former (Guo et al., 2017,
   // https://arxiv.org/abs/1706.04599).
   double calibration_error = 0;
-  // Of each class: its pictures, those that were taken for it, and those rightly so.
+  // For each class: its support, the images predicted as it, and its true positives.
   std::vector<int64_t> actual, predicted, hits;  // [K]
-  // Pictures of class i that were taken for class j: [K * K], row i. Empty beyond
+  // Images of class i that were predicted as class j: [K * K], row i. Empty beyond
   // kMaxConfusionClasses.
   std::vector<int64_t> confusion;
 };
 
 inline constexpr int kMaxConfusionClasses = 1000;
 
-// Of one class; 0 where the denominator is.
+// For one class; 0 if the denominator is 0.
 double Precision(const ClassificationMetrics& metrics, int label);
 double Recall(const ClassificationMetrics& metrics, int label);
 double F1(const ClassificationMetrics& metrics, int label);
 
-// Adds up batches; only Compute waits for the device.
+// Accumulates batches; only Compute waits for the device.
 class MetricAccumulator {
  public:
   static constexpr int kCalibrationBins = 15;
 
-  // `top_k`: at most K counts.
+  // `top_k` is capped at K.
   MetricAccumulator(int num_classes, int top_k, c10::Device device);
 
   // `logits`: [B, K], float32; `labels`: [B].
   void Add(const at::Tensor& logits, const at::Tensor& labels);
 
-  // Of what was added; all 0 where that is nothing.
+  // Returns the metrics of what was added; all 0 if nothing was.
   ClassificationMetrics Compute() const;
 
  private:
@@ -63,4 +63,4 @@ class MetricAccumulator {
 
 }  // namespace vit
 
-#endif  // VIT_CORE_TRAIN_CLASSIFICATION_METRICS_H_
+#endif  // VIT_CORE_TRAIN_EVALUATION_CLASSIFICATION_METRICS_H_

@@ -1,4 +1,4 @@
-#include "core/runs/subscriptions.h"
+#include "core/runs/events/subscriptions.h"
 
 #include <algorithm>
 #include <thread>
@@ -67,7 +67,7 @@ void Subscriptions::NotifyChanged(const std::string& run) {
     std::vector<std::shared_ptr<Subscriber>> subscribers;
     {
       MutexLock lock(&registry->mu);
-      // Cleared before the calls: a change during them must be told again.
+      // Cleared before the calls: a change during them must be reported again.
       registry->pending.erase(run);
       auto found = registry->by_run.find(run);
       if (found != registry->by_run.end()) subscribers = found->second;

@@ -1,6 +1,6 @@
-// A pass over the validation split. Only for the rooms that compute.
-#ifndef VIT_CORE_TRAIN_EVALUATE_H_
-#define VIT_CORE_TRAIN_EVALUATE_H_
+// A pass over the validation split.
+#ifndef VIT_CORE_TRAIN_EVALUATION_EVALUATE_H_
+#define VIT_CORE_TRAIN_EVALUATION_EVALUATE_H_
 
 #include <functional>
 #include <stop_token>
@@ -9,7 +9,7 @@
 #include "core/data/loader/loader.h"
 #include "core/model/vision_transformer.h"
 #include "core/train/batch_upload.h"
-#include "core/train/classification_metrics.h"
+#include "core/train/evaluation/classification_metrics.h"
 
 namespace vit {
 
@@ -23,8 +23,8 @@ struct EvaluationOptions {
 };
 
 // Evaluates `model`, which is in evaluation mode meanwhile and in training mode afterwards.
-// CANCELLED once `stop` is requested; INVALID_ARGUMENT where no image can be read, or where more
-// cannot than data.max_bad_fraction admits.
+// CANCELLED once `stop` is requested; INVALID_ARGUMENT if no image can be read, or if more are
+// unreadable than data.max_bad_fraction allows.
 absl::StatusOr<ClassificationMetrics> Evaluate(VisionTransformerImpl& model, SampleReader* reader,
                                                BatchUpload* upload,
                                                const EvaluationOptions& options,
@@ -32,4 +32,4 @@ absl::StatusOr<ClassificationMetrics> Evaluate(VisionTransformerImpl& model, Sam
 
 }  // namespace vit
 
-#endif  // VIT_CORE_TRAIN_EVALUATE_H_
+#endif  // VIT_CORE_TRAIN_EVALUATION_EVALUATE_H_

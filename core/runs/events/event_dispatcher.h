@@ -1,6 +1,6 @@
 // One thread that delivers events in the order they were posted.
-#ifndef VIT_CORE_RUNS_EVENT_DISPATCHER_H_
-#define VIT_CORE_RUNS_EVENT_DISPATCHER_H_
+#ifndef VIT_CORE_RUNS_EVENTS_EVENT_DISPATCHER_H_
+#define VIT_CORE_RUNS_EVENTS_EVENT_DISPATCHER_H_
 
 #include <deque>
 #include <functional>
@@ -10,9 +10,9 @@
 
 namespace vit {
 
-// Lets code that holds locks say what others are to be told: Post only appends to a list, and the
-// events run one after another on the dispatcher's own thread, with no lock held. Thread-safe.
-// Destruction runs what was posted, then joins.
+// Lets code that holds locks announce events: Post only appends to a list, and the events run one
+// after another on the dispatcher's own thread, with no lock held. Thread-safe. Destruction runs
+// the posted events, then joins.
 class EventDispatcher {
  public:
   EventDispatcher();
@@ -22,7 +22,7 @@ class EventDispatcher {
 
   // Never blocks. `event` must not throw.
   void Post(std::function<void()> event);
-  // Returns once everything posted before has run. Not to be called from an event.
+  // Returns once everything posted before has run. Must not be called from an event.
   void Flush();
 
  private:
@@ -32,9 +32,9 @@ class EventDispatcher {
   CondVar posted_;
   std::deque<std::function<void()>> events_ VIT_GUARDED_BY(mu_);
   bool stopping_ VIT_GUARDED_BY(mu_) = false;
-  std::thread thread_;  // last: joins before anything it uses goes
+  std::thread thread_;  // last: joins before anything it uses is destroyed
 };
 
 }  // namespace vit
 
-#endif  // VIT_CORE_RUNS_EVENT_DISPATCHER_H_
+#endif  // VIT_CORE_RUNS_EVENTS_EVENT_DISPATCHER_H_

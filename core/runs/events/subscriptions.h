@@ -1,6 +1,6 @@
-// Who follows which run.
-#ifndef VIT_CORE_RUNS_SUBSCRIPTIONS_H_
-#define VIT_CORE_RUNS_SUBSCRIPTIONS_H_
+// The followers of each run.
+#ifndef VIT_CORE_RUNS_EVENTS_SUBSCRIPTIONS_H_
+#define VIT_CORE_RUNS_EVENTS_SUBSCRIPTIONS_H_
 
 #include <functional>
 #include <map>
@@ -10,22 +10,22 @@
 #include <vector>
 
 #include "core/base/mutex.h"
-#include "core/runs/event_dispatcher.h"
+#include "core/runs/events/event_dispatcher.h"
 
 namespace vit {
 
-// Callbacks by run. Changes that come faster than they can be delivered are delivered once.
-// Thread-safe. Handles may outlive this object, which then calls nobody.
+// Holds callbacks by run. Changes that come faster than they can be delivered are delivered once.
+// Thread-safe. Handles may outlive this object; their callbacks are then no longer called.
 class Subscriptions {
  public:
   // `dispatcher` must outlive this object.
   explicit Subscriptions(EventDispatcher* dispatcher);
 
-  // `on_change` is called on the dispatcher's thread until the handle goes. Destroying the handle
+  // `on_change` is called on the dispatcher's thread until the handle is destroyed. Destroying it
   // waits for a call in progress, except from within that call.
   std::shared_ptr<void> Add(const std::string& run, std::function<void()> on_change);
 
-  // Soon calls all who follow `run`. Never blocks.
+  // Calls all followers of `run` soon. Never blocks.
   void NotifyChanged(const std::string& run);
 
  private:
@@ -41,4 +41,4 @@ class Subscriptions {
 
 }  // namespace vit
 
-#endif  // VIT_CORE_RUNS_SUBSCRIPTIONS_H_
+#endif  // VIT_CORE_RUNS_EVENTS_SUBSCRIPTIONS_H_

@@ -1,4 +1,4 @@
-#include "core/train/evaluation_report.h"
+#include "core/train/evaluation/evaluation_report.h"
 
 namespace vit {
 

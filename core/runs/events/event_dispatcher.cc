@@ -1,4 +1,4 @@
-#include "core/runs/event_dispatcher.h"
+#include "core/runs/events/event_dispatcher.h"
 
 #include <utility>
 

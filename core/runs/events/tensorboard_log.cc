@@ -1,4 +1,4 @@
-#include "core/runs/tensorboard_log.h"
+#include "core/runs/events/tensorboard_log.h"
 
 #include <unistd.h>
 
@@ -30,7 +30,7 @@ std::array<uint32_t, 256> MakeCrcTable() {
   return table;
 }
 
-// TFRecord's, so that a CRC of data that holds CRCs is no special case.
+// Masks the CRC as TFRecord does, so that a CRC of data that holds CRCs is no special case.
 uint32_t MaskedCrc(absl::string_view data) {
   const uint32_t crc = Crc32c(data);
   return ((crc >> 15) | (crc << 17)) + 0xA282EAD8;
@@ -96,8 +96,8 @@ absl::StatusOr<std::unique_ptr<TensorBoardLog>> TensorBoardLog::Start(const fs::
                                                                       int64_t step,
                                                                       absl::Time now) {
   VIT_RETURN_IF_ERROR(CreateDirectories(directory));
-  // TensorBoard reads the files of a folder in the order of their names: the time comes first, and
-  // no start takes the file of an earlier one.
+  // TensorBoard reads a folder's files in the order of their names, so the time comes first. No
+  // start reuses the file of an earlier one.
   fs::path path;
   for (int number = 0; path.empty() || fs::exists(path); ++number) {
     path = directory / absl::StrFormat("events.out.tfevents.%010d.vitd.%d.%d",

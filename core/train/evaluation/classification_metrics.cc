@@ -1,4 +1,4 @@
-#include "core/train/classification_metrics.h"
+#include "core/train/evaluation/classification_metrics.h"
 
 #include <torch/torch.h>
 
@@ -17,7 +17,7 @@ double Ratio(int64_t a, int64_t b) {
   return b == 0 ? 0 : static_cast<double>(a) / static_cast<double>(b);
 }
 
-// Means over the classes.
+// Fills in the means over the classes.
 void FillMeans(ClassificationMetrics* metrics) {
   int64_t present = 0, hits = 0;
   for (int i = 0; i < static_cast<int>(metrics->actual.size()); ++i) {
@@ -80,7 +80,7 @@ void MetricAccumulator::Add(const at::Tensor& logits, const at::Tensor& labels) 
   hits_.index_add_(0, labels, right.to(at::kLong));
   if (confusion_.defined()) confusion_.index_add_(0, labels * num_classes_ + predicted, ones);
   top_k_hits_ += std::get<1>(logits.topk(top_k_, 1)).eq(labels.unsqueeze(1)).sum();
-  // Of a loss that is not finite, whose caller sees to it, so is the confidence: it has no bin.
+  // If the loss is not finite, which the caller checks, neither is the confidence: it counts as 0.
   const at::Tensor p = confidence.exp().to(at::kDouble).nan_to_num(0);
   // Bin b holds (b / bins, (b + 1) / bins].
   const at::Tensor bins =

@@ -1,4 +1,4 @@
-#include "core/train/evaluate.h"
+#include "core/train/evaluation/evaluate.h"
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
@@ -38,8 +38,8 @@ absl::StatusOr<ClassificationMetrics> Evaluate(VisionTransformerImpl& model, Sam
   if (result.samples == 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("none of the ", seen,
-                     " validation images can be read; repair or replace them (vitctl "
-                     "inspect-data ",
+                     " validation images can be read; repair or replace them "
+                     "(vitctl inspect-data ",
                      reader->config().source(), " says why)"));
   }
   return result;

@@ -1,6 +1,6 @@
 // A run's history as TensorBoard reads it.
-#ifndef VIT_CORE_RUNS_TENSORBOARD_LOG_H_
-#define VIT_CORE_RUNS_TENSORBOARD_LOG_H_
+#ifndef VIT_CORE_RUNS_EVENTS_TENSORBOARD_LOG_H_
+#define VIT_CORE_RUNS_EVENTS_TENSORBOARD_LOG_H_
 
 #include <cstdint>
 #include <filesystem>
@@ -20,17 +20,17 @@ namespace vit {
 uint32_t Crc32c(absl::string_view data);
 
 // Writes scalars train/loss, validation/f1 and so on to a new file events.out.tfevents.* for each
-// start of the run. Records are TFRecord's: length, its masked CRC, data, its masked CRC
+// start of the run. Records are in TFRecord's format: length, its masked CRC, data, its masked CRC
 // (tensorflow/core/lib/io/record_writer.h). Not thread-safe.
 class TensorBoardLog {
  public:
-  // A new file in `directory`. TensorBoard takes what earlier ones say after `step` as void, since
-  // the run goes on from there.
+  // Creates a new file in `directory`. TensorBoard ignores what earlier files hold after `step`,
+  // since the run continues from there.
   static absl::StatusOr<std::unique_ptr<TensorBoardLog>> Start(
       const std::filesystem::path& directory, int64_t step, absl::Time now);
 
-  // The kernel has it when this returns. After an error nothing more is written, as what follows a
-  // torn record cannot be read: OK.
+  // The kernel has the point when this returns. After an error, writes nothing more and returns OK,
+  // as what follows a torn record cannot be read.
   absl::Status Add(const vit::v1::MetricPoint& point);
 
  private:
@@ -43,4 +43,4 @@ class TensorBoardLog {
 
 }  // namespace vit
 
-#endif  // VIT_CORE_RUNS_TENSORBOARD_LOG_H_
+#endif  // VIT_CORE_RUNS_EVENTS_TENSORBOARD_LOG_H_
