@@ -1,5 +1,4 @@
 #include "core/data/augment/augment.h"
-#include "core/data/augment/augment_apply.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/text_format.h>
@@ -11,6 +10,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "core/data/augment/augment_apply.h"
 
 namespace vit {
 namespace {
