@@ -44,8 +44,8 @@ nlohmann::json ToJson(const SpecField& field) {
 void PrintTable(const Session& session, const std::vector<SpecField>& fields) {
   Table table({{"FIELD"},
                {"DEFAULT", Table::Align::kLeft, 0, 10},
-               {"VALUES", Table::Align::kLeft, 1, 14},
-               {"MEANING", Table::Align::kLeft, 2, 20}});
+               {"VALUES", Table::Align::kLeft, 2, 14},
+               {"MEANING", Table::Align::kLeft, 1, 20}});
   for (const SpecField& field : fields) {
     table.AddRow({Table::Cell(field.descriptor->name(), Style::kBold), DefaultText(field),
                   LimitsText(field), SummaryText(field)});
