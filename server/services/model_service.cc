@@ -8,7 +8,6 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/models/export_model.h"
-#include "server/net/grpc_status.h"
 #include "server/services/export_stream.h"
 #include "server/services/pool_answer.h"
 
@@ -32,11 +31,7 @@ vit::v1::ModelVersion AboutCheckpoint(const vit::v1::StatusResponse& status, int
 
 grpc::ServerUnaryReactor* ModelService::Answer(Context* context, bool changes,
                                                std::function<absl::Status()> call) {
-  const absl::Status refused = gate_.Check(changes);
-  if (refused.ok()) return AnswerOnPool(pool_, calls_, context, std::move(call));
-  Reactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(refused));
-  return reactor;
+  return AnswerOnPool(pool_, calls_, context, gate_.Check(changes), std::move(call));
 }
 
 absl::Status ModelService::List(const vit::v1::ListModelsRequest& request,

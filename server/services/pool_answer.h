@@ -12,10 +12,11 @@
 
 namespace vit {
 
-// Answers with what `call` returns, which runs on `pool` unless the client has gone by then; if the
-// pool is full, its refusal is the answer.
+// Answers with `admitted` if it is an error. Otherwise with what `call` returns, which runs on
+// `pool` unless the client has gone by then; if the pool is full, its refusal is the answer.
 grpc::ServerUnaryReactor* AnswerOnPool(TaskPool* pool, CallTracker* calls,
                                        grpc::CallbackServerContext* context,
+                                       const absl::Status& admitted,
                                        std::function<absl::Status()> call);
 
 }  // namespace vit

@@ -77,16 +77,11 @@ grpc::ServerUnaryReactor* TrainingService::Answer(Context* context, const Call& 
 
 grpc::ServerUnaryReactor* TrainingService::AnswerOnPool(Context* context, bool new_work,
                                                         Call call) {
-  const absl::Status refused = gate_.Check(new_work);
-  if (!refused.ok()) {
-    Reactor* reactor = context->DefaultReactor();
-    reactor->Finish(ToGrpcStatus(refused));
-    return reactor;
-  }
-  return vit::AnswerOnPool(pool_, calls_, context, [this, new_work, call = std::move(call)] {
+  const auto answer = [this, new_work, call = std::move(call)] {
     const absl::Status late = gate_.Check(new_work);  // it may have waited
     return late.ok() ? call(gate_.backend()) : late;
-  });
+  };
+  return vit::AnswerOnPool(pool_, calls_, context, gate_.Check(new_work), answer);
 }
 
 grpc::ServerUnaryReactor* TrainingService::StartTraining(
