@@ -59,10 +59,11 @@ fuzz: bootstrap build/fuzz/build.ninja ## Fuzz the readers of weight files (need
 	    build/fuzz/corpus/$$name tests/fuzz/corpus/$$name; \
 	done
 
-format: ## Format every C++ file (needs `scripts/bootstrap --dev`)
+format: ## Format every C++ file, and wrap the docs (needs `scripts/bootstrap --dev`)
 	@git ls-files -co --exclude-standard '*.h' '*.cc' | xargs -r clang-format -i
+	@scripts/wrap-docs
 
-lint: build/release/build.ninja ## clang-format, clang-tidy, buf, shellcheck (needs `scripts/bootstrap --dev`)
+lint: build/release/build.ninja ## clang-format, clang-tidy, buf, shellcheck, docs (needs `scripts/bootstrap --dev`)
 	@cmake --build build/release -j $(JOBS) -t vit_proto vit_onnx
 	@scripts/lint $(LINT)
 

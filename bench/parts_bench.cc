@@ -52,14 +52,14 @@ void PerImage(State& state, double images = 1) {
 void DecodeJpeg500x375(State& state) {
   const std::string jpeg = Jpeg(TestImage(500, 375));
   const auto min_short_side = static_cast<int>(state.range(0));
-  for (auto _ : state) benchmark::DoNotOptimize(DecodeImage(jpeg, {}, min_short_side));
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(DecodeImage(jpeg, {}, min_short_side));
   PerImage(state);
 }
 BENCHMARK(DecodeJpeg500x375)->ArgName("min_short_side")->Arg(0)->Arg(224);
 
 void DecodeJpeg32x32(State& state) {
   const std::string jpeg = Jpeg(TestImage(32, 32));
-  for (auto _ : state) benchmark::DoNotOptimize(DecodeImage(jpeg, {}));
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(DecodeImage(jpeg, {}));
   PerImage(state);
 }
 BENCHMARK(DecodeJpeg32x32);
@@ -69,7 +69,7 @@ void EvalTransform500x375To224(State& state) {
   std::vector<uint8_t> out(3 * 224 * 224);
   vit::v1::EvalTransform transform;
   transform.set_crop_pct(0.875);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     EvalTransformImage(image, 224, transform, vit::v1::INTERPOLATION_BICUBIC, absl::MakeSpan(out));
   }
   PerImage(state);
@@ -89,7 +89,7 @@ void TrainTransform(State& state, int width, int height, int size, const std::st
   const Augmenter augmenter(config);
   std::vector<uint8_t> out(size_t{3} * size * size);
   CounterRandom random(1, RandomPurpose::kAugment, 0, 0);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     TrainTransformImage(image, size, config, augmenter, &random, absl::MakeSpan(out));
   }
   PerImage(state);
@@ -116,7 +116,7 @@ void AugmentOperation(State& state, augment::Operation operation, double argumen
   std::vector<uint8_t> pixels = image.rgb;
   CounterRandom random(1, RandomPurpose::kAugment, 0, 0);
   augment::Scratch scratch;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     augment::ApplyOperation(operation, argument, {}, &random, {pixels.data(), size, size},
                             &scratch);
     benchmark::ClobberMemory();
@@ -147,7 +147,7 @@ void DrawShape(State& state) {
   config.set_source("shapes:");
   const auto data = DataSet::Open(config, {.image_size = static_cast<int>(state.range(0))});
   int64_t index = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     benchmark::DoNotOptimize((*data)->Load(DataSplit::kTrain, index, 0));
     index = (index + 1) % (*data)->size(DataSplit::kTrain);
   }
@@ -163,7 +163,7 @@ void NormalizeBatchOf128x32x32(State& state) {
   }
   const Normalizer normalize(config, at::kCPU);
   const at::Tensor pixels = at::full({128, 3, 32, 32}, 100, at::kByte);
-  for (auto _ : state) benchmark::DoNotOptimize(normalize(pixels));
+  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(normalize(pixels));
   PerImage(state, 128);
 }
 BENCHMARK(NormalizeBatchOf128x32x32);
@@ -180,7 +180,7 @@ void GeluForwardBackward(State& state, at::ScalarType type,
   const at::Tensor x = at::randn({128, 65, 384}).to(type).set_requires_grad(true);
   const at::Tensor bias = at::randn({384}).set_requires_grad(true);
   const at::Tensor gradient = at::randn_like(x);
-  for (auto _ : state) Backpropagate({gelu({x, bias})}, {x, bias}, {gradient});
+  for ([[maybe_unused]] auto _ : state) Backpropagate({gelu({x, bias})}, {x, bias}, {gradient});
   state.SetItemsProcessed(state.iterations() * x.numel());
 }
 at::Tensor LibTorchGelu(const LinearOutput& x) {
@@ -201,7 +201,7 @@ void AddNormForwardBackward(State& state, at::ScalarType type,
   const LinearOutput branch = {at::randn({64, 65, 192}).to(type).set_requires_grad(true),
                                input({192})};
   const at::Tensor sum_gradient = at::randn_like(x), gradient = at::randn_like(branch.product);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const auto [sum, normalized] = add_norm({x, branch}, weight, bias, 1e-6, type);
     Backpropagate({sum, normalized}, {x, branch.product, branch.bias, weight, bias},
                   {sum_gradient, gradient});
@@ -228,7 +228,7 @@ void AttentionForwardBackward(State& state, at::ScalarType type,
           .set_requires_grad(true);
   const at::Tensor gradient =
       at::randn({state.range(0), state.range(1), state.range(2), state.range(3)}).to(type);
-  for (auto _ : state) Backpropagate({attention(qkv)}, {qkv}, {gradient});
+  for ([[maybe_unused]] auto _ : state) Backpropagate({attention(qkv)}, {qkv}, {gradient});
   PerImage(state, static_cast<double>(state.range(0)));
 }
 at::Tensor OwnAttention(const at::Tensor& qkv) { return ShortAttention(qkv, 0.125); }

@@ -70,6 +70,7 @@ void PlainLoop::Step(const at::Tensor& images, const at::Tensor& labels) {
   nn::utils::clip_grad_norm_(parameters_, spec_.clip_grad_norm());
   torch::NoGradGuard no_grad;
   std::vector<at::Tensor> gradients;
+  gradients.reserve(parameters_.size());
   for (const at::Tensor& parameter : parameters_) gradients.push_back(parameter.grad());
   for (at::Tensor& step : steps_) step.add_(1);
   at::_fused_adamw_(parameters_, gradients, exp_avg_, exp_avg_sq_, {}, steps_, 1e-3, 0.9, 0.999,

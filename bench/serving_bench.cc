@@ -99,6 +99,7 @@ Latencies Measure(const Daemon& daemon, int clients, int calls,
   std::atomic<int> left{calls};
   std::vector<std::vector<double>> ms(clients);
   std::vector<std::thread> threads;
+  threads.reserve(clients);
   const absl::Time start = absl::Now();
   for (int c = 0; c < clients; ++c) {
     threads.emplace_back([&, c] {

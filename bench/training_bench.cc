@@ -78,7 +78,7 @@ void CompareSpeed(int rounds, const std::string& preset,
         own_total += own_seconds.back();
       }
     });
-    return batch * (kSteps / 2) / own_total;  // images per second
+    return 0.5 * batch * kSteps / own_total;  // images per second
   };
   std::vector<double> end_to_end, e2e_ratio, waits;
   for (int round = 0; round < rounds; ++round) {

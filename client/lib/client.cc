@@ -150,7 +150,7 @@ class GrpcWatchStream final : public WatchStream {
 }  // namespace
 
 struct VitClient::Stubs {
-  explicit Stubs(std::shared_ptr<grpc::Channel> channel)
+  explicit Stubs(const std::shared_ptr<grpc::Channel>& channel)
       : training(channel), inference(channel), model(channel), data(channel), health(channel) {}
   TrainingService::Stub training;
   InferenceService::Stub inference;

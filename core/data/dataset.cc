@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -52,7 +53,7 @@ absl::StatusOr<std::string> DataSet::ReadEncoded(DataSplit split, int64_t index)
 std::string DataSet::FingerprintOf(const SampleSelection& train,
                                    const SampleSelection& validation) const {
   Fingerprint fingerprint;
-  fingerprint.Add(fingerprint_);
+  fingerprint.Add(facts_.fingerprint);
   for (const SampleSelection* selection : {&train, &validation}) {
     fingerprint.Add(selection->from == DataSplit::kTrain ? "train" : "validation");
     fingerprint.Add(static_cast<int64_t>(selection->indices.size()));
@@ -62,8 +63,12 @@ std::string DataSet::FingerprintOf(const SampleSelection& train,
 }
 
 SampleSelection WholeSplit(const DataSet& data, DataSplit split) {
-  SampleSelection whole{split, std::vector<int64_t>(data.size(split))};
-  for (int64_t i = 0; i < data.size(split); ++i) whole.indices[i] = i;
+  return WholeSplit(split, data.size(split));
+}
+
+SampleSelection WholeSplit(DataSplit split, int64_t size) {
+  SampleSelection whole{split, std::vector<int64_t>(size)};
+  std::iota(whole.indices.begin(), whole.indices.end(), 0);
   return whole;
 }
 
@@ -73,9 +78,9 @@ std::vector<int64_t> ClassCounts(const DataSet& data, DataSplit split) {
   return counts;
 }
 
-std::vector<std::string> DataNotes(const DataSet& data) {
-  std::vector<std::string> notes = data.notes();
-  for (const PassedOver& files : data.passed_over()) {
+std::vector<std::string> DataNotes(const DataSetFacts& facts) {
+  std::vector<std::string> notes = facts.notes;
+  for (const PassedOver& files : facts.passed_over) {
     const std::string example = Shown(files.example);
     notes.push_back(absl::StrCat("passed over: ", files.count,
                                  files.count == 1 ? " file" : " files", " (", files.kind,

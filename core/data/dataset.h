@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -28,6 +29,23 @@ struct PassedOver {
   std::string example;  // the first one
 };
 
+// What a source says of its samples as a whole.
+struct DataSetFacts {
+  // In label order.
+  std::vector<std::string> class_names;
+  // Side of the source's own images if all are square and of the same size (32 for CIFAR,
+  // image_size for shapes), otherwise 0.
+  int native_size = 0;
+  // Digest of the names, sizes, classes and splits of all samples, 16 hexadecimal digits; changes
+  // when the data does.
+  std::string fingerprint;
+  // How the source was read, in sentences without a full stop: where its splits come from, which
+  // parts are not used.
+  std::vector<std::string> notes;
+  // Its files that are not samples, by kind.
+  std::vector<PassedOver> passed_over;
+};
+
 struct DataSetOptions {
   // The folders that a source's PATH must lie in, with symbolic links resolved.
   std::vector<std::string> data_roots;
@@ -37,7 +55,7 @@ struct DataSetOptions {
 };
 
 // The samples of a source: split, in a fixed order (files sort bytewise), with random access.
-// Immutable and thread-safe once open.
+// Immutable and thread-safe.
 class DataSet {
  public:
   // Lists the source and selects what `config` asks for; reads no images. `config.source` is
@@ -66,39 +84,31 @@ class DataSet {
   // of bare pixels.
   virtual absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const;
 
-  // In label order.
-  const std::vector<std::string>& class_names() const { return class_names_; }
-  // Side of the source's own images if all are square and of the same size (32 for CIFAR,
-  // image_size for shapes), otherwise 0.
-  int native_size() const { return native_size_; }
-  // Digest of the names, sizes, classes and splits of all samples, 16 hexadecimal digits; changes
-  // when the data does.
-  const std::string& fingerprint() const { return fingerprint_; }
-  // How the source was read, in sentences without a full stop: where its splits come from, which
-  // parts are not used.
-  const std::vector<std::string>& notes() const { return notes_; }
-  // Its files that are not samples, by kind.
-  const std::vector<PassedOver>& passed_over() const { return passed_over_; }
+  const DataSetFacts& facts() const { return facts_; }
+  const std::vector<std::string>& class_names() const { return facts_.class_names; }
+  int native_size() const { return facts_.native_size; }
+  const std::string& fingerprint() const { return facts_.fingerprint; }
   // Returns the fingerprint() of a data set with only these samples.
   virtual std::string FingerprintOf(const SampleSelection& train,
                                     const SampleSelection& validation) const;
 
  protected:
-  std::vector<std::string> class_names_;
-  int native_size_ = 0;
-  std::string fingerprint_;
-  std::vector<std::string> notes_;
-  std::vector<PassedOver> passed_over_;
+  explicit DataSet(DataSetFacts facts) : facts_(std::move(facts)) {}
+
+ private:
+  const DataSetFacts facts_;
 };
 
 // Returns every sample of `split`, in order.
 SampleSelection WholeSplit(const DataSet& data, DataSplit split);
+// The same for a split of `size` samples.
+SampleSelection WholeSplit(DataSplit split, int64_t size);
 
 // Returns the number of samples of each class in `split`, in class order.
 std::vector<int64_t> ClassCounts(const DataSet& data, DataSplit split);
 
-// Returns notes() and passed_over() of `data` as short sentences for people.
-std::vector<std::string> DataNotes(const DataSet& data);
+// Returns notes and passed_over of `facts` as short sentences for people.
+std::vector<std::string> DataNotes(const DataSetFacts& facts);
 
 }  // namespace vit
 

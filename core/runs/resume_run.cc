@@ -45,7 +45,7 @@ void SetData(const DataSet& data, RunRecord* record) {
   record->run.set_train_size(data.size(DataSplit::kTrain));
   record->run.set_validation_size(data.size(DataSplit::kValidation));
   record->run.clear_data_notes();
-  for (std::string& note : DataNotes(data)) record->run.add_data_notes(std::move(note));
+  for (std::string& note : DataNotes(data.facts())) record->run.add_data_notes(std::move(note));
 }
 
 void SetLength(const ResolvedSpec& resolved, Run* run) {

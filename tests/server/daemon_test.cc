@@ -298,6 +298,8 @@ TEST_F(DaemonTest, MetricsShowWhatStatusShows) {
   request.set_run(run.id());
   vit::v1::DeleteRunResponse response;
   ASSERT_TRUE(client_->training().DeleteRun(NewContext().get(), request, &response).ok());
+  // Events are delivered in order, so the deletion is known once a later run has ended.
+  client_->AwaitEnd(client_->Start(TinySpec(1)).id());
   EXPECT_THAT(Scrape(), Not(HasSubstr(run.id())));
 }
 

@@ -148,8 +148,8 @@ std::string FieldsMarkdown() {
   std::string text =
       "# Fields of a training spec\n\n"
       "The fields that `--set`, `--spec` and presets set, read from the schema (`proto/vit/v1/`). "
-      "`vitctl fields PATH` shows the same in the terminal.\n"
-      "This page is generated: `vitctl fields --markdown > docs/fields.md`.\n";
+      "`vitctl fields PATH` shows\n"
+      "the same in the terminal. This page is generated: `vitctl fields --markdown > docs/fields.md`.\n";
   AddGroup({}, &text);
   return text;
 }

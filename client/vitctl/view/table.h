@@ -26,8 +26,10 @@ class Table {
     bool keep_end = false;  // shortening cuts its start, as suits a path
   };
   struct Cell {
+    // Implicit, so that a row is a list of texts.
+    // NOLINTNEXTLINE(google-explicit-constructor)
     Cell(std::string text, Style style = Style::kPlain) : text(std::move(text)), style(style) {}
-    Cell(const char* text) : text(text) {}
+    Cell(const char* text) : text(text) {}  // NOLINT(google-explicit-constructor)
     std::string text;
     Style style = Style::kPlain;
   };

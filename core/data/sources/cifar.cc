@@ -143,11 +143,17 @@ absl::StatusOr<RecordFile> RecordFile::Open(const fs::path& path, const Layout& 
   return file;
 }
 
+// The files of one split.
+struct RecordFiles {
+  std::vector<RecordFile> files;
+  int64_t size = 0;  // samples
+};
+
 class Cifar : public DataSet {
  public:
-  explicit Cifar(Layout layout) : layout_(std::move(layout)) { native_size_ = kSide; }
-
-  absl::Status OpenAll(fs::path folder, const DataSetOptions& options);
+  // `label_bytes`: before the pixels of a record. `splits`: training, validation.
+  Cifar(int label_bytes, std::array<RecordFiles, 2> splits, DataSetFacts facts)
+      : DataSet(std::move(facts)), label_bytes_(label_bytes), splits_(std::move(splits)) {}
 
   int64_t size(DataSplit split) const override { return of(split).size; }
   int64_t label(DataSplit split, int64_t index) const override {
@@ -162,9 +168,8 @@ class Cifar : public DataSet {
                                      const PixelRequest& request) const override {
     const Place place = Find(split, index);
     std::array<uint8_t, kPixels> planes;
-    VIT_RETURN_IF_ERROR(
-        place.file->Read(place.record * (layout_.label_bytes + kPixels) + layout_.label_bytes,
-                         planes.data(), kPixels));
+    VIT_RETURN_IF_ERROR(place.file->Read(place.record * (label_bytes_ + kPixels) + label_bytes_,
+                                         planes.data(), kPixels));
     Image image{kSide, kSide, std::vector<uint8_t>(kPixels)};
     for (int i = 0; i < kPlane; ++i) {
       for (int c = 0; c < 3; ++c) image.rgb[3 * i + c] = planes[c * kPlane + i];
@@ -173,15 +178,13 @@ class Cifar : public DataSet {
   }
 
  private:
-  struct Files {
-    std::vector<RecordFile> files;
-    int64_t size = 0;
-  };
   struct Place {
     const RecordFile* file;
     int64_t record;
   };
-  const Files& of(DataSplit split) const { return splits_[split == DataSplit::kTrain ? 0 : 1]; }
+  const RecordFiles& of(DataSplit split) const {
+    return splits_[split == DataSplit::kTrain ? 0 : 1];
+  }
   Place Find(DataSplit split, int64_t index) const {
     const RecordFile* file = of(split).files.data();
     for (; index >= static_cast<int64_t>(file->labels().size()); ++file) {
@@ -189,30 +192,53 @@ class Cifar : public DataSet {
     }
     return {file, index};
   }
-  absl::Status ReadClassNames(const fs::path& folder, const DataSetOptions& options);
 
-  const Layout layout_;
-  std::array<Files, 2> splits_;  // training, validation
+  const int label_bytes_;
+  const std::array<RecordFiles, 2> splits_;
 };
 
-absl::Status Cifar::OpenAll(fs::path folder, const DataSetOptions& options) {
-  std::error_code code;
-  if (!fs::exists(folder / layout_.train.front(), code) &&
-      fs::is_directory(folder / layout_.folder, code)) {
-    folder /= layout_.folder;
+absl::StatusOr<std::vector<std::string>> ReadClassNames(const Layout& layout,
+                                                        const fs::path& folder,
+                                                        const DataSetOptions& options) {
+  const auto path = ResolveUnderRoots((folder / layout.names_file).string(), options.data_roots);
+  if (absl::IsNotFound(path.status())) {
+    if (layout.classes == 10) {
+      return std::vector<std::string>(kCifar10Names.begin(), kCifar10Names.end());
+    }
+    return std::vector<std::string>(kCifar100Names.begin(), kCifar100Names.end());
   }
+  VIT_RETURN_IF_ERROR(path);
+  constexpr int64_t kMaxBytes = 64 << 10;
+  VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(*path, kMaxBytes));
+  std::vector<std::string> names =
+      absl::StrSplit(text, absl::ByAnyChar("\r\n"), absl::SkipWhitespace());
+  if (names.size() != static_cast<size_t>(layout.classes)) {
+    return absl::InvalidArgumentError(absl::StrCat(path->string(), " has ", names.size(),
+                                                   " class names; expected ", layout.classes));
+  }
+  return names;
+}
+
+absl::StatusOr<std::shared_ptr<const DataSet>> OpenAll(const Layout& layout, fs::path folder,
+                                                       const DataSetOptions& options) {
+  std::error_code code;
+  if (!fs::exists(folder / layout.train.front(), code) &&
+      fs::is_directory(folder / layout.folder, code)) {
+    folder /= layout.folder;
+  }
+  std::array<RecordFiles, 2> splits;
   Fingerprint fingerprint;
   for (int split = 0; split < 2; ++split) {
-    Files& files = splits_[split];
-    for (const std::string& name : split == 0 ? layout_.train : layout_.test) {
+    RecordFiles& files = splits[split];
+    for (const std::string& name : split == 0 ? layout.train : layout.test) {
       auto path = ResolveUnderRoots((folder / name).string(), options.data_roots);
       if (absl::IsNotFound(path.status())) {
         return absl::NotFoundError(absl::StrCat("no ", name, " in ", folder.string(),
                                                 "; expected the binary version of the set (",
-                                                layout_.folder, "), see scripts/download-data"));
+                                                layout.folder, "), see scripts/download-data"));
       }
       VIT_RETURN_IF_ERROR(path);
-      VIT_ASSIGN_OR_RETURN(RecordFile file, RecordFile::Open(*path, layout_));
+      VIT_ASSIGN_OR_RETURN(RecordFile file, RecordFile::Open(*path, layout));
       files.size += static_cast<int64_t>(file.labels().size());
       fingerprint.Add(name);
       fingerprint.Add(absl::string_view(reinterpret_cast<const char*>(file.labels().data()),
@@ -221,34 +247,12 @@ absl::Status Cifar::OpenAll(fs::path folder, const DataSetOptions& options) {
     }
     fingerprint.Add(files.size);
   }
-  VIT_RETURN_IF_ERROR(ReadClassNames(folder, options));
-  for (const std::string& name : class_names_) fingerprint.Add(name);
-  fingerprint_ = fingerprint.Hex();
-  return absl::OkStatus();
-}
-
-absl::Status Cifar::ReadClassNames(const fs::path& folder, const DataSetOptions& options) {
-  const auto path = ResolveUnderRoots((folder / layout_.names_file).string(), options.data_roots);
-  if (absl::IsNotFound(path.status())) {
-    if (layout_.classes == 10) {
-      class_names_.assign(kCifar10Names.begin(), kCifar10Names.end());
-    } else {
-      class_names_.assign(kCifar100Names.begin(), kCifar100Names.end());
-    }
-    return absl::OkStatus();
-  }
-  VIT_RETURN_IF_ERROR(path);
-  constexpr int64_t kMaxBytes = 64 << 10;
-  VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(*path, kMaxBytes));
-  for (const absl::string_view line :
-       absl::StrSplit(text, absl::ByAnyChar("\r\n"), absl::SkipWhitespace())) {
-    class_names_.emplace_back(line);
-  }
-  if (class_names_.size() != static_cast<size_t>(layout_.classes)) {
-    return absl::InvalidArgumentError(absl::StrCat(path->string(), " has ", class_names_.size(),
-                                                   " class names; expected ", layout_.classes));
-  }
-  return absl::OkStatus();
+  VIT_ASSIGN_OR_RETURN(std::vector<std::string> names, ReadClassNames(layout, folder, options));
+  for (const std::string& name : names) fingerprint.Add(name);
+  return std::make_shared<Cifar>(
+      layout.label_bytes, std::move(splits),
+      DataSetFacts{
+          .class_names = std::move(names), .native_size = kSide, .fingerprint = fingerprint.Hex()});
 }
 
 }  // namespace
@@ -256,9 +260,7 @@ absl::Status Cifar::ReadClassNames(const fs::path& folder, const DataSetOptions&
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenCifar(const std::string& path, int classes,
                                                          const DataSetOptions& options) {
   VIT_ASSIGN_OR_RETURN(fs::path folder, ResolveUnderRoots(path, options.data_roots));
-  auto data = std::make_shared<Cifar>(LayoutFor(classes));
-  VIT_RETURN_IF_ERROR(data->OpenAll(std::move(folder), options));
-  return data;
+  return OpenAll(LayoutFor(classes), std::move(folder), options);
 }
 
 }  // namespace vit

@@ -11,10 +11,53 @@
 #include "core/data/sources/fingerprint.h"
 
 namespace vit {
+namespace {
+
+std::string FingerprintOfFiles(const FileList& list, const std::vector<std::string>& class_names,
+                               const SampleSelection& train, const SampleSelection& validation) {
+  Fingerprint fingerprint;
+  for (const std::string& name : class_names) fingerprint.Add(name);
+  for (const SampleSelection* selection : {&train, &validation}) {
+    fingerprint.Add(static_cast<int64_t>(selection->indices.size()));
+    for (const int64_t index : selection->indices) {
+      const FileList::Sample& sample = list.of(selection->from)[index];
+      fingerprint.Add(sample.label);
+      fingerprint.Add(sample.file);
+      fingerprint.Add(sample.size);
+    }
+  }
+  return fingerprint.Hex();
+}
+
+DataSetFacts WithFingerprint(DataSetFacts facts, const FileList& list) {
+  const auto whole = [&](DataSplit split) {
+    return WholeSplit(split, static_cast<int64_t>(list.of(split).size()));
+  };
+  facts.fingerprint = FingerprintOfFiles(list, facts.class_names, whole(DataSplit::kTrain),
+                                         whole(DataSplit::kValidation));
+  return facts;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<std::string>> FileList::OrderClasses(const ClassTable& classes) {
+  VIT_ASSIGN_OR_RETURN(ClassTable::Order order, classes.Finish());
+  for (std::vector<Sample>& split : samples) {
+    for (Sample& sample : split) sample.label = order.labels[sample.label];
+  }
+  return std::move(order.names);
+}
+
+FileListDataSet::FileListDataSet(FileList list, DataSetFacts facts, DataSetOptions options,
+                                 bool apply_orientation)
+    : DataSet(WithFingerprint(std::move(facts), list)),
+      list_(std::move(list)),
+      options_(std::move(options)),
+      apply_orientation_(apply_orientation) {}
 
 std::string FileListDataSet::Path(DataSplit split, int64_t index) const {
-  const Sample& sample = samples(split)[index];
-  return absl::StrCat(folders_[sample.folder], "/", sample.file);
+  const FileList::Sample& sample = list_.of(split)[index];
+  return absl::StrCat(list_.folders[sample.folder], "/", sample.file);
 }
 
 std::string FileListDataSet::name(DataSplit split, int64_t index) const {
@@ -30,7 +73,7 @@ absl::StatusOr<ImagePart> FileListDataSet::LoadPart(DataSplit split, int64_t ind
 
 absl::StatusOr<std::string> FileListDataSet::ReadEncoded(DataSplit split, int64_t index) const {
   const std::string path = Path(split, index);
-  if (samples(split)[index].size == kUnreadableLink) {
+  if (list_.of(split)[index].size == kUnreadableLink) {
     VIT_RETURN_IF_ERROR(ResolveUnderRoots(path, options_.data_roots));
     return absl::InvalidArgumentError("it was a broken link when the data was listed");
   }
@@ -39,32 +82,7 @@ absl::StatusOr<std::string> FileListDataSet::ReadEncoded(DataSplit split, int64_
 
 std::string FileListDataSet::FingerprintOf(const SampleSelection& train,
                                            const SampleSelection& validation) const {
-  Fingerprint fingerprint;
-  for (const std::string& name : class_names_) fingerprint.Add(name);
-  for (const SampleSelection* selection : {&train, &validation}) {
-    fingerprint.Add(static_cast<int64_t>(selection->indices.size()));
-    for (const int64_t index : selection->indices) {
-      const Sample& sample = samples(selection->from)[index];
-      fingerprint.Add(sample.label);
-      fingerprint.Add(sample.file);
-      fingerprint.Add(sample.size);
-    }
-  }
-  return fingerprint.Hex();
-}
-
-void FileListDataSet::SetFingerprint() {
-  fingerprint_ = FingerprintOf(WholeSplit(*this, DataSplit::kTrain),
-                               WholeSplit(*this, DataSplit::kValidation));
-}
-
-absl::Status FileListDataSet::SetClasses(const ClassTable& classes) {
-  VIT_ASSIGN_OR_RETURN(ClassTable::Order order, classes.Finish());
-  class_names_ = std::move(order.names);
-  for (std::vector<Sample>& samples : samples_) {
-    for (Sample& sample : samples) sample.label = order.labels[sample.label];
-  }
-  return absl::OkStatus();
+  return FingerprintOfFiles(list_, class_names(), train, validation);
 }
 
 namespace {

@@ -1,14 +1,12 @@
-// The common part of sources that are lists of image files.
+// Lists of image files, and the data set of one.
 #ifndef VIT_CORE_DATA_SOURCES_FILE_LIST_H_
 #define VIT_CORE_DATA_SOURCES_FILE_LIST_H_
 
 #include <array>
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/data/dataset.h"
@@ -20,15 +18,39 @@ namespace vit {
 // be read.
 inline constexpr int64_t kUnreadableLink = -1;
 
-// Images in separate files. A derived class lists them: it sets `class_names_`, `folders_` and
-// `samples_`, then calls SetFingerprint.
+// Images in separate files, as a source lists them.
+struct FileList {
+  struct Sample {
+    int32_t folder;  // in folders
+    int32_t label;
+    std::string file;  // below the folder
+    int64_t size;      // in bytes, or kUnreadableLink
+  };
+
+  std::vector<Sample>& of(DataSplit split) { return samples[split == DataSplit::kTrain ? 0 : 1]; }
+  const std::vector<Sample>& of(DataSplit split) const {
+    return samples[split == DataSplit::kTrain ? 0 : 1];
+  }
+  // Puts the classes in order and returns their names; until then a sample's label is a number from
+  // `classes`.
+  absl::StatusOr<std::vector<std::string>> OrderClasses(const ClassTable& classes);
+
+  std::vector<std::string> folders;
+  std::array<std::vector<Sample>, 2> samples;  // training, validation
+};
+
+// The samples of a FileList.
 class FileListDataSet : public DataSet {
  public:
+  // Sets the fingerprint of `facts`.
+  FileListDataSet(FileList list, DataSetFacts facts, DataSetOptions options,
+                  bool apply_orientation);
+
   int64_t size(DataSplit split) const override {
-    return static_cast<int64_t>(samples(split).size());
+    return static_cast<int64_t>(list_.of(split).size());
   }
   int64_t label(DataSplit split, int64_t index) const override {
-    return samples(split)[index].label;
+    return list_.of(split)[index].label;
   }
   std::string name(DataSplit split, int64_t index) const override;
   absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
@@ -38,31 +60,11 @@ class FileListDataSet : public DataSet {
   std::string FingerprintOf(const SampleSelection& train,
                             const SampleSelection& validation) const override;
 
- protected:
-  struct Sample {
-    int32_t folder;  // in folders_
-    int32_t label;
-    std::string file;  // below the folder
-    int64_t size;      // in bytes, or kUnreadableLink
-  };
-
-  FileListDataSet(DataSetOptions options, bool apply_orientation)
-      : options_(std::move(options)), apply_orientation_(apply_orientation) {}
-
-  const std::vector<Sample>& samples(DataSplit split) const {
-    return samples_[split == DataSplit::kTrain ? 0 : 1];
-  }
-  void SetFingerprint();
-  // Puts the classes in order; until then a sample's label is a number from `classes`.
-  absl::Status SetClasses(const ClassTable& classes);
-
-  const DataSetOptions options_;
-  std::vector<std::string> folders_;
-  std::array<std::vector<Sample>, 2> samples_;  // training, validation
-
  private:
   std::string Path(DataSplit split, int64_t index) const;
 
+  const FileList list_;
+  const DataSetOptions options_;
   const bool apply_orientation_;
 };
 

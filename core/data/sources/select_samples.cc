@@ -19,18 +19,9 @@ class SelectedDataSet : public DataSet {
   // `leaves_own_out`: the validation split is not `all`'s own.
   SelectedDataSet(std::shared_ptr<const DataSet> all, SampleSelection train,
                   SampleSelection validation, bool leaves_own_out)
-      : all_(std::move(all)), selections_{std::move(train), std::move(validation)} {
-    class_names_ = all_->class_names();
-    native_size_ = all_->native_size();
-    notes_ = all_->notes();
-    if (leaves_own_out) {
-      notes_.emplace_back(
-          "the validation images are held out of the training split; the source's own validation "
-          "split is not used");
-    }
-    passed_over_ = all_->passed_over();
-    fingerprint_ = all_->FingerprintOf(selections_[0], selections_[1]);
-  }
+      : DataSet(Facts(*all, train, validation, leaves_own_out)),
+        all_(std::move(all)),
+        selections_{std::move(train), std::move(validation)} {}
 
   int64_t size(DataSplit split) const override {
     return static_cast<int64_t>(of(split).indices.size());
@@ -50,6 +41,17 @@ class SelectedDataSet : public DataSet {
   }
 
  private:
+  static DataSetFacts Facts(const DataSet& all, const SampleSelection& train,
+                            const SampleSelection& validation, bool leaves_own_out) {
+    DataSetFacts facts = all.facts();
+    if (leaves_own_out) {
+      facts.notes.emplace_back(
+          "the validation images are held out of the training split; the source's own validation "
+          "split is not used");
+    }
+    facts.fingerprint = all.FingerprintOf(train, validation);
+    return facts;
+  }
   const SampleSelection& of(DataSplit split) const {
     return selections_[split == DataSplit::kTrain ? 0 : 1];
   }

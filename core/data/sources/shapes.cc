@@ -206,18 +206,10 @@ Image Draw(int shape, const Scene& scene, int side) {
 class Shapes : public DataSet {
  public:
   Shapes(bool hard, uint64_t seed, int64_t train_size, int64_t val_size, int side)
-      : hard_(hard), seed_(seed), sizes_{train_size, val_size} {
-    class_names_.assign(kNames.begin(), kNames.end());
-    native_size_ = side;
-    Fingerprint fingerprint;
-    fingerprint.Add(hard ? "shapes:hard" : "shapes:");
-    fingerprint.Add(static_cast<int64_t>(seed));
-    fingerprint.Add(train_size);
-    fingerprint.Add(val_size);
-    fingerprint.Add(side);
-    for (const std::string& name : class_names_) fingerprint.Add(name);
-    fingerprint_ = fingerprint.Hex();
-  }
+      : DataSet(Facts(hard, seed, train_size, val_size, side)),
+        hard_(hard),
+        seed_(seed),
+        sizes_{train_size, val_size} {}
 
   int64_t size(DataSplit split) const override {
     return sizes_[split == DataSplit::kTrain ? 0 : 1];
@@ -234,11 +226,25 @@ class Shapes : public DataSet {
     const uint64_t stream = (hard_ ? 2 : 0) + (split == DataSplit::kTrain ? 0 : 1);
     CounterRandom random(seed_, RandomPurpose::kShapes, stream, index);
     return WholePart(
-        Draw(static_cast<int>(label(split, index)), RandomScene(hard_, &random), native_size_),
+        Draw(static_cast<int>(label(split, index)), RandomScene(hard_, &random), native_size()),
         request);
   }
 
  private:
+  static DataSetFacts Facts(bool hard, uint64_t seed, int64_t train_size, int64_t val_size,
+                            int side) {
+    Fingerprint fingerprint;
+    fingerprint.Add(hard ? "shapes:hard" : "shapes:");
+    fingerprint.Add(static_cast<int64_t>(seed));
+    fingerprint.Add(train_size);
+    fingerprint.Add(val_size);
+    fingerprint.Add(side);
+    for (const char* name : kNames) fingerprint.Add(name);
+    return {.class_names = {kNames.begin(), kNames.end()},
+            .native_size = side,
+            .fingerprint = fingerprint.Hex()};
+  }
+
   const bool hard_;
   const uint64_t seed_;
   const std::array<int64_t, 2> sizes_;  // training, validation

@@ -168,8 +168,8 @@ void Inspector::DescribeSource(DataReport* report) const {
     of_class->set_train(train[i]);
     of_class->set_validation(validation[i]);
   }
-  for (const std::string& note : data_.notes()) report->add_notes(note);
-  for (const PassedOver& files : data_.passed_over()) {
+  for (const std::string& note : data_.facts().notes) report->add_notes(note);
+  for (const PassedOver& files : data_.facts().passed_over) {
     vit::v1::PassedOverFiles* passed_over = report->add_passed_over();
     passed_over->set_kind(files.kind);
     passed_over->set_count(files.count);

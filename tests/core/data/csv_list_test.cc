@@ -207,7 +207,7 @@ TEST_F(CsvListTest, ErrorsAreFoundInTheOrderOfTheRows) {
 TEST_F(CsvListTest, RowsForTestThatAreNotUsedAreNamed) {
   const auto data = Open("file,label,split\np/1.png,a,train\np/2.png,a,dev\nnone.png,b,test\n");
   ASSERT_TRUE(data.ok()) << data.status();
-  EXPECT_THAT(DataNotes(**data), ElementsAre(HasSubstr("not used: the 1 row for test")));
+  EXPECT_THAT(DataNotes((*data)->facts()), ElementsAre(HasSubstr("not used: the 1 row for test")));
 }
 
 TEST_F(CsvListTest, ALinkThatCannotBeFollowedIsOneUnreadableImage) {

@@ -55,7 +55,7 @@ class ImageFolderTest : public ::testing::Test {
   std::vector<std::string> Notes() {
     const auto data = Open();
     EXPECT_TRUE(data.ok()) << data.status();
-    return data.ok() ? DataNotes(**data) : std::vector<std::string>{};
+    return data.ok() ? DataNotes((*data)->facts()) : std::vector<std::string>{};
   }
   // Writes files with an image's bytes; names are separated by blanks.
   void Write(absl::string_view files) {
@@ -247,7 +247,7 @@ TEST_F(ImageFolderTest, ImagesAreToldByTheirContentAndTheRestIsCounted) {
               ElementsAre("cat/1.png", "cat/2", "cat/3.PNG_large", "cat/4.bin", "cat/g.jpg"));
   std::vector<std::string> counts;
   const DataSetPtr data = *Open();
-  for (const PassedOver& files : data->passed_over()) {
+  for (const PassedOver& files : data->facts().passed_over) {
     counts.push_back(absl::StrCat(files.count, " ", files.kind, ": ",
                                   files.example.substr(folder_.root().size() + 1)));
   }

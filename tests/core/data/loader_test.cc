@@ -456,7 +456,8 @@ TEST_F(LoaderTest, EvaluationMayHaveASizeOfItsOwn) {
 // A data set whose images cannot be read, for a given reason.
 class FailingData : public DataSet {
  public:
-  explicit FailingData(absl::Status why) : why_(std::move(why)) { class_names_ = {"only"}; }
+  explicit FailingData(absl::Status why)
+      : DataSet({.class_names = {"only"}}), why_(std::move(why)) {}
   int64_t size(DataSplit) const override { return 8; }
   int64_t label(DataSplit, int64_t) const override { return 0; }
   std::string name(DataSplit, int64_t index) const override { return std::to_string(index); }
@@ -494,10 +495,8 @@ TEST(LoaderFailureTest, AMachineThatRunsOutEndsTheLoadingAndBlamesNoImage) {
 // A data set whose images are ready only once they are let through.
 class GatedData : public DataSet {
  public:
-  explicit GatedData(int64_t size) : size_(size) {
-    class_names_ = {"only"};
-    native_size_ = kSide;
-  }
+  explicit GatedData(int64_t size)
+      : DataSet({.class_names = {"only"}, .native_size = kSide}), size_(size) {}
   int64_t size(DataSplit) const override { return size_; }
   int64_t label(DataSplit, int64_t) const override { return 0; }
   std::string name(DataSplit, int64_t index) const override { return std::to_string(index); }

@@ -17,9 +17,9 @@ namespace {
 class Labels : public DataSet {
  public:
   // `counts`: samples of each class.
-  explicit Labels(const std::vector<int>& counts) {
+  explicit Labels(const std::vector<int>& counts)
+      : DataSet({.class_names = std::vector<std::string>(counts.size(), "class")}) {
     for (size_t label = 0; label < counts.size(); ++label) {
-      class_names_.push_back(std::to_string(label));
       labels_.insert(labels_.end(), counts[label], static_cast<int64_t>(label));
     }
   }

@@ -185,7 +185,7 @@ TEST_F(TarShardsTest, KeysWithDotsArePassedOverAndCounted) {
   const auto data = Open("/set.tar");
   ASSERT_TRUE(data.ok()) << data.status();
   EXPECT_EQ((*data)->size(DataSplit::kTrain) + (*data)->size(DataSplit::kValidation), 2);
-  EXPECT_THAT(DataNotes(**data),
+  EXPECT_THAT(DataNotes((*data)->facts()),
               ElementsAre(AllOf(HasSubstr("5 files (a dot in the key or two extensions)"),
                                 HasSubstr("set.tar:a.1.jpg")),
                           HasSubstr("1 file (not an image), such as"),
@@ -238,7 +238,8 @@ TEST_F(TarShardsTest, ALabelInAJsonFileWithoutAnImageIsAnError) {
   folder_.Write("set.tar", image + Member("m/a.json", "{\"date\": 2}") + kEnd);
   const auto data = Open("/set.tar");
   ASSERT_TRUE(data.ok()) << data.status();
-  EXPECT_THAT(DataNotes(**data), ElementsAre(HasSubstr("(a .json file without an image)")));
+  EXPECT_THAT(DataNotes((*data)->facts()),
+              ElementsAre(HasSubstr("(a .json file without an image)")));
 }
 
 TEST_F(TarShardsTest, ImagesAreToldByTheirContentToo) {
@@ -251,8 +252,9 @@ TEST_F(TarShardsTest, ImagesAreToldByTheirContentToo) {
   ASSERT_TRUE(data.ok()) << data.status();
   EXPECT_THAT((*data)->class_names(), ElementsAre("cat"));
   EXPECT_EQ((*data)->size(DataSplit::kTrain) + (*data)->size(DataSplit::kValidation), 4);
-  EXPECT_THAT(DataNotes(**data), ElementsAre(HasSubstr("(a second image of a sample)"),
-                                             HasSubstr("(GIF)"), HasSubstr("(not an image)")));
+  EXPECT_THAT(DataNotes((*data)->facts()),
+              ElementsAre(HasSubstr("(a second image of a sample)"), HasSubstr("(GIF)"),
+                          HasSubstr("(not an image)")));
 }
 
 TEST_F(TarShardsTest, SplitsByEveryName) {
@@ -263,7 +265,7 @@ TEST_F(TarShardsTest, SplitsByEveryName) {
   const auto names = Open("/x");
   ASSERT_TRUE(names.ok()) << names.status();
   EXPECT_THAT(Names(**names, DataSplit::kValidation), ElementsAre("x/set-dev-0.tar:a/1=a"));
-  EXPECT_THAT((*names)->notes(), ElementsAre(HasSubstr("not used: the 1 archive for test")));
+  EXPECT_THAT((*names)->facts().notes, ElementsAre(HasSubstr("not used: the 1 archive for test")));
   folder_.Write("y/Train/0.tar", sample);
   folder_.Write("y/Valid/0.tar", sample);
   folder_.Write("y/test/0.tar", sample);

@@ -29,10 +29,9 @@ constexpr absl::Duration kPatience = absl::Seconds(10);
 
 class FakeDataSet : public DataSet {
  public:
-  explicit FakeDataSet(const std::string& fingerprint) {
-    class_names_ = {"circle", "square", "star"};
-    fingerprint_ = fingerprint;
-  }
+  explicit FakeDataSet(std::string fingerprint)
+      : DataSet(
+            {.class_names = {"circle", "square", "star"}, .fingerprint = std::move(fingerprint)}) {}
   int64_t size(DataSplit split) const override { return split == DataSplit::kTrain ? 40 : 8; }
   int64_t label(DataSplit, int64_t) const override { return 0; }
   std::string name(DataSplit, int64_t index) const override { return absl::StrCat(index); }

@@ -32,10 +32,11 @@ nlohmann::json ToJson(const SpecField& field) {
   if (rule.has_max()) json["max"] = rule.max();
   if (rule.has_below()) json["below"] = rule.below();
   for (const std::string& type : rule.only_for()) json["only_for"].push_back(type);
-  const auto* values = field.descriptor->enum_type();
-  for (int i = 1; values != nullptr && i < values->value_count(); ++i) {
-    json["values"].push_back(
-        {{"name", ShortEnumName(values->value(i))}, {"description", CommentOf(values->value(i))}});
+  if (const auto* values = field.descriptor->enum_type()) {
+    for (int i = 1; i < values->value_count(); ++i) {
+      json["values"].push_back({{"name", ShortEnumName(values->value(i))},
+                                {"description", CommentOf(values->value(i))}});
+    }
   }
   for (const SpecField& inner : FieldsIn(field)) json["fields"].push_back(ToJson(inner));
   return json;

@@ -168,46 +168,36 @@ absl::StatusOr<FileFinder::Found> FileFinder::Find(const fs::path& path) {
   return Found{extension, found};
 }
 
-class CsvList : public FileListDataSet {
- public:
-  CsvList(DataSetOptions options, bool apply_orientation, int listing_version)
-      : FileListDataSet(std::move(options), apply_orientation),
-        listing_version_(listing_version),
-        classes_(listing_version) {}
-
-  absl::Status ListAll(const fs::path& table);
-
- private:
-  absl::Status Add(const Row& row, const fs::path& folder, FileFinder* finder);
-
-  const int listing_version_;
-  ClassTable classes_;
-};
-
-absl::Status CsvList::Add(const Row& row, const fs::path& folder, FileFinder* finder) {
+// Adds the sample of a row; its label is a number from `classes`. folders[0] is the table's folder,
+// folders[1] the root of absolute paths.
+absl::Status AddRow(const Row& row, FileFinder* finder, ClassTable* classes, FileList* files) {
   constexpr int32_t kRelative = 0, kAbsolute = 1;
   const DataSplit split =
       row.split == SplitWord::kTrain ? DataSplit::kTrain : DataSplit::kValidation;
-  VIT_ASSIGN_OR_RETURN(const int32_t label, classes_.Add(split, row.label, [&] {
+  VIT_ASSIGN_OR_RETURN(const int32_t label, classes->Add(split, row.label, [&] {
     return absl::StrCat("line ", row.line);
   }));
   const bool absolute = row.file[0] == '/';
   const absl::StatusOr<FileFinder::Found> found =
-      finder->Find(absolute ? fs::path(row.file) : folder / row.file);
+      finder->Find(absolute ? fs::path(row.file) : fs::path(files->folders[kRelative]) / row.file);
   if (!found.ok()) return Annotate(found.status(), absl::StrCat("line ", row.line));
-  samples_[split == DataSplit::kTrain ? 0 : 1].push_back(
-      {absolute ? kAbsolute : kRelative, label,
-       absl::StrCat(row.file.substr(absolute ? 1 : 0), found->extension), found->size});
+  files->of(split).push_back({absolute ? kAbsolute : kRelative, label,
+                              absl::StrCat(row.file.substr(absolute ? 1 : 0), found->extension),
+                              found->size});
   return absl::OkStatus();
 }
 
-absl::Status CsvList::ListAll(const fs::path& table) {
+// Reads the table. The facts' fingerprint is not set yet.
+absl::Status ReadTable(const fs::path& table, int listing_version,
+                       const std::vector<std::string>& data_roots, FileList* files,
+                       DataSetFacts* facts) {
   VIT_ASSIGN_OR_RETURN(std::string bytes, ReadFile(table, kMaxBytes));
   VIT_ASSIGN_OR_RETURN(const std::string text, DecodeTable(std::move(bytes)));
-  VIT_ASSIGN_OR_RETURN(const CsvColumns columns, FindCsvColumns(text, listing_version_));
+  VIT_ASSIGN_OR_RETURN(const CsvColumns columns, FindCsvColumns(text, listing_version));
   const bool has_validation = HasValidationRows(text, columns);
-  folders_ = {table.parent_path().string(), ""};
-  FileFinder finder(options_.data_roots);
+  files->folders = {table.parent_path().string(), ""};
+  FileFinder finder(data_roots);
+  ClassTable classes(listing_version);
   RowReader reader(text, columns);
   Row row;
   int64_t rows = 0, unused = 0;
@@ -218,22 +208,21 @@ absl::Status CsvList::ListAll(const fs::path& table) {
     if (row.split == SplitWord::kTest && has_validation) {
       ++unused;
     } else {
-      VIT_RETURN_IF_ERROR(Add(row, table.parent_path(), &finder));
+      VIT_RETURN_IF_ERROR(AddRow(row, &finder, &classes, files));
     }
   }
-  if (samples_[0].empty()) {
+  if (files->of(DataSplit::kTrain).empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("no training images among ", rows, rows == 1 ? " row" : " rows"));
   }
   if (unused > 0) {
-    notes_.push_back(absl::StrCat("not used: the ", unused, unused == 1 ? " row" : " rows",
-                                  " for test, as there are rows for validation"));
-  } else if (!has_validation && !samples_[1].empty()) {
-    notes_.push_back(
+    facts->notes.push_back(absl::StrCat("not used: the ", unused, unused == 1 ? " row" : " rows",
+                                        " for test, as there are rows for validation"));
+  } else if (!has_validation && !files->of(DataSplit::kValidation).empty()) {
+    facts->notes.push_back(
         "the rows for test are the source's validation split, as there are none for validation");
   }
-  VIT_RETURN_IF_ERROR(SetClasses(classes_));
-  SetFingerprint();
+  VIT_ASSIGN_OR_RETURN(facts->class_names, files->OrderClasses(classes));
   return absl::OkStatus();
 }
 
@@ -243,10 +232,12 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenCsvList(const std::string& pa
                                                            const vit::v1::DataConfig& config,
                                                            const DataSetOptions& options) {
   VIT_ASSIGN_OR_RETURN(const fs::path table, ResolveUnderRoots(path, options.data_roots));
-  auto list =
-      std::make_shared<CsvList>(options, config.apply_orientation(), config.listing_version());
-  VIT_RETURN_IF_ERROR(list->ListAll(table));
-  return list;
+  FileList files;
+  DataSetFacts facts;
+  VIT_RETURN_IF_ERROR(
+      ReadTable(table, config.listing_version(), options.data_roots, &files, &facts));
+  return std::make_shared<FileListDataSet>(std::move(files), std::move(facts), options,
+                                           config.apply_orientation());
 }
 
 }  // namespace vit

@@ -29,13 +29,18 @@ std::string Describe(const PassedOverCounts& files) {
   });
 }
 
-class ImageFolder : public FileListDataSet {
- public:
-  ImageFolder(DataSetOptions options, bool apply_orientation)
-      : FileListDataSet(std::move(options), apply_orientation) {}
+// A list of files, and what it says as a whole; the fingerprint is not set yet.
+struct ListedFolder {
+  FileList files;
+  DataSetFacts facts;
+};
 
-  absl::Status ListAll(const fs::path& root);
-  absl::Status ListAllV1(const fs::path& root);
+// Lists the classes and images of a folder, with listing version 2.
+class ImageFolderLister {
+ public:
+  explicit ImageFolderLister(const std::vector<std::string>& data_roots) : roots_(data_roots) {}
+
+  absl::StatusOr<ListedFolder> List(const fs::path& root) &&;
 
  private:
   // Adds the images of the class folders in `tree`, and their classes. `expected` describes the
@@ -44,21 +49,22 @@ class ImageFolder : public FileListDataSet {
                        ClassTable* classes);
   absl::Status AddClass(const fs::path& folder, DataSplit split, ClassTable* classes);
 
-  PassedOverCounts passed_over_counts_;
+  const std::vector<std::string>& roots_;
+  FileList files_;
+  PassedOverCounts passed_over_;
 };
 
-absl::Status ImageFolder::ListAll(const fs::path& root) {
-  VIT_ASSIGN_OR_RETURN(const FolderListing listing, ListFolder(root, options_.data_roots));
-  VIT_ASSIGN_OR_RETURN(const FolderSplits splits,
-                       FindFolderSplits(root, listing, options_.data_roots));
+absl::StatusOr<ListedFolder> ImageFolderLister::List(const fs::path& root) && {
+  VIT_ASSIGN_OR_RETURN(const FolderListing listing, ListFolder(root, roots_));
+  VIT_ASSIGN_OR_RETURN(const FolderSplits splits, FindFolderSplits(root, listing, roots_));
   ClassTable classes(/*listing_version=*/2);
   if (splits.train.empty()) {
     VIT_RETURN_IF_ERROR(
         AddTree(root, DataSplit::kTrain, "train/<class>/*.jpg or <class>/*.jpg", &classes));
   } else {
-    passed_over_counts_.AddAll(listing.passed_over);
+    passed_over_.AddAll(listing.passed_over);
     for (const FolderListing::File& file : listing.images) {
-      passed_over_counts_.Add("an image outside of the class folders", (root / file.name).string());
+      passed_over_.Add("an image outside of the class folders", (root / file.name).string());
     }
     VIT_RETURN_IF_ERROR(AddTree(root / splits.train, DataSplit::kTrain,
                                 absl::StrCat(splits.train, "/<class>/*.jpg"), &classes));
@@ -67,16 +73,16 @@ absl::Status ImageFolder::ListAll(const fs::path& root) {
     VIT_RETURN_IF_ERROR(AddTree(root / splits.validation, DataSplit::kValidation,
                                 absl::StrCat(splits.validation, "/<class>/*.jpg"), &classes));
   }
-  VIT_RETURN_IF_ERROR(SetClasses(classes));
-  notes_ = splits.notes;
-  passed_over_ = passed_over_counts_.files();
-  SetFingerprint();
-  return absl::OkStatus();
+  VIT_ASSIGN_OR_RETURN(std::vector<std::string> names, files_.OrderClasses(classes));
+  return ListedFolder{std::move(files_),
+                      {.class_names = std::move(names),
+                       .notes = splits.notes,
+                       .passed_over = passed_over_.files()}};
 }
 
-absl::Status ImageFolder::AddTree(const fs::path& tree, DataSplit split, absl::string_view expected,
-                                  ClassTable* classes) {
-  VIT_ASSIGN_OR_RETURN(const FolderListing listing, ListFolder(tree, options_.data_roots));
+absl::Status ImageFolderLister::AddTree(const fs::path& tree, DataSplit split,
+                                        absl::string_view expected, ClassTable* classes) {
+  VIT_ASSIGN_OR_RETURN(const FolderListing listing, ListFolder(tree, roots_));
   if (listing.folders.empty()) {
     int64_t files = static_cast<int64_t>(listing.images.size());
     for (const PassedOver& others : listing.passed_over.files()) files += others.count;
@@ -84,9 +90,9 @@ absl::Status ImageFolder::AddTree(const fs::path& tree, DataSplit split, absl::s
         absl::StrCat("no class folders under ", tree.string(), " (found 0 directories, ", files,
                      files == 1 ? " file" : " files", "); expected ", expected));
   }
-  passed_over_counts_.AddAll(listing.passed_over);
+  passed_over_.AddAll(listing.passed_over);
   for (const FolderListing::File& file : listing.images) {
-    passed_over_counts_.Add("an image outside of the class folders", (tree / file.name).string());
+    passed_over_.Add("an image outside of the class folders", (tree / file.name).string());
   }
   for (const FolderListing::Folder& folder : listing.folders) {
     VIT_RETURN_IF_ERROR(AddClass(tree / folder.name, split, classes));
@@ -94,40 +100,42 @@ absl::Status ImageFolder::AddTree(const fs::path& tree, DataSplit split, absl::s
   return absl::OkStatus();
 }
 
-absl::Status ImageFolder::AddClass(const fs::path& folder, DataSplit split, ClassTable* classes) {
+absl::Status ImageFolderLister::AddClass(const fs::path& folder, DataSplit split,
+                                         ClassTable* classes) {
   VIT_ASSIGN_OR_RETURN(const int32_t label, classes->Add(split, folder.filename().string(), [&] {
     const std::string path = folder.string();
     return absl::StrCat("folder ", Shown(path));
   }));
-  VIT_ASSIGN_OR_RETURN(FolderListing tree, ListTree(folder, options_.data_roots));
+  VIT_ASSIGN_OR_RETURN(FolderListing tree, ListTree(folder, roots_));
   if (tree.images.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
         "class folder ", folder.string(), " has no images (found ", Describe(tree.passed_over),
         "); expected JPEG, PNG, WebP or BMP files in it or below it, or remove it"));
   }
-  passed_over_counts_.AddAll(tree.passed_over);
+  passed_over_.AddAll(tree.passed_over);
   for (FolderListing::File& file : tree.images) {
-    samples_[split == DataSplit::kTrain ? 0 : 1].push_back(
-        {static_cast<int32_t>(folders_.size()), label, std::move(file.name), file.size});
+    files_.of(split).push_back(
+        {static_cast<int32_t>(files_.folders.size()), label, std::move(file.name), file.size});
   }
-  folders_.push_back(folder.string());
+  files_.folders.push_back(folder.string());
   return absl::OkStatus();
 }
 
-absl::Status ImageFolder::ListAllV1(const fs::path& root) {
-  VIT_ASSIGN_OR_RETURN(ImageFolderV1 listed, ListImageFolderV1(root, options_.data_roots));
-  class_names_ = std::move(listed.class_names);
+absl::StatusOr<ListedFolder> ListV1(const fs::path& root,
+                                    const std::vector<std::string>& data_roots) {
+  VIT_ASSIGN_OR_RETURN(ImageFolderV1 listed, ListImageFolderV1(root, data_roots));
+  ListedFolder all{.facts = {.class_names = std::move(listed.class_names)}};
+  FileList& files = all.files;
   for (size_t split = 0; split < 2; ++split) {
     for (ImageFolderV1::Class& one : listed.classes[split]) {
       for (auto& [file, size] : one.images) {
-        samples_[split].push_back(
-            {static_cast<int32_t>(folders_.size()), one.label, std::move(file), size});
+        files.samples[split].push_back(
+            {static_cast<int32_t>(files.folders.size()), one.label, std::move(file), size});
       }
-      folders_.push_back(std::move(one.folder));
+      files.folders.push_back(std::move(one.folder));
     }
   }
-  SetFingerprint();
-  return absl::OkStatus();
+  return all;
 }
 
 }  // namespace
@@ -136,10 +144,11 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenImageFolder(const std::string
                                                                const vit::v1::DataConfig& config,
                                                                const DataSetOptions& options) {
   VIT_ASSIGN_OR_RETURN(const fs::path root, ResolveUnderRoots(path, options.data_roots));
-  auto folder = std::make_shared<ImageFolder>(options, config.apply_orientation());
-  VIT_RETURN_IF_ERROR(config.listing_version() == 1 ? folder->ListAllV1(root)
-                                                    : folder->ListAll(root));
-  return folder;
+  VIT_ASSIGN_OR_RETURN(ListedFolder listed, config.listing_version() == 1
+                                                ? ListV1(root, options.data_roots)
+                                                : ImageFolderLister(options.data_roots).List(root));
+  return std::make_shared<FileListDataSet>(std::move(listed.files), std::move(listed.facts),
+                                           options, config.apply_orientation());
 }
 
 }  // namespace vit

@@ -24,37 +24,8 @@ namespace fs = std::filesystem;
 
 using Shard = Shards::Shard;
 
-class TarShards : public DataSet {
- public:
-  TarShards(DataSetOptions options, bool apply_orientation, int listing_version)
-      : options_(std::move(options)),
-        apply_orientation_(apply_orientation),
-        listing_version_(listing_version) {}
-
-  absl::Status Index(const std::string& path);
-
-  int64_t size(DataSplit split) const override {
-    return static_cast<int64_t>(samples(split).size());
-  }
-  int64_t label(DataSplit split, int64_t index) const override {
-    return samples(split)[index].label;
-  }
-  std::string name(DataSplit split, int64_t index) const override {
-    const Sample& sample = samples(split)[index];
-    return Shown(absl::StrCat(shards_[sample.shard].path.string(), ":", sample.key));
-  }
-  absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
-                                     const PixelRequest& request) const override {
-    VIT_ASSIGN_OR_RETURN(const std::string bytes, ReadEncoded(split, index));
-    return DecodePart(bytes, {options_.limits, apply_orientation_}, request);
-  }
-  absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const override {
-    const Sample& sample = samples(split)[index];
-    return ReadFilePart(shards_[sample.shard].path, sample.offset, sample.size,
-                        options_.limits.max_bytes);
-  }
-
- private:
+// Images in archives, as their headers list them.
+struct TarList {
   struct Sample {
     int32_t shard;
     int32_t label;
@@ -63,17 +34,48 @@ class TarShards : public DataSet {
     std::string key;
   };
 
-  const std::vector<Sample>& samples(DataSplit split) const {
-    return samples_[split == DataSplit::kTrain ? 0 : 1];
+  std::vector<Sample>& of(DataSplit split) { return samples[split == DataSplit::kTrain ? 0 : 1]; }
+  const std::vector<Sample>& of(DataSplit split) const {
+    return samples[split == DataSplit::kTrain ? 0 : 1];
   }
-  absl::Status AddSamples(std::vector<TarSamples> archives);
-  void SetFingerprint();
 
+  std::vector<Shard> shards;
+  std::array<std::vector<Sample>, 2> samples;  // training, validation
+};
+
+class TarShards : public DataSet {
+ public:
+  TarShards(TarList list, DataSetFacts facts, DataSetOptions options, bool apply_orientation)
+      : DataSet(std::move(facts)),
+        list_(std::move(list)),
+        options_(std::move(options)),
+        apply_orientation_(apply_orientation) {}
+
+  int64_t size(DataSplit split) const override {
+    return static_cast<int64_t>(list_.of(split).size());
+  }
+  int64_t label(DataSplit split, int64_t index) const override {
+    return list_.of(split)[index].label;
+  }
+  std::string name(DataSplit split, int64_t index) const override {
+    const TarList::Sample& sample = list_.of(split)[index];
+    return Shown(absl::StrCat(list_.shards[sample.shard].path.string(), ":", sample.key));
+  }
+  absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
+                                     const PixelRequest& request) const override {
+    VIT_ASSIGN_OR_RETURN(const std::string bytes, ReadEncoded(split, index));
+    return DecodePart(bytes, {options_.limits, apply_orientation_}, request);
+  }
+  absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const override {
+    const TarList::Sample& sample = list_.of(split)[index];
+    return ReadFilePart(list_.shards[sample.shard].path, sample.offset, sample.size,
+                        options_.limits.max_bytes);
+  }
+
+ private:
+  const TarList list_;
   const DataSetOptions options_;
   const bool apply_orientation_;
-  const int listing_version_;
-  std::vector<Shard> shards_;
-  std::array<std::vector<Sample>, 2> samples_;  // training, validation
 };
 
 // Reads every archive's headers, several archives at once, because the disk is what takes time.
@@ -98,19 +100,9 @@ absl::StatusOr<std::vector<TarSamples>> ReadArchives(const std::vector<Shard>& s
   return archives;
 }
 
-absl::Status TarShards::Index(const std::string& path) {
-  VIT_ASSIGN_OR_RETURN(Shards found, FindShards(path, options_.data_roots, listing_version_));
-  shards_ = std::move(found.shards);
-  notes_ = std::move(found.notes);
-  VIT_ASSIGN_OR_RETURN(std::vector<TarSamples> archives, ReadArchives(shards_, listing_version_));
-  VIT_RETURN_IF_ERROR(AddSamples(std::move(archives)));
-  SetFingerprint();
-  return absl::OkStatus();
-}
-
 // Checks that either all images have their own label or none: if some do, the folder's name of
 // another one is not its class.
-absl::Status CheckLabelled(const std::vector<Shards::Shard>& shards,
+absl::Status CheckLabelled(const std::vector<Shard>& shards,
                            const std::vector<TarSamples>& archives) {
   std::string labelled, by_folder;
   for (size_t i = 0; i < shards.size(); ++i) {
@@ -130,52 +122,56 @@ absl::Status CheckLabelled(const std::vector<Shards::Shard>& shards,
       labelled, "); give it one, or remove it"));
 }
 
-absl::Status TarShards::AddSamples(std::vector<TarSamples> archives) {
-  if (listing_version_ > 1) VIT_RETURN_IF_ERROR(CheckLabelled(shards_, archives));
-  ClassTable classes(listing_version_);
+// Adds the samples of the archives, one for each shard of `list`, and sets the class names and the
+// files passed over.
+absl::Status AddSamples(std::vector<TarSamples> archives, int listing_version, TarList* list,
+                        DataSetFacts* facts) {
+  if (listing_version > 1) VIT_RETURN_IF_ERROR(CheckLabelled(list->shards, archives));
+  ClassTable classes(listing_version);
   PassedOverCounts passed_over;
-  for (size_t i = 0; i < shards_.size(); ++i) {
+  for (size_t i = 0; i < list->shards.size(); ++i) {
+    const Shard& shard = list->shards[i];
     const DataSplit split =
-        shards_[i].split == SplitWord::kTrain ? DataSplit::kTrain : DataSplit::kValidation;
+        shard.split == SplitWord::kTrain ? DataSplit::kTrain : DataSplit::kValidation;
     for (TarSamples::Sample& sample : archives[i].samples) {
       VIT_ASSIGN_OR_RETURN(const int32_t label, classes.Add(split, sample.label, [&] {
-        return absl::StrCat(shards_[i].path.string(), ": sample ", Shown(sample.key));
+        return absl::StrCat(shard.path.string(), ": sample ", Shown(sample.key));
       }));
-      samples_[split == DataSplit::kTrain ? 0 : 1].push_back(
+      list->of(split).push_back(
           {static_cast<int32_t>(i), label, sample.offset, sample.size, std::move(sample.key)});
     }
     passed_over.AddAll(archives[i].passed_over);
     archives[i] = {};
   }
-  passed_over_ = passed_over.files();
-  if (samples_[0].empty()) {
+  facts->passed_over = passed_over.files();
+  if (list->of(DataSplit::kTrain).empty()) {
     std::string message =
-        absl::StrCat("no images in the training archives (", shards_.front().path.string(),
-                     shards_.size() > 1 ? " and others" : "",
+        absl::StrCat("no images in the training archives (", list->shards.front().path.string(),
+                     list->shards.size() > 1 ? " and others" : "",
                      "); expected KEY.jpg and KEY.cls, or CLASS/KEY.jpg");
-    for (const std::string& note : DataNotes(*this)) absl::StrAppend(&message, "; ", note);
+    for (const std::string& note : DataNotes(*facts)) absl::StrAppend(&message, "; ", note);
     return absl::InvalidArgumentError(message);
   }
   VIT_ASSIGN_OR_RETURN(ClassTable::Order order, classes.Finish());
-  class_names_ = std::move(order.names);
-  for (std::vector<Sample>& samples : samples_) {
-    for (Sample& sample : samples) sample.label = order.labels[sample.label];
+  facts->class_names = std::move(order.names);
+  for (std::vector<TarList::Sample>& samples : list->samples) {
+    for (TarList::Sample& sample : samples) sample.label = order.labels[sample.label];
   }
   return absl::OkStatus();
 }
 
-void TarShards::SetFingerprint() {
+std::string FingerprintOfSamples(const TarList& list, const std::vector<std::string>& class_names) {
   Fingerprint fingerprint;
-  for (const std::string& name : class_names_) fingerprint.Add(name);
-  for (const std::vector<Sample>& samples : samples_) {
+  for (const std::string& name : class_names) fingerprint.Add(name);
+  for (const std::vector<TarList::Sample>& samples : list.samples) {
     fingerprint.Add(static_cast<int64_t>(samples.size()));
-    for (const Sample& sample : samples) {
+    for (const TarList::Sample& sample : samples) {
       fingerprint.Add(sample.label);
       fingerprint.Add(sample.key);
       fingerprint.Add(sample.size);
     }
   }
-  fingerprint_ = fingerprint.Hex();
+  return fingerprint.Hex();
 }
 
 }  // namespace
@@ -183,10 +179,15 @@ void TarShards::SetFingerprint() {
 absl::StatusOr<std::shared_ptr<const DataSet>> OpenTarShards(const std::string& path,
                                                              const vit::v1::DataConfig& config,
                                                              const DataSetOptions& options) {
-  auto shards =
-      std::make_shared<TarShards>(options, config.apply_orientation(), config.listing_version());
-  VIT_RETURN_IF_ERROR(shards->Index(path));
-  return shards;
+  const int version = config.listing_version();
+  VIT_ASSIGN_OR_RETURN(Shards found, FindShards(path, options.data_roots, version));
+  TarList list{.shards = std::move(found.shards)};
+  DataSetFacts facts{.notes = std::move(found.notes)};
+  VIT_ASSIGN_OR_RETURN(std::vector<TarSamples> archives, ReadArchives(list.shards, version));
+  VIT_RETURN_IF_ERROR(AddSamples(std::move(archives), version, &list, &facts));
+  facts.fingerprint = FingerprintOfSamples(list, facts.class_names);
+  return std::make_shared<TarShards>(std::move(list), std::move(facts), options,
+                                     config.apply_orientation());
 }
 
 }  // namespace vit
