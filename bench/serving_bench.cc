@@ -126,31 +126,29 @@ std::string ShapePng() {
   return *EncodePng(image.rgb.data(), image.width, image.height, ChannelOrder::kRgb);
 }
 
-// Starts cifar10_small's model on shapes, to train for `steps`, and returns once it has a
-// checkpoint.
-std::string StartRun(VitClient& client, int steps) {
+// Trains cifar10_small's model on shapes. Returns the run once it is `reached`.
+std::string StartRun(VitClient& client, const std::vector<std::string>& assignments,
+                     const std::function<bool(const vit::v1::Run&)>& reached) {
   vit::v1::StartTrainingRequest request;
   request.set_preset("cifar10_small");
-  for (const std::string& assignment :
-       {std::string("data.source=shapes:"), absl::StrCat("max_steps=", steps),
-        std::string("checkpoint.every_steps=20"), std::string("data.shapes.val_size=100")}) {
-    if (const absl::Status status = SetField(assignment, request.mutable_spec()); !status.ok())
+  request.mutable_spec()->mutable_data()->set_source("shapes:");
+  request.mutable_spec()->mutable_data()->mutable_shapes()->set_val_size(100);
+  for (const std::string& assignment : assignments) {
+    if (const absl::Status status = SetField(assignment, request.mutable_spec()); !status.ok()) {
       Die(status.ToString());
+    }
   }
   const auto started = client.StartTraining(request);
   if (!started.ok()) Die(started.status().ToString());
-  const std::unique_ptr<WatchStream> watch = client.Watch([&] {
-    vit::v1::WatchRequest watch_request;
-    watch_request.set_run(started->run().id());
-    return watch_request;
-  }());
+  vit::v1::WatchRequest watch_request;
+  watch_request.set_run(started->run().id());
+  const std::unique_ptr<WatchStream> watch = client.Watch(watch_request);
   vit::v1::WatchResponse update;
   while (watch->Next(absl::InfiniteFuture(), &update) == WatchStream::Event::kUpdate) {
-    if (update.run().has_last_checkpoint() || update.run().state() == vit::v1::RUN_STATE_FAILED)
-      break;
+    if (update.run().state() == vit::v1::RUN_STATE_FAILED) Die(update.run().message());
+    if (reached(update.run())) break;
   }
   watch->Cancel();
-  if (update.run().state() == vit::v1::RUN_STATE_FAILED) Die(update.run().message());
   return started->run().id();
 }
 
@@ -158,9 +156,16 @@ std::string StartRun(VitClient& client, int steps) {
 void Run(const std::string& device, double part) {
   Daemon daemon(device);
   const std::unique_ptr<VitClient> client = daemon.Connect();
-  const std::string run = StartRun(*client, 1'000'000);
+  const std::string served = StartRun(*client, {"max_steps=20"}, [](const vit::v1::Run& run) {
+    return run.state() == vit::v1::RUN_STATE_SUCCEEDED;
+  });
+  // One epoch, so that training is not interrupted by evaluations and checkpoints.
+  const std::string run = StartRun(
+      *client, {"max_steps=1000000", "data.shapes.train_size=2000000", "checkpoint.every_steps=0"},
+      [](const vit::v1::Run& run) { return run.step() > 0; });
   vit::v1::ClassifyRequest classify;
   classify.add_images(ShapePng());
+  classify.set_model("run:" + served);
   const auto status_call = [&](VitClient& c) { return c.Status({}).status(); };
   const auto classify_call = [&](VitClient& c) { return c.Classify(classify).status(); };
   if (const absl::Status first = classify_call(*client); !first.ok()) Die(first.ToString());

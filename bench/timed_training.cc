@@ -13,6 +13,8 @@
 
 namespace vit::bench {
 
+void StepTimer::AwaitDevice() const { vit::AwaitDevice(TorchDevice(device_)); }
+
 ResolvedSpec Resolve(const std::string& preset, const std::vector<std::string>& assignments,
                      const TrainingEnvironment& environment, int steps) {
   vit::v1::TrainingSpec spec;

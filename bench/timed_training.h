@@ -15,19 +15,23 @@
 
 namespace vit::bench {
 
-// Measures the trainer's steps after the first ones.
+// Measures the trainer's steps after the first ones. Waits for the device before the first and
+// after the last of them.
 class StepTimer : public TrainObserver {
  public:
   // Steps warmup + 1 to `last`.
-  explicit StepTimer(int64_t warmup, int64_t last) : warmup_(warmup), last_(last) {}
+  StepTimer(int64_t warmup, int64_t last, const Device& device)
+      : warmup_(warmup), last_(last), device_(device) {}
   void OnPhase(const std::string&, double) override {}
   void OnStep(const Step& step) override {
+    if (step.step == warmup_ || step.step == last_) AwaitDevice();
     if (step.step == warmup_) start_ = absl::Now();
     if (step.step <= warmup_ || step.step > last_) return;
     samples_ += step.samples;
     end_ = absl::Now();
-    if (step.checkpoint > absl::ZeroDuration())
+    if (step.checkpoint > absl::ZeroDuration()) {
       hold_ups_ms.push_back(absl::ToDoubleMilliseconds(step.checkpoint));
+    }
     wait_ += step.data_wait;
   }
   void OnMetrics(const vit::v1::MetricPoint&) override {}
@@ -50,7 +54,10 @@ class StepTimer : public TrainObserver {
   std::vector<double> hold_ups_ms, writes_ms;
 
  private:
+  void AwaitDevice() const;
+
   const int64_t warmup_, last_;
+  const Device device_;
   absl::Time start_, end_;
   int64_t samples_ = 0;
   absl::Duration wait_;

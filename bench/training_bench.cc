@@ -84,7 +84,7 @@ void CompareSpeed(int rounds, const std::string& preset,
   for (int round = 0; round < rounds; ++round) {
     // Before and after, so that a steady drift cancels out.
     const double before = run_steps();
-    StepTimer timer(kWarmup, kWarmup + kSteps + 1);
+    StepTimer timer(kWarmup, kWarmup + kSteps + 1, environment.device);
     end_to_end.push_back(TrainEndToEnd(resolved, environment, scratch / "speed", &timer));
     waits.push_back(timer.wait_part());
     e2e_ratio.push_back(end_to_end.back() / ((before + run_steps()) / 2));
@@ -104,7 +104,7 @@ void MeasureCheckpoint(const fs::path& scratch) {
   environment.budget = *ComputeBudget::Create(0);
   ResolvedSpec resolved = Resolve("cifar10_base", {}, environment, kSteps);
   resolved.spec.mutable_checkpoint()->set_every_steps(2);
-  StepTimer timer(1, kSteps);
+  StepTimer timer(1, kSteps, environment.device);
   TrainEndToEnd(resolved, environment, scratch / "checkpoint", &timer);
   std::printf(
       "cifar10_base: a checkpoint delays training by %.1f ms (median of %zu; written beside it "

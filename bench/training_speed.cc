@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
       vit::bench::Resolve(preset, assignments, environment, steps + kWarmup + 1);
   const auto scratch =
       std::filesystem::temp_directory_path() / ("training_speed." + std::to_string(getpid()));
-  vit::bench::StepTimer timer(kWarmup, kWarmup + steps);
+  vit::bench::StepTimer timer(kWarmup, kWarmup + steps, *device);
   const double speed = vit::bench::TrainEndToEnd(resolved, environment, scratch, &timer);
   std::filesystem::remove_all(scratch);
   rusage usage = {};

@@ -76,6 +76,7 @@ std::string ValueNames(const EnumDescriptor* type) {
 
 std::vector<std::string> FieldNames(const Descriptor* type) {
   std::vector<std::string> names;
+  names.reserve(type->field_count());
   for (int i = 0; i < type->field_count(); ++i) names.push_back(type->field(i)->name());
   return names;
 }

@@ -11,7 +11,7 @@ namespace {
 class RealClock : public Clock {
  public:
   absl::Time Now() override { return absl::Now(); }
-  bool WaitUntil(CondVar* cv, Mutex* mu, absl::Time deadline) override {
+  bool WaitUntil(CondVar* cv, Mutex* mu, absl::Time deadline) override VIT_REQUIRES(mu) {
     if (deadline == absl::InfiniteFuture()) {
       cv->Wait(mu);
       return false;

@@ -34,7 +34,7 @@ class FakeClock : public Clock {
   explicit FakeClock(absl::Time now = absl::UnixEpoch() + absl::Hours(24 * 365 * 50)) : now_(now) {}
 
   absl::Time Now() override;
-  bool WaitUntil(CondVar* cv, Mutex* mu, absl::Time deadline) override;
+  bool WaitUntil(CondVar* cv, Mutex* mu, absl::Time deadline) override VIT_REQUIRES(mu);
 
   // Moves time forward and wakes every waiter.
   void Advance(absl::Duration d);

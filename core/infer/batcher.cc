@@ -19,8 +19,9 @@ Batcher::~Batcher() {
     left.swap(queue_);
     changed_.NotifyAll();
   }
-  for (Queued& queued : left)
+  for (Queued& queued : left) {
     queued.item.done(absl::UnavailableError("vitd is shutting down; retry later"));
+  }
   thread_.join();
 }
 
@@ -46,11 +47,34 @@ void Batcher::TellDepth(const std::string& model) {
       })));
 }
 
-std::vector<Batcher::Queued> Batcher::NextBatch() {
+void Batcher::Run(absl::FunctionRef<void()> task) {
+  Task waiting{task};
+  MutexLock lock(&mu_);
+  tasks_.push_back(&waiting);
+  changed_.NotifyAll();
+  while (!waiting.done) changed_.Wait(&mu_);
+}
+
+void Batcher::RunTask() {
+  Task* task = nullptr;
+  {
+    MutexLock lock(&mu_);
+    if (tasks_.empty()) return;
+    task = tasks_.front();
+    tasks_.pop_front();
+  }
+  task->run();
+  MutexLock lock(&mu_);
+  task->done = true;
+  changed_.NotifyAll();
+}
+
+std::optional<std::vector<Batcher::Queued>> Batcher::NextBatch() {
   MutexLock lock(&mu_);
   while (true) {
-    if (closing_) return {};
+    if (closing_) return std::nullopt;
     if (queue_.empty()) {
+      if (!tasks_.empty()) return std::vector<Queued>();
       changed_.Wait(&mu_);
       continue;
     }
@@ -81,10 +105,9 @@ std::vector<Batcher::Queued> Batcher::NextBatch() {
 }
 
 void Batcher::Loop() {
-  while (true) {
-    std::vector<Queued> batch = NextBatch();
-    if (batch.empty()) return;
-    Compute(std::move(batch));
+  while (std::optional<std::vector<Queued>> batch = NextBatch()) {
+    if (!batch->empty()) Compute(*std::move(batch));
+    RunTask();
   }
 }
 

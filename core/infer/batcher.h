@@ -5,9 +5,11 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -52,15 +54,26 @@ class Batcher {
 
   void Submit(Item item);
 
+  // Calls `task`, which must not throw, on the batcher's thread between two batches, and returns
+  // when it is done. Must not be called during destruction.
+  void Run(absl::FunctionRef<void()> task);
+
  private:
   struct Queued {
     Item item;
     absl::Time arrival;
   };
+  struct Task {
+    absl::FunctionRef<void()> run;
+    bool done = false;
+  };
 
   void Loop();
-  // Waits for a batch and takes it out of the queue; returns an empty one once the batcher closes.
-  std::vector<Queued> NextBatch();
+  // Waits for a batch and takes it out of the queue. Returns an empty one if only a task waits, and
+  // none once the batcher closes.
+  std::optional<std::vector<Queued>> NextBatch();
+  // Runs the oldest task, if there is one.
+  void RunTask();
   void Compute(std::vector<Queued> batch);
   void TellDepth(const std::string& model) VIT_REQUIRES(mu_);
 
@@ -68,6 +81,7 @@ class Batcher {
   Mutex mu_;
   CondVar changed_;
   std::deque<Queued> queue_ VIT_GUARDED_BY(mu_);
+  std::deque<Task*> tasks_ VIT_GUARDED_BY(mu_);
   bool closing_ VIT_GUARDED_BY(mu_) = false;
   std::thread thread_;  // last: joined before what it uses is destroyed
 };

@@ -38,19 +38,6 @@ class FrozenModel::Impl {
     config_.set_image_size(EvalImageSize(description_.preprocessing, config_.image_size()));
   }
 
-  // The first pass through a model, and on a CUDA device through each size of batch, is the
-  // slowest: it happens here rather than in a call.
-  void WarmUp(int max_batch_size) const {
-    const Work first{.kind =
-                         config_.num_classes() == 0 ? Work::Kind::kEmbed : Work::Kind::kClassify};
-    const std::vector<uint8_t> black(ImageBytes());
-    const int most = torch_device_.is_cpu() ? 1 : max_batch_size;
-    for (int count = 1;; count = std::min(2 * count, most)) {
-      Compute(first, std::vector<const std::vector<uint8_t>*>(count, &black));
-      if (count == most) return;
-    }
-  }
-
   // Computes as many images at once as fit into a moderate part of the device's memory, so that no
   // call can take that memory from a training run.
   std::vector<Computed> Compute(const Work& work,
@@ -67,6 +54,7 @@ class FrozenModel::Impl {
   }
 
   int64_t image_size() const { return config_.image_size(); }
+  size_t ImageBytes() const { return size_t{3} * image_size() * image_size(); }
   const vit::v1::ModelConfig& config() const { return config_; }
   const ModelDescription& description() const { return description_; }
 
@@ -85,8 +73,6 @@ class FrozenModel::Impl {
     }
     return 4 * floats;
   }
-
-  size_t ImageBytes() const { return size_t{3} * image_size() * image_size(); }
 
   std::vector<Computed> ComputeTogether(
       const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared) const {
@@ -155,21 +141,22 @@ FrozenModel::FrozenModel(ServableModel source, std::unique_ptr<Impl> impl)
 FrozenModel::~FrozenModel() = default;
 
 absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(const ServableModel& source,
-                                                                     const Device& device,
-                                                                     int max_batch_size) {
+                                                                     const Device& device) {
   const std::string what = absl::StrCat("load ", source.name, " version ", source.version());
   return CatchExceptions(what, [&]() -> absl::StatusOr<std::shared_ptr<const FrozenModel>> {
     VIT_RETURN_IF_ERROR(VerifyChecksums(source.directory, ModelFiles()));
     const std::optional<c10::Stream> stream = ServingStream(TorchDevice(device));
-    LoadedModel loaded;
-    {
-      const UseStream use(stream);
-      VIT_ASSIGN_OR_RETURN(loaded, LoadModel(source.directory, TorchDevice(device)));
-    }
+    const UseStream use(stream);
+    VIT_ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(source.directory, TorchDevice(device)));
     auto impl = std::make_unique<Impl>(std::move(loaded), device, stream);
-    impl->WarmUp(max_batch_size);
     return std::shared_ptr<const FrozenModel>(new FrozenModel(source, std::move(impl)));
   });
+}
+
+absl::Status FrozenModel::WarmUp(int count) const {
+  const Work work{.kind = config().num_classes() == 0 ? Work::Kind::kEmbed : Work::Kind::kClassify};
+  const std::vector<uint8_t> black(impl_->ImageBytes());
+  return Compute(work, std::vector<const std::vector<uint8_t>*>(count, &black)).status();
 }
 
 absl::StatusOr<std::vector<uint8_t>> FrozenModel::Prepare(absl::string_view bytes,

@@ -37,13 +37,15 @@ struct Computed {
 // once loaded; keeps the directory's files as long as it lives.
 class FrozenModel {
  public:
-  // Reads the model directory, whose checksums must be right, and runs images through the model; on
-  // a CUDA device batches of up to `max_batch_size`. Statuses of VerifyChecksums and LoadModel;
-  // RESOURCE_EXHAUSTED if memory runs out.
+  // Reads the model directory, whose checksums must be right. Statuses of VerifyChecksums and
+  // LoadModel; RESOURCE_EXHAUSTED if memory runs out.
   static absl::StatusOr<std::shared_ptr<const FrozenModel>> Load(const ServableModel& source,
-                                                                 const Device& device,
-                                                                 int max_batch_size = 1);
+                                                                 const Device& device);
   ~FrozenModel();
+
+  // Computes a batch of `count` black images. The first pass through a model is the slowest, on a
+  // CUDA device also that through each size of batch on each thread: let it happen here.
+  absl::Status WarmUp(int count) const;
 
   // Decodes and preprocesses `bytes` to [3, image_size, image_size] bytes. Statuses as
   // DecodeImage's.

@@ -31,8 +31,8 @@ class Engine : public InferenceEngine {
         decoders_("decode", options.budget.decode_threads(), options.max_queue_size),
         cache_({.device = options.device,
                 .load_threads = options.budget.serving_threads(),
-                .max_batch_size = options.max_batch_size,
                 .max_loaded_models = options.max_loaded_models,
+                .warm_up = [this](const FrozenModel& model) { return WarmUp(model); },
                 .observer = options.observer,
                 .on_failure = options.on_failure,
                 .clock = options.clock}) {}
@@ -80,7 +80,7 @@ class Engine : public InferenceEngine {
       absl::Status status VIT_GUARDED_BY(mu);
     };
     auto waiter = std::make_shared<Waiter>();
-    cache_.Get(*wanted, [waiter](absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded) {
+    cache_.Get(*wanted, [waiter](const absl::StatusOr<std::shared_ptr<const FrozenModel>>& loaded) {
       MutexLock lock(&waiter->mu);
       waiter->finished = true;
       waiter->status = loaded.status();
@@ -98,6 +98,17 @@ class Engine : public InferenceEngine {
   std::map<std::string, int64_t> Loaded() const override { return cache_.Loaded(); }
 
  private:
+  // CUDA's libraries prepare themselves for each size of batch on each thread, so the thread that
+  // serves runs every size, in turn with calls.
+  absl::Status WarmUp(const FrozenModel& model) {
+    if (options_.device.kind() == Device::Kind::kCpu) return model.WarmUp(1);
+    absl::Status status;
+    for (int count = 1; status.ok() && count <= options_.max_batch_size; ++count) {
+      batcher_.Run([&] { status = model.WarmUp(count); });
+    }
+    return status;
+  }
+
   absl::StatusOr<ServableModel> Find(const std::string& model) const {
     VIT_ASSIGN_OR_RETURN(const ModelRef ref, ModelRef::Parse(model));
     return source_->Find(ref);
@@ -233,7 +244,7 @@ class Engine : public InferenceEngine {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<InferenceEngine>> InferenceEngine::Create(ModelSource* source,
-                                                                         Options options) {
+                                                                         const Options& options) {
   if (options.max_batch_size < 1 || options.max_queue_size < 1 ||
       options.max_images_per_request < 1 || options.max_loaded_models < 1 ||
       options.max_queue_delay < absl::ZeroDuration()) {

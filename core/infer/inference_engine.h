@@ -52,7 +52,7 @@ class InferenceEngine {
   };
   // `source` and the observer must outlive the engine.
   static absl::StatusOr<std::unique_ptr<InferenceEngine>> Create(ModelSource* source,
-                                                                 Options options);
+                                                                 const Options& options);
   virtual ~InferenceEngine() = default;
 
   // Answers `request`; `done` runs exactly once, on a thread of the engine or the caller's.

@@ -117,7 +117,10 @@ void ModelCache::Loop() {
       to_load_.pop_front();
     }
     absl::StatusOr<std::shared_ptr<const FrozenModel>> loaded =
-        FrozenModel::Load(model, options_.device, options_.max_batch_size);
+        FrozenModel::Load(model, options_.device);
+    if (loaded.ok()) {
+      if (const absl::Status warm = options_.warm_up(**loaded); !warm.ok()) loaded = warm;
+    }
     if (!loaded.ok()) options_.on_failure(loaded.status());
     // From here on only the loaded model keeps the files.
     model.lease.reset();

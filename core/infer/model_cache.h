@@ -29,9 +29,12 @@ class ModelCache {
 
   struct Options {
     Device device = Device::Cpu();
-    int load_threads = 1;    // LibTorch's, while a model is read and warmed up
-    int max_batch_size = 1;  // for which models are warmed up
+    int load_threads = 1;  // LibTorch's, while a model is read and warmed up
     int max_loaded_models = 4;
+    // Called on the loading thread for a model that is about to be used.
+    std::function<absl::Status(const FrozenModel& model)> warm_up = [](const FrozenModel& model) {
+      return model.WarmUp(1);
+    };
     InferenceObserver* observer = nullptr;
     // Called on the loading thread when a model could not be loaded.
     std::function<void(const absl::Status& why)> on_failure = [](const absl::Status&) {};

@@ -19,7 +19,7 @@ using ::vit::v1::ModelConfig;
 
 // Fills `values` from streams of 65,536 values each, so that threads can share the work.
 template <typename Draw>
-void FillFromCounter(at::Tensor values, uint64_t seed, uint64_t parameter, Draw draw) {
+void FillFromCounter(const at::Tensor& values, uint64_t seed, uint64_t parameter, Draw draw) {
   constexpr int64_t kChunk = 65536;
   const at::Tensor host = at::empty(values.sizes(), at::kFloat);
   float* const out = host.data_ptr<float>();

@@ -69,7 +69,7 @@ RunRecord MakeRecord(const vit::v1::StartTrainingRequest& request, const Resolve
   return record;
 }
 
-class RunManagerImpl : public RunManager {
+class RunManagerImpl final : public RunManager {
  public:
   RunManagerImpl(Options options, std::unique_ptr<RunStore> store, std::vector<RunRecord> records)
       : catalog_(this, options.repository),

@@ -32,7 +32,7 @@ void RunWorker::RequestStop(const std::string& run) {
     stop = active_stop_;
   }
   // This runs the trainer's stop callbacks, so no lock is held.
-  stop.request_stop();
+  stop.request_stop();  // NOLINT(clang-analyzer-cplusplus.Move): assigned above
 }
 
 bool RunWorker::Shutdown(absl::Time deadline) {
@@ -161,7 +161,7 @@ bool RunWorker::IsDeviceLost(const std::string& run) {
   return true;
 }
 
-absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, std::stop_token stop,
+absl::StatusOr<TrainOutcome> RunWorker::Execute(const std::string& run, const std::stop_token& stop,
                                                 const std::string& note) {
   const RunManager::Options& options = options_.manager;
   const std::optional<RunRecord> record = ledger_.Get(run);

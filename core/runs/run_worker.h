@@ -42,7 +42,7 @@ class RunWorker {
   // Trains on its own thread. `note`: TrainerOptions::note.
   absl::StatusOr<TrainOutcome> TrainRun(const std::string& run, const std::stop_token& stop,
                                         const std::string& note);
-  absl::StatusOr<TrainOutcome> Execute(const std::string& run, std::stop_token stop,
+  absl::StatusOr<TrainOutcome> Execute(const std::string& run, const std::stop_token& stop,
                                        const std::string& note);
   // Returns whether the device was lost; reports the loss.
   bool IsDeviceLost(const std::string& run);

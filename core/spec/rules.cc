@@ -170,6 +170,7 @@ void FillRuleDefaults(Message* message) {
   const Descriptor* descriptor = message->GetDescriptor();
   // `type` first: other defaults depend on it.
   std::vector<const FieldDescriptor*> fields;
+  fields.reserve(descriptor->field_count());
   for (int i = 0; i < descriptor->field_count(); ++i) fields.push_back(descriptor->field(i));
   std::stable_partition(fields.begin(), fields.end(),
                         [](const FieldDescriptor* field) { return field->name() == "type"; });

@@ -27,7 +27,7 @@ BatchUpload::~BatchUpload() {
   if (!copying_.has_value()) return;
   try {
     copying_->synchronize();  // before the target memory is freed
-  } catch (const std::exception&) {
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
     // The device is lost, and its memory too.
   }
 }

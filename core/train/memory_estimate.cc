@@ -1,6 +1,8 @@
 #include "core/train/memory_estimate.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 
 #include "core/model/model_config.h"
 #include "core/train/optim/optimizer_config.h"
@@ -12,6 +14,13 @@ namespace {
 constexpr double kBaseBytes = 200e6;
 // CUDA's context and libraries, on the host and the device, with cuBLAS' workspaces.
 constexpr double kCudaHostBytes = 1.5e9, kCudaDeviceBytes = 600e6;
+
+// Returns what a block of host memory takes: for CUDA it is pinned, which LibTorch rounds up to a
+// power of two.
+double HostBlock(double bytes, Device::Kind device) {
+  if (device == Device::Kind::kCpu) return bytes;
+  return static_cast<double>(std::bit_ceil(static_cast<uint64_t>(bytes)));
+}
 
 }  // namespace
 
@@ -34,9 +43,11 @@ MemoryEstimate EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const T
   const double parameter_bytes =
       4.0 * (all + trained_parameters * (1 + state_copies + signs + averages));
   // The snapshot for a checkpoint: everything but the gradients, and with averages the weights
-  // before averaging as well.
+  // before averaging as well. It is copied in large blocks.
+  const int snapshot_copies = averages > 0 ? averages + 1 : 0;
   const double snapshot_bytes =
-      4.0 * (all + trained_parameters * (state_copies + (averages > 0 ? averages + 1 : 0)));
+      HostBlock(4.0 * all, device) +
+      (state_copies + snapshot_copies) * HostBlock(4.0 * trained_parameters, device);
 
   // What one trained block keeps for its backward pass, for each token: two residual streams and
   // two normalised inputs, q, k, v and the heads' output (4 x dim), the MLP before and after GELU.
@@ -57,15 +68,17 @@ MemoryEstimate EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const T
   // Temporaries of the widest layer's backward pass.
   const double transient_bytes = micro_batch * tokens * 4 * 2 * hidden;
   // Prefetched batches, as bytes.
+  const double batch_bytes = spec.batch_size() * image_floats;
   const double loader_bytes =
-      (spec.data().prefetch_batches() + 2.0) * spec.batch_size() * image_floats;
-  const double computing = parameter_bytes + activation_bytes + transient_bytes;
+      (spec.data().prefetch_batches() + 2.0) * HostBlock(batch_bytes, device);
+  // On CUDA, autocast keeps copies of the weights for the backward pass.
+  const double cast_bytes = bfloat16 && device != Device::Kind::kCpu ? 2.0 * all : 0;
+  const double computing = parameter_bytes + cast_bytes + activation_bytes + transient_bytes;
   const double beside = kBaseBytes + snapshot_bytes + loader_bytes;
   if (device == Device::Kind::kCpu) {
     return {.host_bytes = static_cast<int64_t>(computing + beside) + decoded_bytes};
   }
-  // Two batches of bytes being copied.
-  const double staged_bytes = 2.0 * spec.batch_size() * image_floats;
+  const double staged_bytes = 2 * batch_bytes;  // being copied
   return {.host_bytes = static_cast<int64_t>(beside + kCudaHostBytes) + decoded_bytes,
           .device_bytes = static_cast<int64_t>(computing + staged_bytes + kCudaDeviceBytes)};
 }

@@ -28,6 +28,7 @@ constexpr int kDefaultCount = 32, kDefaultColumns = 8, kMaxCount = 1024;
 // Turns [3, S, S], normalised, back into an image.
 Image ToImage(const at::Tensor& normalized, const vit::v1::DataConfig& data) {
   std::vector<at::Tensor> planes;
+  planes.reserve(3);
   for (int c = 0; c < 3; ++c) {
     planes.push_back((normalized[c] * data.std(c) + data.mean(c)).mul(255).round().clamp(0, 255));
   }
@@ -48,6 +49,7 @@ std::vector<std::string> Caption(const Targets& targets, int64_t i,
   }
   std::sort(parts.rbegin(), parts.rend());
   std::vector<std::string> lines;
+  lines.reserve(parts.size());
   for (const auto& [part, label] : parts) {
     lines.push_back(part == 1 ? names[label] : absl::StrFormat("%.2f %s", part, names[label]));
   }

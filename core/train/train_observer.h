@@ -20,6 +20,7 @@ class TrainObserver {
     int64_t step = 0;  // updates done
     int samples = 0;   // images in this update
     absl::Duration data_wait;
+    // On a CUDA device, steps wait for each other: it is right on average over log_every_steps.
     absl::Duration compute;
     absl::Duration checkpoint;  // time spent on taking a snapshot
   };

@@ -118,8 +118,8 @@ class TrainingRun {
     if (spec_.has_distillation()) {
       const std::filesystem::path kept = KeptTeacher(options_.directory);
       const auto& pinned = options_.resolved.models.teacher;
-      VIT_ASSIGN_OR_RETURN(
-          teacher_, Teacher::Load(pinned.has_value() ? pinned->directory : kept, spec_, device_));
+      VIT_ASSIGN_OR_RETURN(teacher_, Teacher::Load(pinned.has_value() ? pinned->directory : kept,
+                                                   spec_, options_.environment.device));
     }
     training_step_.emplace(spec_, model_.get(), steps_, teacher_.get());
     if (checkpoint.has_value()) VIT_RETURN_IF_ERROR(Restore(*checkpoint, &notes));
@@ -198,12 +198,12 @@ class TrainingRun {
       evaluation_.reset();
       state_.samples += samples;
       samples_since_point_ += samples;
-      const absl::Time computed = options_.clock->Now();
+      computed_ = options_.clock->Now();
       VIT_RETURN_IF_ERROR(EndOfStep());
       report.step = state_.step;
       report.samples = static_cast<int>(samples);
       report.data_wait = loaded - start;
-      report.compute = computed - loaded;
+      report.compute = computed_ - loaded;
       report.checkpoint = std::exchange(checkpoint_time_, absl::ZeroDuration());
       options_.observer->OnStep(report);
     }
@@ -222,7 +222,10 @@ class TrainingRun {
     const bool last = state_.step == steps_.total;
     const bool evaluate =
         last || state_.step % steps_.per_epoch == 0 || due(spec_.evaluation().every_steps());
-    if (evaluate || due(spec_.log_every_steps())) VIT_RETURN_IF_ERROR(TellTrainingPoint());
+    if (evaluate || due(spec_.log_every_steps())) {
+      VIT_RETURN_IF_ERROR(TellTrainingPoint());
+      computed_ = options_.clock->Now();  // that waited for the device
+    }
     if (evaluate) {
       VIT_RETURN_IF_ERROR(EvaluateStep());
       options_.observer->OnPhase("training", 0);
@@ -373,6 +376,7 @@ class TrainingRun {
   absl::Time last_point_time_;
   int64_t samples_since_point_ = 0;
   int64_t last_checkpoint_step_ = -1;
+  absl::Time computed_;  // the end of the last step's computing
   absl::Duration checkpoint_time_;
   Snapshot weight_snapshot_, optimizer_snapshot_;
   CheckpointWriter writer_;  // last: its thread uses the snapshots

@@ -149,7 +149,8 @@ std::string FieldsMarkdown() {
       "# Fields of a training spec\n\n"
       "The fields that `--set`, `--spec` and presets set, read from the schema (`proto/vit/v1/`). "
       "`vitctl fields PATH` shows\n"
-      "the same in the terminal. This page is generated: `vitctl fields --markdown > docs/fields.md`.\n";
+      "the same in the terminal. This page is generated: `vitctl fields --markdown > "
+      "docs/fields.md`.\n";
   AddGroup({}, &text);
   return text;
 }

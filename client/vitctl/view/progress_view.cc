@@ -169,7 +169,7 @@ std::string Sparkline(const std::vector<double>& values, int width) {
   std::string line;
   for (const double level : levels) {
     if (!std::isfinite(level)) {
-      line += " ";
+      line += ' ';
     } else {
       line += kLevels[static_cast<size_t>(
           std::lround(high > low ? (level - low) / (high - low) * 7 : 0))];

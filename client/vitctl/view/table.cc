@@ -110,6 +110,7 @@ std::string Table::Render(int width, bool color, bool utf8) const {
     absl::StrAppend(&out, line, "\n");
   };
   std::vector<Cell> header;
+  header.reserve(columns_.size());
   for (const Column& column : columns_) header.emplace_back(column.title, Style::kBold);
   append_line([&](size_t i) -> const Cell& { return header[i]; });
   for (const auto& row : rows_) append_line([&](size_t i) -> const Cell& { return row[i]; });

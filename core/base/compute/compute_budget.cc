@@ -17,6 +17,7 @@
 #include "core/base/compute/compute_threads.h"
 #include "core/base/compute/tensor_cache.h"
 #include "core/base/compute/torch_device.h"
+#include "core/base/status.h"
 
 namespace vit {
 namespace {
@@ -56,7 +57,11 @@ std::thread ComputeBudget::StartThread(const std::string& name, int intra_op_thr
     if (niceness != 0) {
       setpriority(PRIO_PROCESS, gettid(), getpriority(PRIO_PROCESS, gettid()) + niceness);
     }
-    AdoptDevice();
+    // If the device is lost, the thread's first use of it says so.
+    CatchExceptions("adopt the device", [] {
+      AdoptDevice();
+      return absl::OkStatus();
+    }).IgnoreError();
     if (WarningSink* const sink = warning_sink) c10::WarningUtils::set_warning_handler(sink);
     SetComputeThreads(intra_op_threads);
     body();

@@ -4,6 +4,7 @@
 
 #ifdef VIT_WITH_CUDA
 
+#include <c10/cuda/CUDAFunctions.h>
 #include <cuda_runtime_api.h>
 
 #include <map>
@@ -76,6 +77,14 @@ absl::Status SynchronizeCudaDevice(int index) {
   return absl::OkStatus();
 }
 
+ForbidCudaWaits::ForbidCudaWaits() {
+  c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_ERROR);
+}
+
+ForbidCudaWaits::~ForbidCudaWaits() {
+  c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_DISABLED);
+}
+
 }  // namespace vit
 
 #else
@@ -94,6 +103,8 @@ bool IsBuiltWithCuda() { return false; }
 absl::StatusOr<int> CountCudaDevices() { return NoCuda(); }
 absl::StatusOr<CudaDeviceProperties> GetCudaDeviceProperties(int) { return NoCuda(); }
 absl::Status SynchronizeCudaDevice(int) { return NoCuda(); }
+ForbidCudaWaits::ForbidCudaWaits() = default;
+ForbidCudaWaits::~ForbidCudaWaits() = default;
 
 }  // namespace vit
 

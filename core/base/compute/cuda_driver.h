@@ -1,6 +1,6 @@
 // What the CUDA runtime reports about its devices, in this project's terms. Only cuda_driver.cc
-// includes CUDA's own headers; everything that LibTorch can do for any device goes through
-// LibTorch.
+// includes CUDA's own headers and LibTorch's for CUDA; everything that LibTorch can do for any
+// device goes through its headers for all.
 #ifndef VIT_CORE_BASE_COMPUTE_CUDA_DRIVER_H_
 #define VIT_CORE_BASE_COMPUTE_CUDA_DRIVER_H_
 
@@ -29,6 +29,15 @@ absl::StatusOr<CudaDeviceProperties> GetCudaDeviceProperties(int index);
 // Waits for the device. INTERNAL with the driver's reason if it no longer works, as after an access
 // beyond its memory; an error of a single call is forgotten.
 absl::Status SynchronizeCudaDevice(int index);
+
+// While it lives, LibTorch throws where one of its operators waits for a CUDA device: a blocking
+// copy, an item(). For all threads. Does nothing in a build without CUDA.
+class ForbidCudaWaits {
+ public:
+  ForbidCudaWaits();
+  ~ForbidCudaWaits();
+  ForbidCudaWaits(const ForbidCudaWaits&) = delete;
+};
 
 }  // namespace vit
 

@@ -87,11 +87,14 @@ absl::Status Device::Start() const {
   if (kind_ == Kind::kCpu) return absl::OkStatus();
   const absl::Status status = CatchExceptions("", [&]() -> absl::Status {
     SetProcessDevice(TorchDevice(*this));
+    // Whatever LibTorch's environment variables say: a run sets it from its spec.
+    at::globalContext().setAllowTF32CuBLAS(false);
     const at::Tensor ones = at::ones({2}, TorchDevice(*this));
     const auto sum = ones.sum().item<float>();
     return sum == 2 ? absl::OkStatus() : absl::InternalError(absl::StrCat("1 + 1 gave ", sum));
   });
   if (status.ok()) return status;
+  ForgetProcessDevice();
   return absl::FailedPreconditionError(
       absl::StrCat("device ", name(), " (", model_name(),
                    ") does not compute: ", absl::StripPrefix(status.message(), ": ")));
@@ -128,6 +131,7 @@ void Device::ReleaseUnusedMemory() const {
   TensorCache::Trim();
   if (kind_ != Kind::kCuda) return;
   CatchExceptions("release memory", [] {
+    AdoptDevice();  // else CUDA opens its first device
     c10::getDeviceAllocator(c10::kCUDA)->emptyCache();
     at::getHostAllocator(c10::kCUDA)->empty_cache();  // pinned
     return absl::OkStatus();

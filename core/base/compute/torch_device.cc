@@ -7,8 +7,10 @@
 #include <atomic>
 #include <exception>
 #include <map>
+#include <new>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "core/base/mutex.h"
 
 namespace vit {
@@ -22,7 +24,18 @@ std::atomic<void (*)(void*)> free_pinned = nullptr;
 void FreePinned(void* context) {
   try {
     free_pinned.load()(context);
-  } catch (const std::exception&) {
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
+  }
+}
+
+// Throws std::bad_alloc if the host's memory runs out, where LibTorch's error reads like one of the
+// device's memory.
+c10::DataPtr AllocatePinned(size_t bytes) {
+  try {
+    return at::getHostAllocator(c10::kCUDA)->allocate(bytes);
+  } catch (const c10::Error& e) {
+    if (absl::StrContains(e.what_without_backtrace(), "out of memory")) throw std::bad_alloc();
+    throw;
   }
 }
 
@@ -56,7 +69,7 @@ std::atomic<int> process_device = -1;
 }  // namespace
 
 c10::DataPtr PinnedMemory(size_t bytes) {
-  c10::DataPtr allocated = at::getHostAllocator(c10::kCUDA)->allocate(bytes);
+  c10::DataPtr allocated = AllocatePinned(bytes);
   void* const data = allocated.get();
   free_pinned = allocated.get_deleter();
   return {data, allocated.release_context(), &FreePinned, c10::Device(c10::kCPU)};
@@ -87,6 +100,8 @@ void SetProcessDevice(c10::Device device) {
   process_device = device.is_cpu() ? -1 : device.index();
   AdoptDevice();
 }
+
+void ForgetProcessDevice() { process_device = -1; }
 
 void AdoptDevice() {
   const int index = process_device;

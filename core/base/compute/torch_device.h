@@ -43,6 +43,8 @@ std::optional<c10::Stream> CopyStream(c10::Device device);
 // every thread that calls AdoptDevice. Otherwise it is CUDA's first, whichever tensors are used.
 void SetProcessDevice(c10::Device device);
 void AdoptDevice();
+// From now on AdoptDevice does nothing.
+void ForgetProcessDevice();
 
 // Waits for the calling thread's work on `device`; does nothing on the CPU.
 void AwaitDevice(c10::Device device);

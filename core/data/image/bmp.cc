@@ -228,6 +228,7 @@ absl::StatusOr<Image> DecodeBmp(absl::string_view bytes, const ImageHeader& head
   if (bytes.size() < layout.pixels) return Truncated(bytes.size(), layout.pixels);
   const absl::string_view pixels = bytes.substr(layout.pixels);
   const uint64_t stride = Stride(layout);
+  // Width and bits are positive. NOLINTNEXTLINE(clang-analyzer-core.DivideZero)
   if (!IsRunLength(layout) && pixels.size() / stride < static_cast<uint64_t>(layout.height)) {
     return Truncated(bytes.size(), layout.pixels + stride * layout.height);
   }

@@ -247,36 +247,38 @@ absl::Status RunStore::DeleteRun(const std::string& run) {
   return absl::OkStatus();
 }
 
+constexpr char kAppendHistory[] = "store the metric history";
+
+absl::Status RunStore::InsertPoints(absl::Span<const HistoryEntry> entries) {
+  VIT_ASSIGN_OR_RETURN(SqliteTransaction transaction,
+                       SqliteTransaction::Begin(&writer_.db, kAppendHistory));
+  for (const HistoryEntry& entry : entries) {
+    const MetricPoint& point = entry.point;
+    const auto evaluated = [&](double (vit::v1::EvaluationMetrics::*metric)() const) {
+      return point.has_evaluation() ? std::optional((point.evaluation().*metric)()) : std::nullopt;
+    };
+    using E = vit::v1::EvaluationMetrics;
+    std::optional<int64_t> top_k;
+    if (point.evaluation().top_k() > 0) top_k = point.evaluation().top_k();
+    VIT_RETURN_IF_ERROR(writer_.insert_point.Run(
+        entry.run, static_cast<int>(point.split()), point.step(), point.epoch(), point.loss(),
+        point.accuracy(), point.learning_rate(), point.grad_norm(), point.images_per_second(),
+        ToNanos(point.time()), evaluated(&E::top_k_accuracy), evaluated(&E::precision),
+        evaluated(&E::recall), evaluated(&E::f1), evaluated(&E::precision_weighted),
+        evaluated(&E::f1_weighted), evaluated(&E::calibration_error), top_k));
+  }
+  return transaction.Commit();
+}
+
 absl::Status RunStore::AppendHistory(absl::Span<const HistoryEntry> entries) {
   if (entries.empty()) return absl::OkStatus();
-  constexpr const char* kPurpose = "store the metric history";
   MutexLock lock(&writer_mu_);
   // NORMAL: the log is written but not fsynced at COMMIT. History is only ever read together with a
   // checkpoint, before which SyncHistory is called.
-  VIT_RETURN_IF_ERROR(writer_.db.Execute("PRAGMA synchronous = NORMAL", kPurpose));
-  const absl::Status written = [&]() -> absl::Status {
-    VIT_ASSIGN_OR_RETURN(SqliteTransaction transaction,
-                         SqliteTransaction::Begin(&writer_.db, kPurpose));
-    for (const HistoryEntry& entry : entries) {
-      const MetricPoint& point = entry.point;
-      const auto evaluated = [&](double (vit::v1::EvaluationMetrics::*metric)() const) {
-        return point.has_evaluation() ? std::optional((point.evaluation().*metric)())
-                                      : std::nullopt;
-      };
-      using E = vit::v1::EvaluationMetrics;
-      std::optional<int64_t> top_k;
-      if (point.evaluation().top_k() > 0) top_k = point.evaluation().top_k();
-      VIT_RETURN_IF_ERROR(writer_.insert_point.Run(
-          entry.run, static_cast<int>(point.split()), point.step(), point.epoch(), point.loss(),
-          point.accuracy(), point.learning_rate(), point.grad_norm(), point.images_per_second(),
-          ToNanos(point.time()), evaluated(&E::top_k_accuracy), evaluated(&E::precision),
-          evaluated(&E::recall), evaluated(&E::f1), evaluated(&E::precision_weighted),
-          evaluated(&E::f1_weighted), evaluated(&E::calibration_error), top_k));
-    }
-    return transaction.Commit();
-  }();
+  VIT_RETURN_IF_ERROR(writer_.db.Execute("PRAGMA synchronous = NORMAL", kAppendHistory));
+  const absl::Status written = InsertPoints(entries);
   if (written.ok()) unsynced_ = true;
-  VIT_RETURN_IF_ERROR(writer_.db.Execute("PRAGMA synchronous = FULL", kPurpose));
+  VIT_RETURN_IF_ERROR(writer_.db.Execute("PRAGMA synchronous = FULL", kAppendHistory));
   return written;
 }
 

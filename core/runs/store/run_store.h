@@ -87,6 +87,7 @@ class RunStore {
   static absl::StatusOr<Reader> OpenReader(const std::string& path);
   absl::Status WriteCheckpoints(const RunRecord& record) VIT_REQUIRES(writer_mu_);
   absl::Status WriteSpecs(const RunRecord& record) VIT_REQUIRES(writer_mu_);
+  absl::Status InsertPoints(absl::Span<const HistoryEntry> entries) VIT_REQUIRES(writer_mu_);
   absl::StatusOr<std::vector<vit::v1::CheckpointInfo>> ReadCheckpoints(const std::string& run)
       VIT_REQUIRES(reader_mu_);
   absl::StatusOr<std::vector<vit::v1::SpecFromStep>> ReadSpecs(const std::string& run)

@@ -19,6 +19,7 @@ int64_t SwaCount(const SwaSteps& swa, int64_t steps_done) {
 
 std::vector<at::Tensor> Copies(const std::vector<at::Tensor>& tensors) {
   std::vector<at::Tensor> copies;
+  copies.reserve(tensors.size());
   for (const at::Tensor& tensor : tensors) copies.push_back(tensor.clone());
   return copies;
 }

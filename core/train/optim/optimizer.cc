@@ -41,12 +41,14 @@ ParameterGroup MakeGroup(const NamedTensors& parameters, const ParameterTreatmen
 // Returns the members' views of the group's `flat` tensor, in order.
 std::vector<at::Tensor> Views(const ParameterGroup& group, const at::Tensor& flat) {
   std::vector<at::Tensor> views;
+  views.reserve(group.members.size());
   for (const auto& member : group.members) views.push_back(ParameterGroup::View(flat, member));
   return views;
 }
 
 std::vector<at::Tensor> ZerosLike(const std::vector<ParameterGroup>& groups) {
   std::vector<at::Tensor> state;
+  state.reserve(groups.size());
   for (const ParameterGroup& group : groups) state.push_back(at::zeros_like(group.values));
   return state;
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "core/base/compute/device.h"
 #include "core/model/vision_transformer.h"
 #include "vit/v1/training.pb.h"
 
@@ -21,7 +22,7 @@ class Teacher {
   // DATA_LOSS for weights that do not fit.
   static absl::StatusOr<std::unique_ptr<Teacher>> Load(const std::filesystem::path& directory,
                                                        const vit::v1::TrainingSpec& spec,
-                                                       c10::Device device);
+                                                       const Device& device);
 
   // Returns logits, [B, K], float32, without gradient. `images`: [B, 3, S, S], normalised for the
   // student.

@@ -14,8 +14,6 @@
 namespace vit {
 namespace {
 
-namespace v1 = ::vit::v1;
-
 // Parts of names of other formulas. The first that matches counts.
 struct Family {
   absl::string_view part;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <thread>
 
 #include "core/base/clock.h"
 #include "tests/core/infer/testing.h"
@@ -102,6 +103,28 @@ TEST_F(BatcherTest, ABatchClosesWhenItsOldestHasWaitedLongEnough) {
   EXPECT_TRUE(first.get().ok());
   EXPECT_TRUE(second.get().ok());
   EXPECT_THAT(recorder.sizes(), ElementsAre(2));
+}
+
+TEST_F(BatcherTest, ATaskRunsOnTheThreadThatComputes) {
+  Batcher batcher({.clock = &clock_});
+  std::thread::id computing, task;
+  std::promise<void> computed;
+  batcher.Submit({.model = a_,
+                  .prepared = prepared_,
+                  .deadline = absl::InfiniteFuture(),
+                  .cancelled = [] { return false; },
+                  .done =
+                      [&](const Result&) {
+                        computing = std::this_thread::get_id();
+                        computed.set_value();
+                      }});
+  batcher.Run([&] {
+    task = std::this_thread::get_id();
+    EXPECT_TRUE(a_->WarmUp(2).ok());
+  });
+  computed.get_future().wait();
+  EXPECT_EQ(task, computing);
+  EXPECT_NE(task, std::this_thread::get_id());
 }
 
 TEST_F(BatcherTest, AFullBatchDoesNotWait) {

@@ -107,7 +107,7 @@ TEST_F(TeacherTest, SeesImagesAsItNeedsThem) {
   WriteTeacher(ShapeNames());
   const auto resolved = Resolve();
   ASSERT_TRUE(resolved.ok()) << resolved.status();
-  auto teacher = Teacher::Load(resolved->models.teacher->directory, resolved->spec, at::kCPU);
+  auto teacher = Teacher::Load(resolved->models.teacher->directory, resolved->spec, Device::Cpu());
   ASSERT_TRUE(teacher.ok()) << teacher.status();
   torch::manual_seed(5);
   const at::Tensor images = at::rand({2, 3, 24, 24});  // 0..1
@@ -137,7 +137,7 @@ TEST_F(TeacherTest, ARunKeepsItsTeacher) {
   ASSERT_TRUE(KeepModels(*resolved, run).ok());
   fs::remove_all(directory_ / "big");
   models_.Clear();
-  EXPECT_TRUE(Teacher::Load(KeptTeacher(run), resolved->spec, at::kCPU).ok());
+  EXPECT_TRUE(Teacher::Load(KeptTeacher(run), resolved->spec, Device::Cpu()).ok());
   const auto again = PlanRun("", resolved->spec, environment_, {.directory = run});
   EXPECT_TRUE(again.ok()) << again.status();
 }

@@ -83,24 +83,23 @@ int ShowFields(Session& session, const std::string& path, bool markdown) {
     session.out() << FieldsMarkdown();
     return kExitOk;
   }
-  SpecField field;
-  if (!path.empty()) {
-    const absl::StatusOr<SpecField> found = FindSpecField(path);
-    if (!found.ok()) return session.Fail(found.status());
-    field = *found;
-  }
-  if (session.json()) {
-    nlohmann::json json;
-    if (path.empty()) {
-      for (const SpecField& inner : FieldsIn(field)) json["fields"].push_back(ToJson(inner));
+  if (path.empty()) {
+    const std::vector<SpecField> fields = FieldsIn({});
+    if (session.json()) {
+      nlohmann::json json;
+      for (const SpecField& field : fields) json["fields"].push_back(ToJson(field));
+      session.out() << json.dump(1) << "\n";
     } else {
-      json = ToJson(field);
+      PrintTable(session, fields);
     }
-    session.out() << json.dump(1) << "\n";
-  } else if (path.empty()) {
-    PrintTable(session, FieldsIn(field));
+    return kExitOk;
+  }
+  const absl::StatusOr<SpecField> field = FindSpecField(path);
+  if (!field.ok()) return session.Fail(field.status());
+  if (session.json()) {
+    session.out() << ToJson(*field).dump(1) << "\n";
   } else {
-    PrintField(session, field);
+    PrintField(session, *field);
   }
   return kExitOk;
 }

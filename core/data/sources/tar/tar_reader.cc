@@ -222,9 +222,7 @@ absl::StatusOr<bool> TarReader::Next(TarMember* member) {
     const int64_t content = at_ + kBlock;
     at_ = std::min(content + RoundUp(size), size_);
     const std::string name = next.name.empty() ? HeaderName(header) : next.name;
-    if (type == '1' || type == '2') {
-      if (links_++ == 0) first_link_ = name;
-    }
+    if ((type == '1' || type == '2') && links_++ == 0) first_link_ = name;
     if (!is_file) {
       if (type >= '1' && type <= '6') next = {};
       continue;
