@@ -94,8 +94,9 @@ std::string SuggestField(const Descriptor* type, absl::string_view name) {
   for (const std::string& path : FieldPaths(type)) {
     if (absl::EndsWith(path, absl::StrCat(".", name))) inside.push_back(path);
   }
-  if (!inside.empty())
+  if (!inside.empty()) {
     return absl::StrCat("; did you mean '", absl::StrJoin(inside, "' or '"), "'?");
+  }
   return absl::StrCat("; known: ", absl::StrJoin(FieldNames(type), ", "));
 }
 

@@ -100,8 +100,9 @@ fs::path FindTorch(const fs::path& prefix) {
       std::string(kTorchVersion) + " for the python3 on PATH";
   if (const std::string named = Environment("LIBTORCH"); !named.empty()) {
     const std::string why = Mismatch(named);
-    if (!why.empty())
+    if (!why.empty()) {
       Die("LIBTORCH=" + named + " " + why + ", and this vitd needs " + wanted + way_out);
+    }
     return named;
   }
   if (Exists(prefix / "lib/vitd/libtorch_cpu.so")) return {};

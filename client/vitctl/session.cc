@@ -113,8 +113,9 @@ std::string ToJson(const google::protobuf::Message& message, bool pretty) {
   std::string json;
   const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
   // Only google.protobuf.Any and times out of range can fail.
-  if (!status.ok())
+  if (!status.ok()) {
     return absl::StrCat("{\"error\":\"", status.ToString(), "\"}", pretty ? "\n" : "");
+  }
   return json;
 }
 

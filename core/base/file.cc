@@ -49,8 +49,9 @@ absl::StatusOr<std::string> ReadFile(const fs::path& path, int64_t max_bytes) {
   Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
   struct stat info;
-  if (fstat(fd.get(), &info) != 0)
+  if (fstat(fd.get(), &info) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("stat ", path.string()));
+  }
   if (!S_ISREG(info.st_mode)) {
     return absl::InvalidArgumentError(absl::StrCat(path.string(), " is not a regular file"));
   }
@@ -122,8 +123,9 @@ absl::Status FileWriter::SyncAndClose() {
   const int fd = std::exchange(fd_, -1);
   const bool synced = fsync(fd) == 0;
   const int sync_error = errno;
-  if (close(fd) != 0 && synced)
+  if (close(fd) != 0 && synced) {
     return absl::ErrnoToStatus(errno, absl::StrCat("close ", path_.string()));
+  }
   if (!synced) return absl::ErrnoToStatus(sync_error, absl::StrCat("fsync ", path_.string()));
   return absl::OkStatus();
 }
@@ -131,8 +133,9 @@ absl::Status FileWriter::SyncAndClose() {
 absl::Status SyncDirectory(const fs::path& path) {
   Fd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (fd.get() < 0) return absl::ErrnoToStatus(errno, absl::StrCat("open ", path.string()));
-  if (fsync(fd.get()) != 0)
+  if (fsync(fd.get()) != 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("fsync ", path.string()));
+  }
   return absl::OkStatus();
 }
 
@@ -263,9 +266,10 @@ absl::StatusOr<fs::path> ResolveInside(const fs::path& directory, const std::str
                                        absl::Span<const std::string> roots) {
   std::error_code code;
   const fs::path resolved = fs::canonical(directory / name, code);
-  if (code)
+  if (code) {
     return absl::ErrnoToStatus(code.value(),
                                absl::StrCat("path '", (directory / name).string(), "'"));
+  }
   if (IsInside(resolved, fs::canonical(directory, code))) return resolved;
   for (const std::string& root : roots) {
     const fs::path resolved_root = fs::canonical(root, code);

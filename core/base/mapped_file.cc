@@ -24,8 +24,9 @@ absl::StatusOr<SharedBytes> MapFile(const std::filesystem::path& path) {
     status = absl::InvalidArgumentError(absl::StrCat(path.string(), " is not a regular file"));
   } else if (info.st_size > 0) {
     data = mmap(nullptr, info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED)
+    if (data == MAP_FAILED) {
       status = absl::ErrnoToStatus(errno, absl::StrCat("map ", path.string()));
+    }
   }
   close(fd);
   if (!status.ok()) return status;

@@ -123,8 +123,9 @@ void Batcher::Compute(std::vector<Queued> batch) {
     } else if (item.deadline <= start) {
       item.done(absl::DeadlineExceededError("the deadline passed in the queue"));
     } else {
-      if (options_.observer != nullptr)
+      if (options_.observer != nullptr) {
         options_.observer->OnQueued(model->name(), start - queued.arrival);
+      }
       live.push_back(&item);
       images.push_back(&item.prepared);
     }

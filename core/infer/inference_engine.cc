@@ -153,9 +153,10 @@ class Engine : public InferenceEngine {
           "the queue is full: ", options_.max_queue_size, " images are waiting; retry later"));
     }
     if (!refused.ok()) {
-      for (int i = 0; i < std::max(1, count); ++i)
+      for (int i = 0; i < std::max(1, count); ++i) {
         TellDone(wanted.ok() ? wanted->name : "unknown", wanted.ok() ? wanted->version() : 0,
                  refused.code(), call->arrival);
+      }
       call->Refuse(refused);
       return;
     }
@@ -183,8 +184,9 @@ class Engine : public InferenceEngine {
           call->model->name(),
           " is an encoder without a head and cannot classify; ask for its features (vitctl embed), "
           "or start a run from it, which gives it a head"));
-      for (int i = 0; i < count; ++i)
+      for (int i = 0; i < count; ++i) {
         TellDone(call->model->name(), call->model->version(), refused.code(), call->arrival);
+      }
       in_flight_.fetch_sub(count);
       call->Refuse(refused);
       return;
@@ -196,8 +198,9 @@ class Engine : public InferenceEngine {
   }
 
   void Prepare(const std::shared_ptr<Call>& call, int index) {
-    if (call->cancelled())
+    if (call->cancelled()) {
       return Finish(call, index, {}, absl::CancelledError("the call was cancelled"));
+    }
     if (call->deadline <= options_.clock->Now()) {
       return Finish(call, index, {},
                     absl::DeadlineExceededError("the deadline passed in the queue"));

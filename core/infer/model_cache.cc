@@ -81,8 +81,9 @@ void ModelCache::Unload(const std::string& name) {
       found->second.unwanted = true;
     }
   }
-  if (dropped != nullptr && options_.observer != nullptr)
+  if (dropped != nullptr && options_.observer != nullptr) {
     options_.observer->OnModelUnloaded(dropped->name(), dropped->version());
+  }
 }
 
 void ModelCache::UnloadRun(const std::string& run) {
@@ -151,8 +152,9 @@ void ModelCache::Finish(const std::string& name, int64_t version,
   }
   if (options_.observer != nullptr) {
     if (loaded.ok()) options_.observer->OnModelLoaded((*loaded)->name(), (*loaded)->version());
-    for (const auto& model : dropped)
+    for (const auto& model : dropped) {
       options_.observer->OnModelUnloaded(model->name(), model->version());
+    }
   }
   dropped.clear();  // before the callers get the new one
   for (Callback& done : waiting) done(loaded);

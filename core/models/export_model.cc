@@ -54,8 +54,9 @@ absl::Status Export(const ServableModel& model, const Provenance& provenance,
 absl::Status ExportModel(const ServableModel& model, const vit::v1::ModelVersion& about,
                          vit::v1::ExportFormat format, const fs::path& directory) {
   const absl::Status status = Export(model, ProvenanceOf(about), format, directory);
-  if (!absl::IsFailedPrecondition(status))
+  if (!absl::IsFailedPrecondition(status)) {
     return Annotate(status, absl::StrCat("export ", about.name()));
+  }
   return absl::FailedPreconditionError(absl::StrCat(
       "export ", about.name(), ": ", status.message(), "; the onnx format holds every model",
       format == vit::v1::EXPORT_FORMAT_TIMM ? "" : ", timm's most"));

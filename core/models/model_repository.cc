@@ -165,8 +165,9 @@ absl::StatusOr<ModelVersion> ModelRepository::Add(
   {
     MutexLock lock(&mu_);
     const auto known = models_.find(name);
-    if (known != models_.end() && !known->second.empty())
+    if (known != models_.end() && !known->second.empty()) {
       last = std::max(last, known->second.rbegin()->first);
+    }
   }
   stored.about.set_version(last + 1);
   *stored.about.mutable_create_time() = ToProto(clock_->Now());
@@ -285,8 +286,9 @@ absl::StatusOr<ServableModel> ModelRepository::Find(const ModelRef& ref) {
 }
 
 absl::StatusOr<std::vector<ModelVersion>> ModelRepository::Remove(const std::string& text) {
-  if (text.empty())
+  if (text.empty()) {
     return absl::InvalidArgumentError("name the model to remove: NAME or NAME@VERSION");
+  }
   MutexLock change(&change_);
   VIT_ASSIGN_OR_RETURN(std::vector<ModelVersion> models, List(text));
   for (const ModelVersion& about : models) {

@@ -66,9 +66,10 @@ class Reconciler {
          !code && entry != end; entry.increment(code)) {
       if (entry->is_directory(code)) folders.push_back(entry->path());
     }
-    if (code)
+    if (code) {
       return absl::ErrnoToStatus(code.value(),
                                  absl::StrCat("list ", options_.state_dir.string(), "/runs"));
+    }
     std::sort(folders.begin(), folders.end());
     for (const fs::path& folder : folders) VIT_RETURN_IF_ERROR(VisitFolder(folder));
     return absl::OkStatus();
@@ -155,8 +156,9 @@ class Reconciler {
     int64_t first = 0;
     for (RunRecord& record : records_) {
       if (record.run.state() == vit::v1::RUN_STATE_INTERRUPTED) interrupted.push_back(&record);
-      if (record.run.state() == vit::v1::RUN_STATE_QUEUED)
+      if (record.run.state() == vit::v1::RUN_STATE_QUEUED) {
         first = std::min(first, record.queue_order);
+      }
     }
     std::sort(interrupted.begin(), interrupted.end(), [](const RunRecord* a, const RunRecord* b) {
       return std::make_pair(a->start_order, a->sequence) <

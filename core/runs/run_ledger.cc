@@ -234,13 +234,11 @@ absl::Status RunLedger::CheckRoom() const {
 }
 
 absl::Status RunLedger::CheckRoomLocked() const {
-  // While nothing runs, the first run of the queue is about to start.
-  const size_t waiting = queue_.size() - (active_ == 0 && !queue_.empty() ? 1 : 0);
-  const bool starts_at_once = active_ == 0 && queue_.empty();
-  if (starts_at_once || waiting < static_cast<size_t>(options_.max_queued_runs))
-    return absl::OkStatus();
+  // While nothing runs, the first run of the queue is about to start and does not wait.
+  const size_t starting = active_ == 0 ? 1 : 0;
+  if (queue_.size() < options_.max_queued_runs + starting) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat(
-      "the queue is full: ", waiting, " runs wait, and --max-queued-runs is ",
+      "the queue is full: ", queue_.size() - starting, " runs wait, and --max-queued-runs is ",
       options_.max_queued_runs, "; wait for one to end, stop one, or raise the limit"));
 }
 
@@ -350,8 +348,9 @@ absl::Status RunLedger::Remove(const std::string& id, const Change& check,
                                const std::function<absl::Status()>& remove) {
   MutexLock write_lock(&write_mu_);
   std::optional<RunRecord> record = Get(id);
-  if (!record.has_value())
+  if (!record.has_value()) {
     return absl::NotFoundError(absl::StrCat("run ", id, " is already deleted"));
+  }
   VIT_RETURN_IF_ERROR(check(&*record));
   VIT_RETURN_IF_ERROR(remove());
   MutexLock lock(&mu_);

@@ -177,8 +177,9 @@ void RunRecorder::OnStart(int64_t step, const std::string& note) {
                  if (read) {
                    run.clear_last_train();
                    run.clear_last_validation();
-                   if (last_points.has_last_train())
+                   if (last_points.has_last_train()) {
                      *run.mutable_last_train() = last_points.last_train();
+                   }
                    if (last_points.has_last_validation()) {
                      *run.mutable_last_validation() = last_points.last_validation();
                    }

@@ -87,8 +87,9 @@ void RunWorker::RunOne(const std::string& run) {
   const absl::StatusOr<Run> started = ledger_.Settle(run, [&](RunRecord* record) -> absl::Status {
     Run& run = record->run;
     // It may have been stopped or deleted since it was seen in the queue.
-    if (run.state() != vit::v1::RUN_STATE_QUEUED)
+    if (run.state() != vit::v1::RUN_STATE_QUEUED) {
       return absl::FailedPreconditionError("not queued");
+    }
     run.set_state(vit::v1::RUN_STATE_RUNNING);
     if (!run.has_start_time()) *run.mutable_start_time() = ToProto(now);
     run.clear_end_time();

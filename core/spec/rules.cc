@@ -210,8 +210,9 @@ absl::Status CheckRules(const Message& message, absl::string_view path) {
                          std::vector<const FieldDescriptor*> fields;
                          part.GetReflection()->ListFields(part, &fields);
                          for (const FieldDescriptor* field : fields) {
-                           if (!IsMessage(field))
+                           if (!IsMessage(field)) {
                              VIT_RETURN_IF_ERROR(CheckField(part, field, part_path));
+                           }
                          }
                          return absl::OkStatus();
                        });

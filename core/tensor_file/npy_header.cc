@@ -59,18 +59,21 @@ class DictReader {
     if (!Consume("{")) return Bad("it is not a dict");
     while (!Consume("}")) {
       VIT_ASSIGN_OR_RETURN(const absl::string_view key, String());
-      if (!seen.insert(std::string(key)).second)
+      if (!seen.insert(std::string(key)).second) {
         return Bad(absl::StrCat(Quoted(key), " is given twice"));
+      }
       if (!Consume(":")) return Bad(absl::StrCat("no : after ", Quoted(key)));
       if (key == "descr") {
-        if (Peek() == '[')
+        if (Peek() == '[') {
           return Bad("it is a structured array; save each of its fields as an array");
+        }
         VIT_ASSIGN_OR_RETURN(const absl::string_view descr, String());
         VIT_ASSIGN_OR_RETURN(header.type, ParseDescr(descr));
       } else if (key == "fortran_order") {
         header.fortran_order = Consume("True");
-        if (!header.fortran_order && !Consume("False"))
+        if (!header.fortran_order && !Consume("False")) {
           return Bad("fortran_order is neither True nor False");
+        }
       } else if (key == "shape") {
         VIT_ASSIGN_OR_RETURN(header.shape, Shape());
       } else {
@@ -86,8 +89,9 @@ class DictReader {
 
  private:
   void SkipSpace() {
-    while (!rest_.empty() && absl::ascii_isspace(static_cast<unsigned char>(rest_.front())))
+    while (!rest_.empty() && absl::ascii_isspace(static_cast<unsigned char>(rest_.front()))) {
       rest_.remove_prefix(1);
+    }
   }
   char Peek() {
     SkipSpace();
@@ -121,15 +125,17 @@ class DictReader {
       size_t digits = 0;
       Peek();
       while (digits < rest_.size() &&
-             absl::ascii_isdigit(static_cast<unsigned char>(rest_[digits])))
+             absl::ascii_isdigit(static_cast<unsigned char>(rest_[digits]))) {
         ++digits;
+      }
       int64_t size;
       if (!absl::SimpleAtoi(rest_.substr(0, digits), &size)) {
         return Bad(absl::StrCat("shape: ", Quoted(rest_.substr(0, 24)),
                                 " does not begin with a whole number of at least 0, below 2^63"));
       }
-      if (shape.size() == kMaxDimensions)
+      if (shape.size() == kMaxDimensions) {
         return Bad(absl::StrCat("more than ", kMaxDimensions, " dimensions"));
+      }
       rest_.remove_prefix(digits);
       shape.push_back(size);
       comma = Consume(",");
@@ -145,8 +151,9 @@ class DictReader {
 }  // namespace
 
 absl::StatusOr<size_t> NpyLengthBytes(absl::string_view prefix) {
-  if (prefix.size() != kNpyPrefixBytes || prefix.substr(0, kMagic.size()) != kMagic)
+  if (prefix.size() != kNpyPrefixBytes || prefix.substr(0, kMagic.size()) != kMagic) {
     return Bad("it does not begin as a NumPy array does");
+  }
   const int major = static_cast<uint8_t>(prefix[kMagic.size()]);
   const int minor = static_cast<uint8_t>(prefix[kMagic.size() + 1]);
   if (major < 1 || major > 3 || minor != 0) {

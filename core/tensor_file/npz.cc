@@ -79,8 +79,9 @@ absl::StatusOr<at::Tensor> ReadArray(const ZipArchive& archive, const ZipArchive
   at::Tensor tensor = ViewOf(values, header.shape, header.type);
   if (header.fortran_order) {
     std::vector<int64_t> reversed(header.shape.size());
-    for (size_t i = 0; i < reversed.size(); ++i)
+    for (size_t i = 0; i < reversed.size(); ++i) {
       reversed[i] = static_cast<int64_t>(reversed.size() - 1 - i);
+    }
     tensor = tensor.permute(reversed);
   }
   return tensor;
@@ -104,8 +105,9 @@ absl::StatusOr<TensorFile> ParseNpz(const ZipArchive& archive) {
     return absl::OkStatus();
   }));
   TensorFile result;
-  for (size_t i = 0; i < entries.size(); ++i)
+  for (size_t i = 0; i < entries.size(); ++i) {
     result.tensors[entries[i].name.substr(0, entries[i].name.size() - 4)] = std::move(tensors[i]);
+  }
   return result;
 }
 

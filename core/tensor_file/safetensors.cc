@@ -25,8 +25,9 @@ constexpr uint64_t kMaxHeaderBytes = 100'000'000;
 absl::StatusOr<TensorFile> ParseSafetensors(const SharedBytes& file) {
   BoundedReader reader(file.view);
   const uint64_t header_size = reader.U64Le();
-  if (!reader.ok())
+  if (!reader.ok()) {
     return absl::InvalidArgumentError("shorter than the 8 bytes of the header's length");
+  }
   if (header_size > kMaxHeaderBytes || header_size > reader.remaining()) {
     return absl::InvalidArgumentError(
         absl::StrCat("header of ", header_size, " bytes in a file with ", reader.remaining(),

@@ -45,8 +45,9 @@ class HeaderReader : public JsonEvents {
         if (!is_object) return Unexpected();
         break;
       case 2:
-        if (in_metadata_ || is_object || (field_ != "shape" && field_ != "data_offsets"))
+        if (in_metadata_ || is_object || (field_ != "shape" && field_ != "data_offsets")) {
           return Unexpected();
+        }
         break;
       default:
         return Unexpected();
@@ -110,10 +111,12 @@ class HeaderReader : public JsonEvents {
       offsets_.push_back(number);
       return absl::OkStatus();
     }
-    if (entry_.shape.size() == kMaxDimensions)
+    if (entry_.shape.size() == kMaxDimensions) {
       return Bad(name_, absl::StrCat("more than ", kMaxDimensions, " dimensions"));
-    if (number > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+    }
+    if (number > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
       return Bad(name_, "shape overflows");
+    }
     entry_.shape.push_back(static_cast<int64_t>(number));
     return absl::OkStatus();
   }
@@ -126,10 +129,12 @@ class HeaderReader : public JsonEvents {
 
  private:
   absl::Status CheckField() {
-    if (field_ != "dtype" && field_ != "shape" && field_ != "data_offsets")
+    if (field_ != "dtype" && field_ != "shape" && field_ != "data_offsets") {
       return Bad(name_, absl::StrCat("unknown field ", Quoted(field_)));
-    if (std::find(fields_seen_.begin(), fields_seen_.end(), field_) != fields_seen_.end())
+    }
+    if (std::find(fields_seen_.begin(), fields_seen_.end(), field_) != fields_seen_.end()) {
       return Bad(name_, absl::StrCat(field_, " is given twice"));
+    }
     fields_seen_.push_back(field_);
     return absl::OkStatus();
   }
@@ -174,8 +179,9 @@ absl::Status CheckRange(const std::string& name, const SafetensorsHeader::Entry&
 absl::Status CheckCover(const SafetensorsHeader& header, uint64_t data_bytes) {
   std::vector<std::tuple<uint64_t, uint64_t, const std::string*>> ranges;
   ranges.reserve(header.entries.size());
-  for (const auto& [name, entry] : header.entries)
+  for (const auto& [name, entry] : header.entries) {
     ranges.emplace_back(entry.begin, entry.end, &name);
+  }
   std::sort(ranges.begin(), ranges.end());
   uint64_t covered = 0;
   for (const auto& [begin, end, name] : ranges) {
@@ -204,13 +210,15 @@ const char* SafetensorsDtype(at::ScalarType type) {
 
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view text,
                                                          uint64_t data_bytes) {
-  if (text.empty() || text.front() != '{')
+  if (text.empty() || text.front() != '{') {
     return absl::InvalidArgumentError("the header is not a JSON object: it does not begin with {");
+  }
   HeaderReader reader;
   VIT_RETURN_IF_ERROR(Annotate(ParseJson(text, &reader), "header"));
   SafetensorsHeader header = reader.Take();
-  for (const auto& [name, entry] : header.entries)
+  for (const auto& [name, entry] : header.entries) {
     VIT_RETURN_IF_ERROR(CheckRange(name, entry, data_bytes));
+  }
   VIT_RETURN_IF_ERROR(CheckCover(header, data_bytes));
   return header;
 }

@@ -18,26 +18,30 @@ constexpr char kWeightMap[] = "weight_map";
 class IndexReader : public JsonEvents {
  public:
   absl::StatusOr<ShardIndex> Take() {
-    if (index_.empty())
+    if (index_.empty()) {
       return absl::InvalidArgumentError("it has no weight_map with tensors in it");
+    }
     return std::move(index_);
   }
 
   absl::Status Start(bool is_object) override {
-    if ((depth_ == 0 && !is_object) || (in_map_ && (depth_ != 1 || !is_object)))
+    if ((depth_ == 0 && !is_object) || (in_map_ && (depth_ != 1 || !is_object))) {
       return Unexpected();
+    }
     ++depth_;
     return absl::OkStatus();
   }
   absl::Status Key(std::string key) override {
     if (depth_ == 1) {
       in_map_ = key == kWeightMap;
-      if (in_map_ && std::exchange(map_seen_, true))
+      if (in_map_ && std::exchange(map_seen_, true)) {
         return absl::InvalidArgumentError("it has two weight_maps");
+      }
     } else if (in_map_) {
       tensor_ = std::move(key);
-      if (!tensors_.insert(tensor_).second)
+      if (!tensors_.insert(tensor_).second) {
         return absl::InvalidArgumentError(absl::StrCat("it names ", Quoted(tensor_), " twice"));
+      }
     }
     return absl::OkStatus();
   }

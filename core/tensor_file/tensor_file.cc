@@ -132,8 +132,9 @@ absl::StatusOr<TensorFile> ParseTensorFile(const SharedBytes& file) {
   if (IsZip(bytes)) return ParseZip(file);
   if (IsSafetensors(bytes)) return ParseSafetensors(file);
   for (const Signature& signature : kUnreadable) {
-    if (absl::StartsWith(bytes, signature.bytes))
+    if (absl::StartsWith(bytes, signature.bytes)) {
       return absl::InvalidArgumentError(signature.message);
+    }
   }
   return absl::InvalidArgumentError(absl::StrCat(
       IsText(bytes) ? "it is text, not weights" : "not a known format", "; ", kReadable));

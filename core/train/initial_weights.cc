@@ -82,8 +82,9 @@ absl::Status ResolveInitialWeights(const fs::path& path, absl::Span<const std::s
     VIT_RETURN_IF_ERROR(Annotate(CheckInitialWeightsFit(weights.timm.tensors, *model),
                                  absl::StrCat("init ", spec->init())));
     if (!weights.prefix.empty()) spec->set_init_prefix(weights.prefix);
-    if (weights.choice != vit::v1::WEIGHTS_CHOICE_UNSPECIFIED)
+    if (weights.choice != vit::v1::WEIGHTS_CHOICE_UNSPECIFIED) {
       spec->set_init_weights(weights.choice);
+    }
     return absl::OkStatus();
   });
 }

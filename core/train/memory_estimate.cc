@@ -58,8 +58,9 @@ MemoryEstimate EstimateTrainingMemory(const vit::v1::TrainingSpec& spec, const T
   double token_bytes = 4 * 2 * dim + matmul_bytes * (6 * dim + 2 * hidden) + norm_bytes * 2 * dim;
   // Dropout keeps a mask, and its output in addition to its input.
   if (model.proj_drop_rate() > 0) token_bytes += (matmul_bytes + 1) * (2 * dim + hidden);
-  if (model.attn_drop_rate() > 0)
+  if (model.attn_drop_rate() > 0) {
     token_bytes += (2 * matmul_bytes + 1) * tokens * model.num_heads();
+  }
   if (model.drop_path_rate() > 0) token_bytes += 4 * 2 * dim;
   const double image_floats = 3.0 * model.image_size() * model.image_size();
   const double activation_bytes =

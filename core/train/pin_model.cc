@@ -9,8 +9,9 @@ namespace vit {
 
 absl::StatusOr<ServableModel> PinModel(absl::string_view field, const std::string& text,
                                        ModelSource* models) {
-  if (models == nullptr)
+  if (models == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat(field, ": there are no models to take it from"));
+  }
   const std::string what = absl::StrCat(field, " ", text);
   const absl::StatusOr<ModelRef> ref = ModelRef::Parse(text);
   if (!ref.ok()) return Annotate(ref.status(), what);

@@ -160,8 +160,9 @@ class TrainingRun {
     VIT_RETURN_IF_ERROR(CarryBestOver(options_.directory, spec_.evaluation(), &state_, notes));
     // What exact continuation depends on.
     const auto differs = [&](absl::string_view what, const auto& then, const auto& now) {
-      if (then != now)
+      if (then != now) {
         notes->push_back(absl::StrCat("continues inexactly: ", what, " was ", then, ", is ", now));
+      }
     };
     differs("the device", state_.device_model, options_.environment.device.model_name());
     differs("LibTorch", state_.torch_version, TorchVersion());

@@ -95,8 +95,9 @@ std::string WithoutLayout(absl::string_view anchor, std::string shown) {
   if (absl::StartsWith(anchor, "embeddings.")) {
     for (const absl::string_view model : {"vit.", "deit.", "dinov2.", "dinov2_with_registers."}) {
       absl::string_view rest = shown;
-      if (absl::ConsumeSuffix(&rest, model) && (rest.empty() || rest.back() == '.'))
+      if (absl::ConsumeSuffix(&rest, model) && (rest.empty() || rest.back() == '.')) {
         return std::string(rest);
+      }
     }
   } else if (absl::StrContains(anchor, '/')) {
     for (const absl::string_view parameters : {"opt/target/", "optimizer/target/", "target/"}) {
@@ -237,8 +238,9 @@ void TakeFromAbove(const TensorFile& file, std::string path, std::set<std::strin
 
 void AddNotes(const TensorFile& file, const Candidate& taken, const std::vector<Candidate>& all,
               const std::set<std::string>& names, std::vector<std::string>* notes) {
-  if (!taken.shown.empty())
+  if (!taken.shown.empty()) {
     notes->push_back(absl::StrCat("used: the model at prefix '", taken.shown, "'"));
+  }
   std::vector<Candidate> others;
   for (const Candidate& other : all) {
     if (other.path != taken.path) others.push_back(other);
@@ -259,8 +261,9 @@ void AddNotes(const TensorFile& file, const Candidate& taken, const std::vector<
         });
     if (!names.contains(name) && !of_other) beside.push_back(name);
   }
-  if (!beside.empty())
+  if (!beside.empty()) {
     notes->push_back(absl::StrCat("not used, as it is outside the model: ", SomeNames(beside)));
+  }
 }
 
 }  // namespace

@@ -38,8 +38,9 @@ void MatchHead(const HeadLabels& labels, TensorMap* tensors, std::vector<std::st
     return;
   }
   std::map<std::string, int64_t> rows;
-  for (const std::string& label : labels.weights)
+  for (const std::string& label : labels.weights) {
     rows.emplace(label, static_cast<int64_t>(rows.size()));
+  }
   std::vector<int64_t> order;
   for (const std::string& label : labels.model) {
     if (const auto row = rows.find(label); row != rows.end()) order.push_back(row->second);

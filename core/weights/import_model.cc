@@ -69,9 +69,10 @@ void AssumePreprocessing(const std::string& layout, vit::v1::DataConfig* data,
     assumed.push_back(absl::StrCat("crop_pct ", data->eval().crop_pct()));
   }
   if (!data->has_apply_orientation()) data->set_apply_orientation(true);
-  if (!assumed.empty())
+  if (!assumed.empty()) {
     notes->push_back(
         absl::StrCat("assumed, as the file does not say: ", absl::StrJoin(assumed, ", ")));
+  }
 }
 
 void MergePreprocessing(const vit::v1::DataConfig& given, vit::v1::DataConfig* data) {
@@ -130,8 +131,9 @@ void NoteAssumptions(const vit::v1::ModelConfig& known, const vit::v1::ModelConf
         "assumed exact GELU, as the file does not say; set another with "
         "model.activation=gelu_tanh or quick_gelu");
   }
-  if (inferred.num_classes() == 0)
+  if (inferred.num_classes() == 0) {
     notes->push_back("there is no head: the model embeds images but does not classify them");
+  }
 }
 
 // Takes the model's tensors from those of the file.
@@ -148,12 +150,14 @@ absl::Status TakeTensors(TensorMap tensors, ImportedModel* model) {
     }
     unused.push_back(name);
     // transformers' encoders have a layer after the class token that features do not need.
-    if (config.num_classes() > 0 || !absl::StartsWith(name, "pooler.dense."))
+    if (config.num_classes() > 0 || !absl::StartsWith(name, "pooler.dense.")) {
       foreign.push_back(name);
+    }
   }
   VIT_RETURN_IF_ERROR(CheckUnused(foreign));
-  if (!unused.empty())
+  if (!unused.empty()) {
     model->notes.push_back(absl::StrCat("not used: ", absl::StrJoin(unused, ", ")));
+  }
   VIT_RETURN_IF_ERROR(CheckWeightsFit(model->tensors, *module));
   return CheckFinite(model->tensors);
 }
@@ -192,8 +196,9 @@ absl::StatusOr<ImportedModel> Import(const fs::path& path, const ImportOptions& 
     VIT_RETURN_IF_ERROR(CheckInputSize(
         inferred, model.description.preprocessing.eval().image_size(), "data.eval.image_size"));
   }
-  if (config.precision != vit::v1::PRECISION_UNSPECIFIED)
+  if (config.precision != vit::v1::PRECISION_UNSPECIFIED) {
     model.description.precision = config.precision;
+  }
   VIT_RETURN_IF_ERROR(
       SetLabels(options.labels, std::move(config.labels), inferred.num_classes(), &model));
   VIT_RETURN_IF_ERROR(TakeTensors(std::move(weights.tensors), &model));
@@ -222,8 +227,9 @@ absl::StatusOr<ImportedModel> ImportModel(const fs::path& path, const ImportOpti
   return CatchExceptions("import", [&]() -> absl::StatusOr<ImportedModel> {
     absl::StatusOr<ImportedModel> model = Import(path, options);
     // Some messages name the file already.
-    if (!model.ok() && !absl::StrContains(model.status().message(), path.string()))
+    if (!model.ok() && !absl::StrContains(model.status().message(), path.string())) {
       return Annotate(model.status(), path.string());
+    }
     return model;
   });
 }

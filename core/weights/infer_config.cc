@@ -42,8 +42,9 @@ class Inference {
   // config.
   absl::StatusOr<at::Tensor> Get(const std::string& name, int64_t dimensions) const {
     const auto found = tensors_.find(name);
-    if (found == tensors_.end())
+    if (found == tensors_.end()) {
       return absl::InvalidArgumentError(absl::StrCat("'", name, "' is missing"));
+    }
     const auto sizes = found->second.sizes();
     if (found->second.dim() != dimensions ||
         std::any_of(sizes.begin(), sizes.end(),
@@ -80,8 +81,9 @@ class Inference {
     if (config_.has_mlp_ratio() && MlpHiddenDim(config_) == hidden) return;
     const double dim = config_.embed_dim();
     config_.set_mlp_ratio(static_cast<double>(hidden) / dim);
-    if (MlpHiddenDim(config_) != hidden)  // the quotient was rounded down
+    if (MlpHiddenDim(config_) != hidden) {  // the quotient was rounded down
       config_.set_mlp_ratio(std::nextafter(static_cast<double>(hidden) / dim, 1e9));
+    }
   }
 
   absl::Status Parts() {
@@ -155,8 +157,9 @@ class Inference {
     config_.set_no_embed_class(config_.no_embed_class());
     if (Has("pos_embed")) {
       VIT_ASSIGN_OR_RETURN(const at::Tensor positions, Get("pos_embed", 3));
-      if (!config_.has_pos_embed() || config_.pos_embed() == vit::v1::POSITION_EMBEDDING_NONE)
+      if (!config_.has_pos_embed() || config_.pos_embed() == vit::v1::POSITION_EMBEDDING_NONE) {
         config_.set_pos_embed(vit::v1::POSITION_EMBEDDING_LEARNED);
+      }
       const int64_t prefix = PrefixTokenCount(config_);
       for (const int64_t front : {prefix, int64_t{0}}) {
         const std::optional<int64_t> size = SquareSize(positions.size(1) - front);

@@ -54,12 +54,15 @@ Differences Compare(const TensorMap& tensors, const torch::nn::Module& module) {
 // INVALID_ARGUMENT that names all of them.
 absl::Status ToStatus(const Differences& differences) {
   std::vector<std::string> problems;
-  if (!differences.missing.empty())
+  if (!differences.missing.empty()) {
     problems.push_back(absl::StrCat("missing ", SomeNames(differences.missing)));
-  if (!differences.unused.empty())
+  }
+  if (!differences.unused.empty()) {
     problems.push_back(absl::StrCat("not in the model: ", SomeNames(differences.unused)));
-  if (!differences.mismatched.empty())
+  }
+  if (!differences.mismatched.empty()) {
     problems.push_back(absl::StrCat("of another shape: ", SomeNames(differences.mismatched)));
+  }
   if (problems.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("weights do not fit the model: ", absl::StrJoin(problems, "; ")));
@@ -100,8 +103,9 @@ absl::Status CheckUnusedInBlocks(const std::vector<std::string>& unused) {
   std::vector<std::string> names;
   absl::string_view field = "model.depth to that of the weights";
   for (const std::string& name : unused) {
-    if (!absl::StartsWith(name, "blocks.") || absl::EndsWith(name, ".num_batches_tracked"))
+    if (!absl::StartsWith(name, "blocks.") || absl::EndsWith(name, ".num_batches_tracked")) {
       continue;
+    }
     for (const auto& [part, adds] : kFields) {
       if (names.empty() && absl::StrContains(name, part)) field = adds;
     }
@@ -133,11 +137,13 @@ absl::StatusOr<Fitted> Fit(const TensorMap& tensors, const VisionTransformerImpl
     if (!said && !(name == "pos_embed" && fixed_positions)) anew.push_back(name);
     return true;
   });
-  if (!anew.empty())
+  if (!anew.empty()) {
     fitted.notes.push_back(absl::StrCat("not in the weights, so new: ", SomeNames(anew)));
+  }
   VIT_RETURN_IF_ERROR(CheckUnusedInBlocks(differences.unused));
-  if (!differences.unused.empty())
+  if (!differences.unused.empty()) {
     fitted.notes.push_back(absl::StrCat("not used: ", SomeNames(differences.unused)));
+  }
   for (const std::string& name : differences.unused) fitted.tensors.erase(name);
   differences.unused.clear();
   VIT_RETURN_IF_ERROR(ToStatus(differences));

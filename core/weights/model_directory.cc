@@ -60,12 +60,14 @@ Json TimmModelArguments(const vit::v1::ModelConfig& m) {
                     {"pre_norm", m.pre_norm()},     {"fc_norm", m.fc_norm()},
                     {"final_norm", m.final_norm()}, {"dynamic_img_size", m.dynamic_image_size()},
                     {"global_pool", PoolName(m)}};
-  if (m.patch_width() != m.patch_size())
+  if (m.patch_width() != m.patch_size()) {
     arguments["patch_size"] = {m.patch_size(), m.patch_width()};
+  }
   if (m.init_values() != 0) arguments["init_values"] = m.init_values();
   if (m.pos_embed() == vit::v1::POSITION_EMBEDDING_NONE) arguments["pos_embed"] = "none";
-  if (m.activation() != vit::v1::ACTIVATION_GELU)
+  if (m.activation() != vit::v1::ACTIVATION_GELU) {
     arguments["act_layer"] = TimmActivationName(m.activation());
+  }
   return arguments;
 }
 
@@ -99,9 +101,10 @@ Json TimmConfig(const ModelDescription& description) {
         {"classifier", "head"}}},
   };
   if (model.distillation_token()) config["pretrained_cfg"]["classifier"] = {"head", "head_dist"};
-  if (data.eval().has_image_size())
+  if (data.eval().has_image_size()) {
     config["pretrained_cfg"]["test_input_size"] = {3, data.eval().image_size(),
                                                    data.eval().image_size()};
+  }
   return config;
 }
 

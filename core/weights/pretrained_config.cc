@@ -26,8 +26,9 @@ constexpr int kMaxLabels = 1'000'000;
 absl::StatusOr<Json> ReadJson(const fs::path& path) {
   VIT_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxFileBytes));
   Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object())
+  if (!json.is_object()) {
     return absl::InvalidArgumentError(absl::StrCat(path.string(), " holds no JSON object"));
+  }
   return json;
 }
 
@@ -41,8 +42,9 @@ const Json& Member(const Json& object, const char* name) {
 // Returns a side given as a number or as two equal ones.
 std::optional<int> Side(const Json& json) {
   if (json.is_number_integer()) return json.get<int>();
-  if (json.is_array() && json.size() == 2 && json[0].is_number_integer() && json[0] == json[1])
+  if (json.is_array() && json.size() == 2 && json[0].is_number_integer() && json[0] == json[1]) {
     return json[0].get<int>();
+  }
   return std::nullopt;
 }
 
@@ -96,9 +98,10 @@ absl::Status SetModelArguments(const Json& arguments, vit::v1::ModelConfig* mode
       if (pool == "token") model->set_global_pool(vit::v1::GLOBAL_POOL_TOKEN);
       if (pool == "avg") model->set_global_pool(vit::v1::GLOBAL_POOL_AVG);
       if (pool == "max") model->set_global_pool(vit::v1::GLOBAL_POOL_MAX);
-      if (!model->has_global_pool())
+      if (!model->has_global_pool()) {
         return absl::InvalidArgumentError(
             absl::StrCat("global_pool '", pool, "' is not supported"));
+      }
     } else if (name == "img_size") {
       if (const std::optional<int> side = Side(value)) model->set_image_size(*side);
     } else if (name == "act_layer" && value.is_string()) {
@@ -116,13 +119,15 @@ absl::Status SetModelArguments(const Json& arguments, vit::v1::ModelConfig* mode
 }
 
 absl::Status ReadTimm(const Json& json, PretrainedConfig* config) {
-  if (Member(json, "architecture").is_string())
+  if (Member(json, "architecture").is_string()) {
     VIT_RETURN_IF_ERROR(
         SetTimmArchitecture(json["architecture"].get<std::string>(), &config->model));
+  }
   VIT_RETURN_IF_ERROR(SetModelArguments(Member(json, "model_args"), &config->model));
   if (!Member(json, "model_args").contains("global_pool") &&
-      Member(json, "global_pool").is_string())
+      Member(json, "global_pool").is_string()) {
     VIT_RETURN_IF_ERROR(SetModelArguments({{"global_pool", json["global_pool"]}}, &config->model));
+  }
   // Newer files keep these together, older ones side by side with the rest.
   const Json& cfg = Member(json, "pretrained_cfg").is_object() ? json["pretrained_cfg"] : json;
   // Weights without positions do not show it.
@@ -134,10 +139,12 @@ absl::Status ReadTimm(const Json& json, PretrainedConfig* config) {
   }
   SetNumbers(Member(cfg, "mean"), config->preprocessing.mutable_mean());
   SetNumbers(Member(cfg, "std"), config->preprocessing.mutable_std());
-  if (Member(cfg, "interpolation").is_string())
+  if (Member(cfg, "interpolation").is_string()) {
     SetInterpolation(cfg["interpolation"].get<std::string>(), &config->preprocessing);
-  if (Member(cfg, "crop_pct").is_number())
+  }
+  if (Member(cfg, "crop_pct").is_number()) {
     config->preprocessing.mutable_eval()->set_crop_pct(cfg["crop_pct"].get<double>());
+  }
   for (const auto& [name, mode] :
        {std::pair{"center", vit::v1::CROP_MODE_CENTER}, {"squash", vit::v1::CROP_MODE_SQUASH}}) {
     if (Member(cfg, "crop_mode") == name) config->preprocessing.mutable_eval()->set_crop_mode(mode);
@@ -205,17 +212,21 @@ absl::Status SetHiddenAct(const std::string& name, vit::v1::ModelConfig* model) 
 
 absl::Status ReadHuggingFace(const Json& json, PretrainedConfig* config) {
   VIT_RETURN_IF_ERROR(CheckModelType(json));
-  if (Member(json, "use_swiglu_ffn") == true)
+  if (Member(json, "use_swiglu_ffn") == true) {
     return absl::InvalidArgumentError(
         "the model has SwiGLU (use_swiglu_ffn), which vitd does not have");
-  if (Member(json, "num_attention_heads").is_number_integer())
+  }
+  if (Member(json, "num_attention_heads").is_number_integer()) {
     config->model.set_num_heads(json["num_attention_heads"].get<int>());
-  if (Member(json, "layer_norm_eps").is_number())
+  }
+  if (Member(json, "layer_norm_eps").is_number()) {
     config->model.set_layer_norm_eps(json["layer_norm_eps"].get<double>());
+  }
   if (const auto side = Side(Member(json, "image_size"))) config->model.set_image_size(*side);
   const Json& activation = Member(json, "hidden_act");
-  if (!activation.is_null() && !activation.is_string())
+  if (!activation.is_null() && !activation.is_string()) {
     return absl::InvalidArgumentError(absl::StrCat("hidden_act is ", activation.dump()));
+  }
   VIT_RETURN_IF_ERROR(SetHiddenAct(activation.is_string() ? activation.get<std::string>() : "gelu",
                                    &config->model));
   const Json& labels = Member(json, "id2label");
@@ -254,8 +265,9 @@ void ReadProcessor(const Json& json, vit::v1::DataConfig* data) {
     }
     return json.is_number() ? json.get<double>() : 0.0;
   };
-  if (Member(json, "do_center_crop") == true && side_of(size) > 0 && side_of(crop) > 0)
+  if (Member(json, "do_center_crop") == true && side_of(size) > 0 && side_of(crop) > 0) {
     crop_pct = std::min(1.0, side_of(crop) / side_of(size));
+  }
   data->mutable_eval()->set_crop_pct(crop_pct);
 }
 
@@ -270,8 +282,9 @@ absl::Status ReadTorchvision(const Json& json, PretrainedConfig* config) {
 
 absl::Status ReadOwn(const Json& own, PretrainedConfig* config) {
   VIT_RETURN_IF_ERROR(MessageFromJson(Member(own, "model").dump(), &config->model));
-  if (Member(own, "precision").is_string())
+  if (Member(own, "precision").is_string()) {
     vit::v1::Precision_Parse(own["precision"].get<std::string>(), &config->precision);
+  }
   return MessageFromJson(Member(own, "preprocessing").dump(), &config->preprocessing);
 }
 

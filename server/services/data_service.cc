@@ -115,8 +115,9 @@ void DataService::RefuseNewWork() {
 grpc::ServerWriteReactor<PackDataResponse>* DataService::PackData(
     grpc::CallbackServerContext* /*context*/, const PackDataRequest* request) {
   using Stream = JobStream<PackDataResponse>;
-  if (const absl::Status refused = gate_.Check(/*new_work=*/true); !refused.ok())
+  if (const absl::Status refused = gate_.Check(/*new_work=*/true); !refused.ok()) {
     return new Stream(refused);
+  }
   auto* stream = new Stream(calls_, draining_.get_token());
   stream->Start(&pool_,
                 [this, request = *request](const std::stop_token& stop, const Stream::Tell& tell) {
@@ -129,8 +130,9 @@ grpc::ServerWriteReactor<PackDataResponse>* DataService::PackData(
 grpc::ServerWriteReactor<InspectDataResponse>* DataService::InspectData(
     grpc::CallbackServerContext* /*context*/, const InspectDataRequest* request) {
   using Stream = JobStream<InspectDataResponse>;
-  if (const absl::Status refused = gate_.Check(/*new_work=*/true); !refused.ok())
+  if (const absl::Status refused = gate_.Check(/*new_work=*/true); !refused.ok()) {
     return new Stream(refused);
+  }
   auto* stream = new Stream(calls_, draining_.get_token());
   stream->Start(&pool_,
                 [this, request = *request](const std::stop_token& stop, const Stream::Tell& tell) {

@@ -40,8 +40,9 @@ absl::Status ExportStream::Prepare(const Fill& fill) {
   VIT_RETURN_IF_ERROR(CreateDirectories(directory_));
   VIT_RETURN_IF_ERROR(fill(directory_, piece_.mutable_model()));
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(directory_, error))
+  for (const auto& entry : fs::directory_iterator(directory_, error)) {
     files_.push_back(entry.path());
+  }
   if (error) return absl::ErrnoToStatus(error.value(), directory_.string());
   std::sort(files_.rbegin(), files_.rend());
   return absl::OkStatus();
@@ -57,8 +58,9 @@ absl::Status ExportStream::ReadPiece() {
   std::string* data = piece_.mutable_data();
   data->resize(kPieceBytes);
   file_.read(data->data(), static_cast<std::streamsize>(data->size()));
-  if (file_.bad() || !file_.is_open())
+  if (file_.bad() || !file_.is_open()) {
     return absl::InternalError(absl::StrCat("cannot read ", path.string()));
+  }
   data->resize(static_cast<size_t>(file_.gcount()));
   return absl::OkStatus();
 }

@@ -149,8 +149,9 @@ grpc::ServerUnaryReactor* ModelService::ImportModel(Context* context,
 
 grpc::ServerWriteReactor<vit::v1::ExportModelResponse>* ModelService::ExportModel(
     Context* /*context*/, const vit::v1::ExportModelRequest* request) {
-  if (const absl::Status refused = gate_.Check(/*new_work=*/true); !refused.ok())
+  if (const absl::Status refused = gate_.Check(/*new_work=*/true); !refused.ok()) {
     return new ExportStream(refused);
+  }
   auto* stream = new ExportStream(backend().export_dir / absl::StrCat(++exports_), calls_);
   stream->Start(pool_, [this, request = *request](const std::filesystem::path& directory,
                                                   vit::v1::ModelIdentity* identity) {

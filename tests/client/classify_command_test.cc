@@ -12,7 +12,6 @@
 namespace vit {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -25,8 +24,9 @@ FakeAnswers Naming(std::vector<v1::ClassifyRequest>* requests) {
     for (const std::string& image : request.images()) {
       v1::ImageResult* result = response->add_results();
       if (absl::StartsWith(image, "bad")) {
-        if (request.images_size() == 1)
+        if (request.images_size() == 1) {
           return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "not an image");
+        }
         result->set_code(grpc::StatusCode::INVALID_ARGUMENT);
         result->set_error("not an image");
         continue;
@@ -102,8 +102,9 @@ TEST(ClassifyCommandTest, ManyImagesGoInBatches) {
   std::vector<v1::ClassifyRequest> requests;
   FakeVitd vitd(Naming(&requests));
   std::vector<std::string> args = {"classify", "-o", "json"};
-  for (int i = 0; i < 100; ++i)
+  for (int i = 0; i < 100; ++i) {
     args.push_back(TestImage(absl::StrCat(i, ".jpg"), absl::StrCat("image ", i)));
+  }
   const Outcome outcome = Vitctl(vitd, args);
   EXPECT_EQ(outcome.exit_code, kExitOk);
   EXPECT_EQ(requests.size(), 2u);
@@ -125,8 +126,9 @@ TEST(ClassifyCommandTest, AnswersBeforeAnErrorOfALaterRequestAreKept) {
   };
   FakeVitd vitd(answers);
   std::vector<std::string> args = {"classify"};
-  for (int i = 0; i < 200; ++i)
+  for (int i = 0; i < 200; ++i) {
     args.push_back(TestImage(absl::StrCat(i, ".jpg"), absl::StrCat(i == 5 ? "bad " : "image ", i)));
+  }
   Outcome outcome = Vitctl(vitd, args);
   EXPECT_EQ(outcome.exit_code, kExitUnavailable);
   EXPECT_THAT(outcome.out, HasSubstr("image 63"));
@@ -154,8 +156,9 @@ TEST(ClassifyCommandTest, BatchesAreBoundedInBytes) {
   std::vector<v1::ClassifyRequest> requests;
   FakeVitd vitd(Naming(&requests));
   std::vector<std::string> args = {"classify"};
-  for (int i = 0; i < 3; ++i)
+  for (int i = 0; i < 3; ++i) {
     args.push_back(TestImage(absl::StrCat("big", i), std::string(9 << 20, 'x')));
+  }
   EXPECT_EQ(Vitctl(vitd, args).exit_code, kExitOk);
   EXPECT_EQ(requests.size(), 3u);
 }

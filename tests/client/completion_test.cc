@@ -10,11 +10,9 @@
 namespace vit {
 namespace {
 
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
-using ::testing::Not;
 
 // The candidates without their descriptions.
 std::vector<std::string> Complete(std::vector<std::string> words) {

@@ -22,8 +22,9 @@ using ::testing::StartsWith;
 FakeAnswers WithStatus() {
   FakeAnswers answers;
   answers.status = [](const v1::StatusRequest& request, v1::StatusResponse* response) {
-    if (request.run() == "nope")
+    if (request.run() == "nope") {
       return grpc::Status(grpc::StatusCode::NOT_FOUND, "no run 'nope'; there are 7f3a2c");
+    }
     *response->mutable_run() = TrainingRun();
     response->mutable_spec()->set_batch_size(64);
     *response->add_checkpoints() = TrainingRun().best_checkpoint();
@@ -216,8 +217,9 @@ TEST(ResumeCommandTest, SendsLoaderThreadsAndChanges) {
 TEST(RmCommandTest, OneFailureDoesNotKeepTheOthers) {
   FakeAnswers answers;
   answers.delete_run = [](const v1::DeleteRunRequest& request, auto*) {
-    if (request.run() == "b")
+    if (request.run() == "b") {
       return grpc::Status(grpc::StatusCode::FAILED_PRECONDITION, "run b is RUNNING; stop it first");
+    }
     return grpc::Status::OK;
   };
   FakeVitd vitd(answers);

@@ -33,8 +33,9 @@ FakeVitd Healthy(Health::ServingStatus status) {
 TEST(UsageTest, HelpListsEveryCommandAndExitCode) {
   const Outcome help = Vitctl({"--help"});
   EXPECT_EQ(help.exit_code, kExitOk);
-  for (const char* command : kCommands)
+  for (const char* command : kCommands) {
     EXPECT_THAT(help.out, HasSubstr(std::string("  ") + command));
+  }
   EXPECT_THAT(help.out, HasSubstr("130 interrupted"));
   EXPECT_EQ(help.err, "");
 }

@@ -154,8 +154,9 @@ TEST(WatchCommandTest, GoesOnAfterTheConnectionBroke) {
   EXPECT_EQ(outcome.exit_code, kExitOk) << outcome.err;
   EXPECT_EQ(second_asked_for, "7f3a2c");
   EXPECT_EQ(gap_after, 20);
-  for (const char* step : {"step 20/", "step 40/", "step 60/"})
+  for (const char* step : {"step 20/", "step 40/", "step 60/"}) {
     EXPECT_EQ(CountOf(outcome.out, step), 1) << step;
+  }
   EXPECT_THAT(outcome.err, MatchesRegex("vitctl: lost the connection to .*; trying again for .*\n"
                                         "vitctl: connected again\n"));
 }
@@ -172,8 +173,9 @@ TEST(WatchCommandTest, FollowsTheRunIntoTheNextDaemon) {
   std::once_flag once;
   const Outcome outcome = Vitctl({"--server", absl::StrCat("127.0.0.1:", port), "watch"}, Pipe(),
                                  "", {}, [&](const std::string& so_far) {
-                                   if (so_far.find("INTERRUPTED") != std::string::npos)
+                                   if (so_far.find("INTERRUPTED") != std::string::npos) {
                                      std::call_once(once, [&] { interrupted.set_value(); });
+                                   }
                                  });
   restart.join();
   EXPECT_EQ(outcome.exit_code, kExitOk) << outcome.err;

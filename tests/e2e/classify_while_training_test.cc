@@ -127,8 +127,9 @@ TEST(ClassifyWhileTrainingTest, NoCallFailsAndEachAnswerIsTheNamedCheckpointsEva
         ASSERT_EQ(response.results_size(), 1);
         ASSERT_EQ(response.results(0).classes_size(), kClasses);
         Answer answer{image->first, std::vector<float>(kClasses)};
-        for (const auto& c : response.results(0).classes())
+        for (const auto& c : response.results(0).classes()) {
           answer.probabilities[c.index()] = c.probability();
+        }
         if (++image == images.end()) image = images.begin();
         MutexLock lock(&mu);
         std::vector<Answer>& of_step = answers[response.model().step()];

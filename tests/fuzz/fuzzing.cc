@@ -18,8 +18,9 @@ void Touch(const absl::StatusOr<TensorFile>& file) {
     if (tensor.numel() == 0) continue;
     const auto* const first = static_cast<const volatile char*>(tensor.const_data_ptr());
     size_t last = tensor.itemsize();
-    for (int64_t i = 0; i < tensor.dim(); ++i)
+    for (int64_t i = 0; i < tensor.dim(); ++i) {
       last += (tensor.size(i) - 1) * tensor.stride(i) * tensor.itemsize();
+    }
     static_cast<void>(first[0]);
     static_cast<void>(first[last - 1]);
   }

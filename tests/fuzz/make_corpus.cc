@@ -60,20 +60,23 @@ absl::Status WriteGood(const fs::path& source, const fs::path& corpus) {
 absl::Status WriteCorpus(const fs::path& source) {
   const fs::path corpus = source / "tests/fuzz/corpus";
   VIT_RETURN_IF_ERROR(RemoveTree(corpus));
-  for (const char* target : {"safetensors", "npz", "pytorch", "index"})
+  for (const char* target : {"safetensors", "npz", "pytorch", "index"}) {
     VIT_RETURN_IF_ERROR(CreateDirectories(corpus / target));
+  }
   VIT_RETURN_IF_ERROR(WriteGood(source, corpus));
   const auto write = [&](const char* target, const std::vector<BadFile>& files) -> absl::Status {
-    for (const BadFile& file : files)
+    for (const BadFile& file : files) {
       VIT_RETURN_IF_ERROR(Write(corpus / target, "bad " + file.name, file.bytes));
+    }
     return absl::OkStatus();
   };
   VIT_RETURN_IF_ERROR(write("safetensors", BadSafetensors()));
   VIT_RETURN_IF_ERROR(write("npz", BadZips()));
   VIT_RETURN_IF_ERROR(write("npz", BadArrays()));
   VIT_RETURN_IF_ERROR(write("pytorch", BadPytorchArchives()));
-  for (const BadFile& file : BadPickles())
+  for (const BadFile& file : BadPickles()) {
     VIT_RETURN_IF_ERROR(Write(corpus / "pytorch", "bad " + file.name, PickleOf(file.bytes)));
+  }
   return write("index", BadIndices());
 }
 

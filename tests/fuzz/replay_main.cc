@@ -58,8 +58,9 @@ std::string Mutated(std::string bytes, const std::vector<std::string>& corpus, D
       case 2: {  // a number at the edge of what fits
         const uint64_t edge = kEdges[dice->Below(std::size(kEdges))];
         const size_t size = size_t{1} << dice->Below(4);
-        for (size_t i = 0; i < size && at + i < bytes.size(); ++i)
+        for (size_t i = 0; i < size && at + i < bytes.size(); ++i) {
           bytes[at + i] = static_cast<char>(edge >> 8 * i);
+        }
         break;
       }
       case 3:  // cut
@@ -85,8 +86,9 @@ int main(int argc, char** argv) {
     return EXIT_FAILURE;
   }
   std::vector<fs::path> paths;
-  for (const fs::directory_entry& file : fs::directory_iterator(argv[1]))
+  for (const fs::directory_entry& file : fs::directory_iterator(argv[1])) {
     paths.push_back(file.path());
+  }
   std::sort(paths.begin(), paths.end());
   std::vector<std::string> corpus;
   for (const fs::path& path : paths) {
@@ -103,8 +105,9 @@ int main(int argc, char** argv) {
     return EXIT_FAILURE;
   }
   Dice dice;
-  for (int i = 0; i < kMutations; ++i)
+  for (int i = 0; i < kMutations; ++i) {
     Run(Mutated(corpus[dice.Below(corpus.size())], corpus, &dice));
+  }
   std::cout << corpus.size() << " files and " << kMutations << " mutations\n";
   return EXIT_SUCCESS;
 }

@@ -54,16 +54,18 @@ TEST_F(LoggingTest, NoInputForgesALineOrDrivesATerminal) {
   MakeLogger(LogFormat::kText).Info(evil, {{"name", evil}});
   std::string line = out_.str();
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
-  for (const char* control : {"\x1b", "\x7f", "\xc2\x9b", "\x1e"})
+  for (const char* control : {"\x1b", "\x7f", "\xc2\x9b", "\x1e"}) {
     EXPECT_THAT(line, Not(HasSubstr(control)));
+  }
   EXPECT_THAT(line, HasSubstr("a\\nb\\x1b[31m"));
 
   out_.str("");
   MakeLogger(LogFormat::kJson).Info(evil, {{"name", evil}});
   line = out_.str();
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
-  for (const char* control : {"\x1b", "\x7f", "\xc2\x9b", "\x1e"})
+  for (const char* control : {"\x1b", "\x7f", "\xc2\x9b", "\x1e"}) {
     EXPECT_THAT(line, Not(HasSubstr(control)));
+  }
   const nlohmann::json object = nlohmann::json::parse(line);
   EXPECT_EQ(object["level"], "info");
   EXPECT_THAT(object["name"].get<std::string>(), HasSubstr("a\nb\x1b[31m\x7f"));

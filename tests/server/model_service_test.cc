@@ -231,9 +231,10 @@ TEST_F(ModelServiceTest, AnEncoderWithoutAHeadEmbedsAndDoesNotClassify) {
   fs::create_directories(encoder);
   fs::copy(parity / "config.json", encoder / "config.json");
   std::string weights = *ReadFile(parity / "model.safetensors", 1 << 30);
-  for (size_t at = 0; (at = weights.find("classifier.", at)) != std::string::npos;)
+  for (size_t at = 0; (at = weights.find("classifier.", at)) != std::string::npos;) {
     weights.replace(at, 11, "decoder_10.");  // not needed for an answer
-  ASSERT_TRUE(WriteFile(encoder / "model.safetensors", weights).ok());
+    ASSERT_TRUE(WriteFile(encoder / "model.safetensors", weights).ok());
+  }
   vit::v1::ImportModelResponse response;
   const grpc::Status imported = Import(encoder.string(), &response);
   ASSERT_TRUE(imported.ok()) << imported.error_message();

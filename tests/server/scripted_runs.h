@@ -83,8 +83,9 @@ class ScriptedRuns : public RunManager {
     MutexLock lock(&mu_);
     vit::v1::GetHistoryResponse response;
     for (const vit::v1::MetricPoint& point : history_) {
-      if (point.split() == request.split() && point.step() > request.after_step())
+      if (point.split() == request.split() && point.step() > request.after_step()) {
         *response.add_points() = point;
+      }
     }
     return response;
   }

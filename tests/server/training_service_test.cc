@@ -48,8 +48,9 @@ class TrainingServiceTest : public testing::Test {
 
   static std::vector<std::string> Points(const vit::v1::WatchResponse& message) {
     std::vector<std::string> points;
-    for (const auto& p : message.points())
+    for (const auto& p : message.points()) {
       points.push_back(absl::StrCat(p.split() == SPLIT_TRAIN ? "t" : "v", p.step()));
+    }
     return points;
   }
 

@@ -160,8 +160,9 @@ void Completer::AddValues(const std::string& type_name, const std::string& word)
     files_ = absl::StrContains(word, ':');
   } else if (type_name == "STATE") {
     const auto* type = vit::v1::RunState_descriptor();
-    for (int i = 1; i < type->value_count(); ++i)
+    for (int i = 1; i < type->value_count(); ++i) {
       candidates_.push_back({ShortEnumName(type->value(i)), ""});
+    }
   } else if (type_name == "FORMAT") {
     candidates_ = {{"table", ""}, {"wide", ""}, {"json", ""}};
   } else if (type_name == "PROGRAM") {
@@ -197,8 +198,9 @@ void Completer::AddModels(const std::string& prefix) {
   for (const vit::v1::ModelVersion& model : response->models()) {
     // The newest version of each comes first.
     const std::string text = prefix + model.name();
-    if (candidates_.empty() || candidates_.back().text != text)
+    if (candidates_.empty() || candidates_.back().text != text) {
       candidates_.push_back({text, model.origin()});
+    }
   }
 }
 

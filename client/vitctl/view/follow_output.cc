@@ -147,8 +147,9 @@ class LiveView final : public FollowOutput {
     const std::vector<std::string> lines = RenderFrame(run_, curves_, options);
     // A terminal that became narrower has wrapped the old lines: they take more rows now.
     int rows = 0;
-    for (const int width : drawn_widths_)
+    for (const int width : drawn_widths_) {
       rows += std::max(1, (width + options.columns - 1) / options.columns);
+    }
     std::string out = "\r";
     if (rows > 0) absl::StrAppend(&out, "\x1b[", rows, "A");
     drawn_widths_.clear();

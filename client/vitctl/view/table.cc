@@ -57,8 +57,9 @@ void WidenIntoRoom(const std::vector<int>& natural, int width, Layout* layout) {
     int narrowest = -1;
     for (size_t i = 0; i < natural.size(); ++i) {
       if (!layout->shown[i] || layout->widths[i] >= natural[i]) continue;
-      if (narrowest < 0 || layout->widths[i] < layout->widths[narrowest])
+      if (narrowest < 0 || layout->widths[i] < layout->widths[narrowest]) {
         narrowest = static_cast<int>(i);
+      }
     }
     if (narrowest < 0) return;
     ++layout->widths[narrowest];
@@ -80,8 +81,9 @@ std::string Table::Render(int width, bool color, bool utf8) const {
     // One long name should not cost whole columns: those that can be shortened count with twice
     // their least width.
     for (size_t i = 0; i < columns_.size(); ++i) {
-      if (columns_[i].min_width > 0)
+      if (columns_[i].min_width > 0) {
         layout.widths[i] = std::min(natural[i], 2 * columns_[i].min_width);
+      }
     }
     DropUntilFits(columns_, width, &layout);
     ShortenUntilFits(columns_, width, &layout);

@@ -24,8 +24,9 @@ bool LocaleIsUtf8() {
   // The first that is set decides, as in setlocale(3).
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
     const std::string value = absl::AsciiStrToLower(Environment(name));
-    if (!value.empty())
+    if (!value.empty()) {
       return absl::StrContains(value, "utf-8") || absl::StrContains(value, "utf8");
+    }
   }
   return false;
 }

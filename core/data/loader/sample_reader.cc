@@ -183,8 +183,9 @@ absl::StatusOr<bool> SampleReader::Impl::MarkBad(DataSplit split, int64_t index,
   {
     MutexLock lock(&mu_);
     std::vector<std::string>& first = first_bad_[Part(split)];
-    if (first.size() < kNamesKept)
+    if (first.size() < kNamesKept) {
       first.push_back(absl::StrCat(bad.name, " (", why.message(), ")"));
+    }
     ++bad_images_[Part(split)];
     bad.bad_train_images = bad_images(DataSplit::kTrain);
     bad.bad_validation_images = bad_images(DataSplit::kValidation);

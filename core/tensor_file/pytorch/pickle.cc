@@ -27,13 +27,6 @@ const PickleValue kOpaqueValue;
 
 absl::Status Bad(absl::string_view why) { return absl::InvalidArgumentError(why); }
 
-absl::string_view KindName(Kind kind) {
-  constexpr absl::string_view kNames[] = {"an opaque value", "a number",  "a string",
-                                          "a tuple",         "a list",    "a dict",
-                                          "a global",        "a storage", "a tensor"};
-  return kNames[static_cast<size_t>(kind)];
-}
-
 }  // namespace
 
 // The machine: runs one opcode after the other; none repeats or jumps.
@@ -44,8 +37,9 @@ class PickleReader {
   absl::StatusOr<Pickle> Read() {
     const uint8_t first = reader_.U8(), protocol = reader_.U8();
     if (!reader_.ok() || first != 0x80) return Bad("it does not begin as a pickle does");
-    if (protocol < 2 || protocol > 5)
+    if (protocol < 2 || protocol > 5) {
       return Bad(absl::StrCat("protocol ", protocol, " is not supported; 2 to 5 are"));
+    }
     for (size_t count = 0; result_.top_ == nullptr; ++count) {
       if (count == kMaxOpcodes || result_.values_.size() > kMaxValues) {
         return absl::ResourceExhaustedError(absl::StrCat("more than ", kMaxOpcodes, " opcodes or ",
@@ -57,8 +51,9 @@ class PickleReader {
       opcode_ = reader_.U8();
       absl::Status status = Step();
       if (!reader_.ok()) status = Bad("its argument extends beyond the pickle");
-      if (!status.ok())
+      if (!status.ok()) {
         return Annotate(status, absl::StrFormat("opcode 0x%02x at byte %d", opcode_, at));
+      }
     }
     if (reader_.remaining() > 0) return Bad("bytes follow its STOP");
     return std::move(result_);
@@ -189,8 +184,9 @@ class PickleReader {
       }
       case 0x93: {  // STACK_GLOBAL
         VIT_ASSIGN_OR_RETURN(const PickleStack::Values names, stack_.Pop(2));
-        if (names[0]->kind != Kind::kText || names[1]->kind != Kind::kText)
+        if (names[0]->kind != Kind::kText || names[1]->kind != Kind::kText) {
           return Bad("a global's name is not a string");
+        }
         return PushGlobal(names[0]->text, names[1]->text);
       }
       case 'R':     // REDUCE
@@ -207,8 +203,9 @@ class PickleReader {
         VIT_ASSIGN_OR_RETURN(const PickleValue* const object, stack_.Pop());
         // A state dict keeps its modules' versions this way; other objects' states are opaque
         // anyway.
-        if (object->kind != Kind::kDict && object->kind != Kind::kOpaque)
-          return Bad(absl::StrCat("a state for ", KindName(object->kind)));
+        if (object->kind != Kind::kDict && object->kind != Kind::kOpaque) {
+          return Bad(absl::StrCat("a state for ", PickleKindName(object->kind)));
+        }
         return Push(object);
       }
       case 'Q': {  // BINPERSID
@@ -267,7 +264,7 @@ class PickleReader {
     if (kind == Kind::kDict && items->size() % 2 != 0) return Bad("a key without a value");
     VIT_ASSIGN_OR_RETURN(const PickleValue* const value, stack_.Pop());
     if (value->kind != Kind::kOpaque) {
-      if (value->kind != kind) return Bad(absl::StrCat("items for ", KindName(value->kind)));
+      if (value->kind != kind) return Bad(absl::StrCat("items for ", PickleKindName(value->kind)));
       // Every value but kOpaqueValue was made by New.
       PickleStack::Values& all = const_cast<PickleValue*>(value)->items;
       all.insert(all.end(), items->begin(), items->end());
@@ -300,8 +297,8 @@ class PickleReader {
 
   absl::Status Call(const PickleValue& callee, const PickleValue& arguments) {
     if (callee.kind != Kind::kGlobal || arguments.kind != Kind::kTuple) {
-      return Bad(
-          absl::StrCat("it calls ", KindName(callee.kind), " with ", KindName(arguments.kind)));
+      return Bad(absl::StrCat("it calls ", PickleKindName(callee.kind), " with ",
+                              PickleKindName(arguments.kind)));
     }
     const PickleStack::Values& items = arguments.items;
     const auto wrong = [&] {
@@ -356,8 +353,9 @@ class PickleReader {
                            arguments[1]->integer};
     VIT_ASSIGN_OR_RETURN(tensor.sizes, Dimensions(*arguments[2], "size"));
     VIT_ASSIGN_OR_RETURN(tensor.strides, Dimensions(*arguments[3], "stride"));
-    if (tensor.sizes.size() != tensor.strides.size())
+    if (tensor.sizes.size() != tensor.strides.size()) {
       return Bad("a tensor does not have one stride for each size");
+    }
     PickleValue* const value = New(Kind::kTensor);
     value->tensor = &result_.tensors_.emplace_back(std::move(tensor));
     return Push(value);
@@ -365,14 +363,17 @@ class PickleReader {
 
   absl::StatusOr<std::vector<int64_t>> Dimensions(const PickleValue& value,
                                                   absl::string_view what) const {
-    if (value.kind != Kind::kTuple && value.kind != Kind::kList)
+    if (value.kind != Kind::kTuple && value.kind != Kind::kList) {
       return Bad(absl::StrCat("a tensor's ", what, " is not a tuple"));
-    if (value.items.size() > kMaxDimensions)
+    }
+    if (value.items.size() > kMaxDimensions) {
       return Bad(absl::StrCat("a tensor of more than ", kMaxDimensions, " dimensions"));
+    }
     std::vector<int64_t> dimensions;
     for (const PickleValue* const item : value.items) {
-      if (item->kind != Kind::kInt || item->integer < 0)
+      if (item->kind != Kind::kInt || item->integer < 0) {
         return Bad(absl::StrCat("a tensor's ", what, " is not a whole number of at least 0"));
+      }
       dimensions.push_back(item->integer);
     }
     return dimensions;

@@ -50,6 +50,13 @@ struct PickleValue {
   const PickleStorage* storage = nullptr;
   const PickleTensor* tensor = nullptr;
 };
+// Returns "a tuple", for messages.
+inline absl::string_view PickleKindName(PickleValue::Kind kind) {
+  constexpr absl::string_view kNames[] = {"an opaque value", "a number",  "a string",
+                                          "a tuple",         "a list",    "a dict",
+                                          "a global",        "a storage", "a tensor"};
+  return kNames[static_cast<size_t>(kind)];
+}
 
 // What a pickle describes. A pickle is a program for a stack machine; only opcodes that build plain
 // values and only the globals of FindPickleGlobal are accepted, and what Python would call is

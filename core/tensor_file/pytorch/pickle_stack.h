@@ -51,8 +51,9 @@ class PickleStack {
 
   // Returns the only value left at the end.
   absl::StatusOr<const PickleValue*> Result() const {
-    if (values_.size() != 1 || !marks_.empty())
+    if (values_.size() != 1 || !marks_.empty()) {
       return absl::InvalidArgumentError("it leaves something other than one value");
+    }
     return values_[0];
   }
 
@@ -86,8 +87,9 @@ class PickleMemo {
     return absl::OkStatus();
   }
   absl::StatusOr<const PickleValue*> Get(size_t number) const {
-    if (number >= values_.size())
+    if (number >= values_.size()) {
       return absl::InvalidArgumentError(absl::StrCat("memo ", number, " was never stored"));
+    }
     return values_[number];
   }
 

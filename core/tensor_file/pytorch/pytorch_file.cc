@@ -39,8 +39,9 @@ absl::StatusOr<std::string> FindPrefix(const ZipArchive& archive) {
   std::string prefix;
   for (const ZipArchive::Entry& entry : archive.entries()) {
     if (!absl::EndsWith(entry.name, kPickleSuffix)) continue;
-    if (!prefix.empty())
+    if (!prefix.empty()) {
       return absl::InvalidArgumentError("there is more than one data.pkl in the archive");
+    }
     prefix = entry.name.substr(0, entry.name.size() - kPickleSuffix.size() + 1);
   }
   if (prefix.empty()) return absl::InvalidArgumentError("there is no data.pkl in the archive");
@@ -87,8 +88,9 @@ absl::Status CheckTensor(const ZipArchive& archive, const std::string& prefix,
   }
   const std::string name = absl::StrCat(prefix, "data/", storage.key);
   const ZipArchive::Entry* const entry = archive.Find(name);
-  if (entry == nullptr)
+  if (entry == nullptr) {
     return absl::InvalidArgumentError(absl::StrCat("its values ", Quoted(name), " are missing"));
+  }
   uint64_t storage_bytes;
   if (__builtin_mul_overflow(static_cast<uint64_t>(storage.size),
                              c10::elementSize(storage.kind->type), &storage_bytes) ||

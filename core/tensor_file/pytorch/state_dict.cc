@@ -46,8 +46,9 @@ class Search {
       return absl::InvalidArgumentError(
           absl::StrCat("tensor ", Quoted(name), ": its name is empty or not UTF-8 text"));
     }
-    if (!found.tensors.emplace(name, &tensor).second)
+    if (!found.tensors.emplace(name, &tensor).second) {
       return absl::InvalidArgumentError(absl::StrCat("two tensors are called ", Quoted(name)));
+    }
     if (!prefix.empty()) found.sections.insert(prefix);
     return absl::OkStatus();
   }

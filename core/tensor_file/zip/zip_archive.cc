@@ -74,8 +74,9 @@ absl::Status ReadZip64End(absl::string_view bytes, uint64_t end, Directory* dire
   const uint32_t disks = locator.U32Le();
   if (disk != 0 || disks > 1) return Bad("it is split over several disks");
   const uint64_t limit = end - kZip64LocatorBytes;
-  if (offset > limit || limit - offset < kZip64EndBytes)
+  if (offset > limit || limit - offset < kZip64EndBytes) {
     return Bad(absl::StrCat("the Zip64 locator points to byte ", offset, ", where no record fits"));
+  }
   BoundedReader record(bytes.substr(offset, limit - offset));
   if (record.U32Le() != kZip64End) return Bad("there is no Zip64 record where its locator points");
   if (record.U64Le() != limit - offset - 12) return Bad("the Zip64 record has a wrong size");
@@ -105,8 +106,9 @@ absl::StatusOr<Directory> FindDirectory(absl::string_view bytes) {
   directory.size = reader.U32Le();
   directory.offset = reader.U32Le();
   directory.end = end;
-  if (disk != 0 || directory_disk != 0 || count_here != directory.count)
+  if (disk != 0 || directory_disk != 0 || count_here != directory.count) {
     return Bad("it is split over several disks");
+  }
   VIT_RETURN_IF_ERROR(ReadZip64End(bytes, end, &directory));
   if (directory.offset > directory.end || directory.size != directory.end - directory.offset) {
     return Bad(absl::StrCat("its directory of ", directory.size, " bytes at byte ",
@@ -154,8 +156,9 @@ absl::StatusOr<ZipArchive> ZipArchive::Open(SharedBytes bytes) {
 absl::Status ZipArchive::ReadDirectory(absl::string_view directory, uint64_t count) {
   BoundedReader reader(directory);
   for (uint64_t i = 0; i < count; ++i) {
-    if (reader.U32Le() != kDirectoryEntry)
+    if (reader.U32Le() != kDirectoryEntry) {
       return Bad(absl::StrCat("its directory is damaged at entry ", i, " of ", count));
+    }
     reader.Skip(4);  // versions
     Entry entry;
     entry.flags = reader.U16Le();
@@ -177,8 +180,9 @@ absl::Status ZipArchive::ReadDirectory(absl::string_view directory, uint64_t cou
     VIT_RETURN_IF_ERROR(
         ReadZip64Extra(entry.name, extra, {&entry.size_bytes, &entry.raw_bytes, &entry.offset}));
     if (disk != 0 && disk != kIn64Short) return Bad("it is split over several disks");
-    if ((entry.flags & kEncryptedFlags) != 0)
+    if ((entry.flags & kEncryptedFlags) != 0) {
       return BadEntry(entry.name, "it is encrypted; save the file without a password");
+    }
     if (method != kMethodStored && method != kMethodDeflated) {
       return BadEntry(entry.name, absl::StrCat("compression method ", method,
                                                "; only stored and deflated entries are read"));
@@ -203,8 +207,9 @@ absl::Status ZipArchive::ReadDirectory(absl::string_view directory, uint64_t cou
   std::sort(by_name_.begin(), by_name_.end(),
             [&](size_t a, size_t b) { return entries_[a].name < entries_[b].name; });
   for (size_t i = 1; i < by_name_.size(); ++i) {
-    if (entries_[by_name_[i]].name == entries_[by_name_[i - 1]].name)
+    if (entries_[by_name_[i]].name == entries_[by_name_[i - 1]].name) {
       return BadEntry(entries_[by_name_[i]].name, "two entries have this name");
+    }
   }
   return absl::OkStatus();
 }
@@ -218,8 +223,9 @@ absl::Status ZipArchive::CheckLocalHeaders(uint64_t directory_offset) {
   const absl::string_view contents = bytes_.view.substr(0, directory_offset);
   BoundedReader reader(contents);
   for (Entry* const entry : by_offset) {
-    if (entry->offset < reader.position())
+    if (entry->offset < reader.position()) {
       return BadEntry(entry->name, "it overlaps another entry");
+    }
     reader.Seek(entry->offset);
     if (reader.U32Le() != kLocalHeader) return BadEntry(entry->name, "there is no local header");
     reader.Skip(2);  // version

@@ -109,9 +109,10 @@ absl::Status ZipEntryReader::Finish() {
   }
   if (inflater_ != nullptr) {
     char beyond;
-    if (inflater_->Write(&beyond, 1) != 0)
+    if (inflater_->Write(&beyond, 1) != 0) {
       return Damaged(entry_,
                      absl::StrCat("it holds more than the ", position_, " bytes it claims"));
+    }
     if (inflater_->result != Z_STREAM_END || inflater_->stream.avail_in != 0 ||
         !inflater_->rest.empty()) {
       return Damaged(entry_, "its compressed bytes do not end where they should");

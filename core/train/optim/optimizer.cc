@@ -297,8 +297,9 @@ absl::Status CopyState(const TensorMap& state, const NamedTensors& into) {
   torch::NoGradGuard no_grad;
   for (const auto& [name, tensor] : into) {
     const auto found = state.find(name);
-    if (found == state.end())
+    if (found == state.end()) {
       return absl::InvalidArgumentError(absl::StrCat("training state '", name, "' is missing"));
+    }
     if (found->second.sizes() != tensor.sizes()) {
       return absl::InvalidArgumentError(
           absl::StrCat("training state '", name, "' has another shape"));

@@ -70,8 +70,9 @@ absl::Status CheckMixing(const TrainingSpec& spec) {
 }  // namespace
 
 absl::Status FillClassWeights(const DataSet& data, LossConfig* loss) {
-  if (loss->class_weighting() != vit::v1::CLASS_WEIGHTING_INVERSE_FREQUENCY)
+  if (loss->class_weighting() != vit::v1::CLASS_WEIGHTING_INVERSE_FREQUENCY) {
     return absl::OkStatus();
+  }
   VIT_ASSIGN_OR_RETURN(const std::vector<double> weights, InverseFrequencies(data));
   const google::protobuf::RepeatedField<double> computed(weights.begin(), weights.end());
   if (!loss->class_weights().empty() &&

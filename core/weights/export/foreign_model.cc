@@ -38,8 +38,9 @@ NamedTensors InOrder(const TensorMap& tensors, const vit::v1::ModelConfig& confi
 enum class Kind { kVit, kDeit, kDeitWithTeacher, kDinov2, kDinov2WithRegisters };
 
 Kind KindOf(const vit::v1::ModelConfig& config) {
-  if (config.global_pool() == vit::v1::GLOBAL_POOL_TOKEN_AND_AVG)
+  if (config.global_pool() == vit::v1::GLOBAL_POOL_TOKEN_AND_AVG) {
     return config.reg_tokens() > 0 ? Kind::kDinov2WithRegisters : Kind::kDinov2;
+  }
   if (config.distillation_token()) return Kind::kDeitWithTeacher;
   return config.reg_tokens() > 0 ? Kind::kDeit : Kind::kVit;
 }
@@ -90,8 +91,9 @@ NamedTensors ToHuggingFaceNames(const TensorMap& tensors, const vit::v1::ModelCo
     }
     const std::vector<at::Tensor> parts = tensor.chunk(3);
     const char* const names[] = {".attn.query.", ".attn.key.", ".attn.value."};
-    for (size_t i = 0; i < parts.size(); ++i)
+    for (size_t i = 0; i < parts.size(); ++i) {
       add(absl::StrReplaceAll(name, {{".attn.qkv.", names[i]}}), parts[i]);
+    }
   }
   if (kind == Kind::kDinov2 || kind == Kind::kDinov2WithRegisters) {
     renamed.emplace_back(absl::StrCat(NamesOf(kind).model_type, ".embeddings.mask_token"),
@@ -233,8 +235,9 @@ absl::Status WriteTorchvision(const fs::path& directory, const TensorMap& tensor
   VIT_RETURN_IF_ERROR(CheckExpressible(description.model, Program::kTorchvision));
   return CatchExceptions("export", [&]() -> absl::Status {
     NamedTensors renamed;
-    for (auto& [name, tensor] : InOrder(tensors, description.model))
+    for (auto& [name, tensor] : InOrder(tensors, description.model)) {
       renamed.emplace_back(RenamedBack(name, TorchvisionRenames()), tensor);
+    }
     VIT_RETURN_IF_ERROR(
         WriteJson(directory / "config.json", TorchvisionConfig(description), provenance));
     VIT_RETURN_IF_ERROR(WriteFile(directory / "labels.txt", LabelLines(description.labels)));

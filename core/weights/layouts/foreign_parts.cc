@@ -129,8 +129,9 @@ absl::Status Refuse(const std::vector<std::string>& names) {
 bool IsOfFormula(const std::string& name) {
   const std::string lower = absl::AsciiStrToLower(name);
   const std::string first = lower.substr(0, lower.find('.'));
-  if (absl::StartsWith(lower, "head.mlp.") || absl::StartsWith(lower, "head.last_layer."))
+  if (absl::StartsWith(lower, "head.mlp.") || absl::StartsWith(lower, "head.last_layer.")) {
     return false;  // DINO's projection
+  }
   for (const absl::string_view beside :
        {"mask_token", "masked_embed", "decoder", "dino", "ibot", "proj_head", "projection_head",
         "projector", "predictor", "prototypes"}) {

@@ -145,8 +145,9 @@ std::string Renamed(const std::string& name, const Renames& renames) {
 
 std::string RenamedBack(const std::string& name, const Renames& renames) {
   std::string dotted = absl::StrCat(".", name);
-  for (auto it = renames.rbegin(); it != renames.rend(); ++it)
+  for (auto it = renames.rbegin(); it != renames.rend(); ++it) {
     absl::StrReplaceAll({{it->second, it->first}}, &dotted);
+  }
   return dotted.substr(1);
 }
 

@@ -185,8 +185,9 @@ void FoldClassPosition(TensorMap* tensors) {
     return;
   }
   const int64_t count = positions->second.size(1);
-  if (!IsSquare(count - 1) || IsSquare(count) || IsSquare(count - 1 - registers->second.size(1)))
+  if (!IsSquare(count - 1) || IsSquare(count) || IsSquare(count - 1 - registers->second.size(1))) {
     return;
+  }
   token->second = token->second + positions->second.slice(1, 0, 1);
   positions->second = positions->second.slice(1, 1);
 }
@@ -227,8 +228,9 @@ std::string FindOtherHead(const TensorMap& tensors) {
   std::string found;
   for (const auto& [name, tensor] : tensors) {
     if (!IsHeadName(name) || IsProjection(name)) continue;
-    if (found.empty() || (absl::EndsWith(name, ".weight") && !absl::EndsWith(found, ".weight")))
+    if (found.empty() || (absl::EndsWith(name, ".weight") && !absl::EndsWith(found, ".weight"))) {
       found = name;
+    }
   }
   return found;
 }

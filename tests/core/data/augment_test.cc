@@ -19,7 +19,6 @@ namespace {
 using augment::LevelContext;
 using augment::LeveledOperation;
 using augment::Operation;
-using augment::Planes;
 using augment::Policy;
 
 constexpr int kSide = 16;

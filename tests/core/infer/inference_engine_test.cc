@@ -233,8 +233,9 @@ TEST_F(EmbedExplainTest, FeaturesAreWhatTheHeadIsAppliedTo) {
   ASSERT_TRUE(tokens.ok()) << tokens.status();
   EXPECT_EQ(tokens->tokens(), 17);
   ASSERT_EQ(tokens->results(0).values_size(), 17 * 16);
-  for (int i = 0; i < 16; ++i)
+  for (int i = 0; i < 16; ++i) {
     EXPECT_FLOAT_EQ(tokens->results(0).values(i), pooled->results(0).values(i));
+  }
   EXPECT_EQ(Embed({}, false).status().code(), absl::StatusCode::kInvalidArgument);
 }
 

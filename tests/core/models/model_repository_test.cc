@@ -54,8 +54,9 @@ class ModelRepositoryTest : public ::testing::Test {
     std::vector<std::string> names;
     const auto models = repository_->List(reference);
     EXPECT_TRUE(models.ok()) << models.status();
-    for (const auto& model : *models)
+    for (const auto& model : *models) {
       names.push_back(model.name() + "@" + std::to_string(model.version()));
+    }
     return names;
   }
 

@@ -12,7 +12,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::Not;
 using RunInfo = vit::v1::Run;
 
 class RunChangesTest : public RunManagerTest {

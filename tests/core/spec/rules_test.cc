@@ -30,8 +30,9 @@ using ::vit::v1::TrainingSpec;
 void VisitFields(const Descriptor* type, const std::function<void(const FieldDescriptor*)>& visit) {
   for (int i = 0; i < type->field_count(); ++i) {
     visit(type->field(i));
-    if (type->field(i)->message_type() != nullptr)
+    if (type->field(i)->message_type() != nullptr) {
       VisitFields(type->field(i)->message_type(), visit);
+    }
   }
 }
 

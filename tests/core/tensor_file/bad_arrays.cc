@@ -123,9 +123,10 @@ void AddBombs(std::vector<BadFile>* files) {
                     Archive(header("(25165824,)") + std::string(bytes, '\0'), true),
                     "at most 16 times as much is read. Save it with numpy.savez"});
   std::vector<ZipPart> parts;
-  for (int i = 0; i < 10; ++i)
+  for (int i = 0; i < 10; ++i) {
     parts.push_back(
         {absl::StrCat(i, ".npy"), header("(2097152,)") + std::string(8 << 20, '\0'), true});
+  }
   files->push_back({"ten arrays of 8 MB of zeros", MakeZip(parts).bytes, "16 times"});
 }
 

@@ -221,8 +221,9 @@ TEST(OptimizerTest, AGradientThatIsNotFiniteChangesNothing) {
     optimizer->Step(0.1, infinity, kOne);
     EXPECT_TRUE(at::equal(module->weight, before)) << config.DebugString();
     const NamedTensors after = optimizer->State();
-    for (size_t i = 0; i < state.size(); ++i)
+    for (size_t i = 0; i < state.size(); ++i) {
       EXPECT_TRUE(at::equal(after[i].second, state[i].second)) << state[i].first;
+    }
   }
 }
 

@@ -159,8 +159,9 @@ TEST_F(TrainerTest, FinishesWithHistoryAndCheckpoints) {
   EXPECT_EQ(told.last_step, 12);
   // Points every 2 steps and at evaluations: every 3 steps and at the ends of epochs of 5 steps.
   std::vector<int64_t> train, validation;
-  for (const auto& [key, point] : told.history)
+  for (const auto& [key, point] : told.history) {
     (key.second == vit::v1::SPLIT_TRAIN ? train : validation).push_back(key.first);
+  }
   EXPECT_THAT(validation, ElementsAre(3, 5, 6, 9, 10, 12));
   EXPECT_THAT(train, ElementsAre(2, 3, 4, 5, 6, 8, 9, 10, 12));
   EXPECT_THAT(told.checkpoints, ElementsAre(3, 4, 5, 6, 8, 9, 10, 12));

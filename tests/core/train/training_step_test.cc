@@ -107,8 +107,9 @@ class SmallStepTest : public ::testing::Test {
     loss_ = training.LossSum() / static_cast<double>(images.size(0));
     bad_step_ = training.FirstBadStep();
     TensorMap weights;
-    for (const auto& item : model->named_parameters())
+    for (const auto& item : model->named_parameters()) {
       weights[item.key()] = item.value().detach().clone();
+    }
     return weights;
   }
   vit::v1::TrainingSpec spec_;
@@ -127,8 +128,9 @@ TEST_F(SmallStepTest, AccumulationChangesNothingButRounding) {
   spec_.set_accumulation_steps(4);
   const auto parts = Weights(images_, labels_, AllSlots(8));
   EXPECT_NEAR(loss_, whole_loss, 1e-6);
-  for (const auto& [name, value] : whole)
+  for (const auto& [name, value] : whole) {
     EXPECT_LT((value - parts.at(name)).abs().max().item<double>(), 1e-6) << name;
+  }
 }
 
 TEST_F(SmallStepTest, ALossThatIsNotFiniteSuppressesTheUpdateAndIsRemembered) {

@@ -64,8 +64,9 @@ std::vector<std::string> Names(const ChosenWeights& chosen) {
 // Expects the tensors that are under `prefix` in the file.
 void ExpectTaken(const File& file, const ChosenWeights& chosen, const std::string& prefix) {
   EXPECT_FALSE(chosen.tensors.empty());
-  for (const auto& [name, tensor] : chosen.tensors)
+  for (const auto& [name, tensor] : chosen.tensors) {
     EXPECT_TRUE(at::equal(tensor, file.file().tensors.at(prefix + name))) << name;
+  }
 }
 
 TEST(ChooseWeightsTest, ThePrefixIsWhatStandsBeforeThePatchProjection) {

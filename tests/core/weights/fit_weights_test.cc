@@ -18,7 +18,6 @@
 namespace vit {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 vit::v1::ModelConfig Config(int image_size, int patch_size) {

@@ -19,8 +19,9 @@ class HeadLabelsTest : public ::testing::Test {
   }
   std::vector<double> Values(const std::string& name) {
     std::vector<double> values;
-    for (int64_t i = 0; i < tensors_.at(name).numel(); ++i)
+    for (int64_t i = 0; i < tensors_.at(name).numel(); ++i) {
       values.push_back(tensors_.at(name).flatten()[i].item<double>());
+    }
     return values;
   }
 

@@ -110,8 +110,9 @@ TEST_F(ImportModelTest, PartsOfOtherFormulasAreRefusedByName) {
       {"pooler.dense.weight", "a pooling layer"},
       {"blocks.0.something.else", "a part of another kind"},
   };
-  for (const auto& [name, what] : parts)
+  for (const auto& [name, what] : parts) {
     EXPECT_THAT(RefusalWith(name), AllOf(HasSubstr(name), HasSubstr(what)));
+  }
 }
 
 TEST_F(ImportModelTest, WhatPlaysNoPartIsNamedAndNotUsed) {
@@ -127,8 +128,9 @@ TEST_F(ImportModelTest, WhatPlaysNoPartIsNamedAndNotUsed) {
 }
 
 TEST_F(ImportModelTest, NormsWithoutBiasAreRefused) {
-  for (auto it = tensors_.begin(); it != tensors_.end();)
+  for (auto it = tensors_.begin(); it != tensors_.end();) {
     it = it->first.ends_with("norm1.bias") ? tensors_.erase(it) : std::next(it);
+  }
   EXPECT_THAT(Refusal(tensors_), HasSubstr("RMSNorm"));
 }
 
@@ -169,8 +171,9 @@ TEST_F(ImportModelTest, AClassifierAboveABackboneIsTheHead) {
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->prefix, "backbone.");
   EXPECT_EQ(model->description.model.num_classes(), 10);
-  for (const auto& [name, tensor] : tensors_)
+  for (const auto& [name, tensor] : tensors_) {
     EXPECT_TRUE(at::equal(model->tensors.at(name), tensor)) << name;
+  }
 }
 
 TEST_F(ImportModelTest, AnEncoderWithoutAHeadHasNoClasses) {

@@ -29,8 +29,9 @@ class LoadWeightsTest : public ::testing::Test {
   }
   static TensorMap Weights(VisionTransformer& model) {
     TensorMap weights;
-    for (const auto& item : model->named_parameters())
+    for (const auto& item : model->named_parameters()) {
       weights[item.key()] = item.value().detach().clone();
+    }
     return weights;
   }
 };
@@ -39,8 +40,9 @@ TEST_F(LoadWeightsTest, CopiesEveryParameter) {
   VisionTransformer source = MakeModel(3, 1), target = MakeModel(3, 2);
   ASSERT_TRUE(LoadWeights(Weights(source), *target).ok());
   const auto expected = Weights(source);
-  for (const auto& item : target->named_parameters())
+  for (const auto& item : target->named_parameters()) {
     EXPECT_TRUE(at::equal(item.value(), expected.at(item.key())));
+  }
 }
 
 TEST_F(LoadWeightsTest, OtherPrecisionsAreConverted) {
@@ -65,8 +67,9 @@ TEST_F(LoadWeightsTest, WhatDoesNotFitIsNamedAndNothingIsCopied) {
   EXPECT_THAT(message, HasSubstr("missing norm.bias"));
   EXPECT_THAT(message, HasSubstr("not in the model: extra.weight"));
   EXPECT_THAT(message, HasSubstr("pos_embed (file [1, 9, 8], model [1, 5, 8])"));
-  for (const auto& item : target->named_parameters())
+  for (const auto& item : target->named_parameters()) {
     EXPECT_TRUE(at::equal(item.value(), before.at(item.key())));
+  }
 }
 
 TEST_F(LoadWeightsTest, AHeadOfOtherClassesStartsAnew) {

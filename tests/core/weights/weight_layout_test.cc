@@ -148,8 +148,9 @@ TEST(WeightLayoutTest, StackedBlocksWithPrefixesAreTheSameModel) {
       stacked["opt/target/params/" + name] = tensor;
     }
   }
-  for (const auto& [rest, parts] : blocks)
+  for (const auto& [rest, parts] : blocks) {
     stacked["opt/target/params/Transformer/encoderblock/" + rest] = at::stack(parts);
+  }
   const auto expected = ToTimmLayout(one_by_one);
   const auto actual = ToTimmLayout(stacked);
   ASSERT_TRUE(expected.ok()) << expected.status();
@@ -208,8 +209,9 @@ TEST(WeightLayoutTest, NamesOfTransformersInMemoryAreTheSameModel) {
   ASSERT_TRUE(expected.ok()) << expected.status();
   ASSERT_TRUE(actual.ok()) << actual.status();
   ASSERT_EQ(actual->tensors.size(), expected->tensors.size());
-  for (const auto& [name, tensor] : expected->tensors)
+  for (const auto& [name, tensor] : expected->tensors) {
     EXPECT_TRUE(at::equal(actual->tensors.at(name), tensor)) << name;
+  }
 }
 
 // Meta's and transformers' files of DINOv2 with registers: the class token and the patches have

@@ -31,8 +31,9 @@ absl::StatusOr<vit::v1::InspectDataRequest> ToRequest(const Session& session,
   if (!spec.ok()) return spec.status();
   vit::v1::TrainingSpec others = *spec;
   others.clear_data();
-  if (others.ByteSizeLong() > 0)
+  if (others.ByteSizeLong() > 0) {
     return absl::InvalidArgumentError("--set: inspect-data takes only fields of data");
+  }
   const char* home = std::getenv("HOME");
   std::error_code error;
   const absl::Status resolved =

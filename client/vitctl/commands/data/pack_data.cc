@@ -73,8 +73,9 @@ int PackData(Session& session, const PackDataOptions& options) {
   }
   if (last.unreadable() > 0) {
     session.out() << FormatCount(last.unreadable()) << " could not be read:\n";
-    for (const std::string& name : last.first_unreadable())
+    for (const std::string& name : last.first_unreadable()) {
       session.out() << "  " << Printable(name) << "\n";
+    }
   }
   session.out() << "train on it with: "
                 << session.CommandLine(absl::StrCat("start-run --data packed:", request->path()))

@@ -181,8 +181,9 @@ void PrintTable(const Session& session, const std::vector<FileResult>& results) 
   }
   if (!any) return;
   session.out() << table.Render(terminal.columns(), terminal.color, terminal.utf8) << std::flush;
-  if (terminal.out_is_tty)
+  if (terminal.out_is_tty) {
     session.out() << Paint(absl::StrCat("by ", model), Style::kDim, terminal.color) << "\n";
+  }
 }
 
 int Classify(Session& session, const ClassifyOptions& options) {

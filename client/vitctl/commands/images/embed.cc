@@ -89,8 +89,9 @@ int Embed(Session& session, const EmbedOptions& options) {
   if (options.tokens) shape.push_back(response->tokens());
   shape.push_back(response->features());
   std::vector<float> values;
-  for (const vit::v1::Embedding& result : response->results())
+  for (const vit::v1::Embedding& result : response->results()) {
     values.insert(values.end(), result.values().begin(), result.values().end());
+  }
   const absl::Status written = WriteOutput(options.output, Npy(shape, values));
   if (!written.ok()) return session.Fail(written);
   std::string text;

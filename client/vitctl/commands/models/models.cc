@@ -122,8 +122,9 @@ absl::StatusOr<vit::v1::ImportModelRequest> ImportRequest(const Session& session
   vit::v1::TrainingSpec others = *spec;
   others.clear_model();
   others.clear_data();
-  if (others.ByteSizeLong() > 0)
+  if (others.ByteSizeLong() > 0) {
     return absl::InvalidArgumentError("--set: import takes only fields of model and data");
+  }
   spec->set_init(options.path);
   const char* home = std::getenv("HOME");
   std::error_code error;
@@ -160,8 +161,9 @@ int Import(Session& session, const ImportOptions& options) {
   const ModelVersion& model = response->model();
   session.out() << "imported " << Printable(model.origin()) << " as " << ModelName(model) << ": "
                 << Printable(model.source()) << " weights, " << Summary(model) << "\n";
-  for (const std::string& note : response->notes())
+  for (const std::string& note : response->notes()) {
     session.out() << "  " << Printable(note) << "\n";
+  }
   return kExitOk;
 }
 

@@ -85,8 +85,9 @@ absl::StatusOr<vit::v1::ListRunsResponse> ListUpTo(VitClient& client,
     if (!page.ok()) return page;
     all.mutable_runs()->MergeFrom(page->runs());
     all.set_next_page_token(page->next_page_token());
-    if (page->next_page_token().empty() || page->runs().empty() || all.runs_size() >= limit)
+    if (page->next_page_token().empty() || page->runs().empty() || all.runs_size() >= limit) {
       return all;
+    }
     request.set_page_token(page->next_page_token());
   }
 }

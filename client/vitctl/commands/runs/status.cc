@@ -47,8 +47,9 @@ Fields Describe(const vit::v1::StatusResponse& response, absl::Time now) {
   fields.emplace_back(
       "state", Table::Cell(absl::StrCat(StateName(run.state()), phase.empty() ? "" : ", ", phase),
                            StateStyle(run.state())));
-  if (!run.message().empty())
+  if (!run.message().empty()) {
     fields.emplace_back("message", Table::Cell(Printable(run.message()), StateStyle(run.state())));
+  }
   if (run.total_steps() > 0) {
     fields.emplace_back(
         "progress",
@@ -69,8 +70,9 @@ Fields Describe(const vit::v1::StatusResponse& response, absl::Time now) {
   if (const std::string best = BestText(run); !best.empty()) {
     fields.emplace_back("best", Table::Cell(best, Style::kGreen));
   }
-  if (const std::string list = CheckpointList(response); !list.empty())
+  if (const std::string list = CheckpointList(response); !list.empty()) {
     fields.emplace_back("checkpoints", list);
+  }
   if (const std::string bad = BadImagesText(run); !bad.empty()) {
     fields.emplace_back("bad images", Table::Cell(bad, Style::kYellow));
     for (const std::string& image : run.first_bad_images()) {
@@ -88,8 +90,9 @@ Fields Describe(const vit::v1::StatusResponse& response, absl::Time now) {
     fields.emplace_back("created",
                         absl::StrCat(FormatDateTime(created), ", ", FormatAgo(now - created)));
   }
-  if (const auto elapsed = Elapsed(run, now))
+  if (const auto elapsed = Elapsed(run, now)) {
     fields.emplace_back("elapsed", FormatSeconds(*elapsed));
+  }
   return fields;
 }
 
