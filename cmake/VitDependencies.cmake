@@ -78,6 +78,8 @@ add_library(vit_torch INTERFACE)
 target_compile_options(vit_torch INTERFACE
   "SHELL:-idirafter ${LIBTORCH}/include" "SHELL:-idirafter ${LIBTORCH}/include/torch/csrc/api/include")
 target_link_libraries(vit_torch INTERFACE ${LIBTORCH}/lib/libtorch_cpu.so ${LIBTORCH}/lib/libc10.so Threads::Threads)
+# The wheel is built with NDEBUG, and some of LibTorch's classes have other members without it.
+target_compile_definitions(vit_torch INTERFACE $<$<NOT:$<CONFIG:Release>>:NDEBUG>)
 # at::parallel_for is a template that runs on one thread if OpenMP is off. It must use LibTorch's threads, which are those of
 # GNU's OpenMP: clang would link another OpenMP library. ThreadSanitizer does not see how these threads wait for each other.
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT VIT_SANITIZE MATCHES "thread")

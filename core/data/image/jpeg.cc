@@ -241,6 +241,12 @@ absl::StatusOr<ImagePart> DecodeJpeg(absl::string_view bytes, const ImageHeader&
 }
 
 absl::StatusOr<std::string> EncodeJpeg(const Image& image, int quality) {
+  // Checked here, because a failure inside libjpeg leaks memory.
+  if (std::max(image.width, image.height) > JPEG_MAX_DIMENSION) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot encode as JPEG: ", image.width, " x ", image.height,
+                     " pixels, where a side has at most ", JPEG_MAX_DIMENSION));
+  }
   auto encoder = std::make_unique<Encoder>();
   *encoder = {};
   struct Destroyer {
