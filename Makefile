@@ -6,7 +6,10 @@
 # BENCH=GLOB    `make bench` runs only the programs whose names without _bench match
 
 JOBS ?= $(shell awk -v n="$$(nproc)" '/MemTotal/ {m = int($$2 / 2097152); print m < 1 ? 1 : m < n ? m : n}' /proc/meminfo)
-LINT ?= changed
+# ?= would keep make's own value, lint.
+ifeq ($(origin LINT),default)
+LINT := changed
+endif
 FUZZ_SECONDS ?= 300
 BENCH ?= *
 IMAGE ?= vitd

@@ -52,7 +52,9 @@ void PerImage(State& state, double images = 1) {
 void DecodeJpeg500x375(State& state) {
   const std::string jpeg = Jpeg(TestImage(500, 375));
   const auto min_short_side = static_cast<int>(state.range(0));
-  for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(DecodeImage(jpeg, {}, min_short_side));
+  for ([[maybe_unused]] auto _ : state) {
+    benchmark::DoNotOptimize(DecodeImage(jpeg, {}, min_short_side));
+  }
   PerImage(state);
 }
 BENCHMARK(DecodeJpeg500x375)->ArgName("min_short_side")->Arg(0)->Arg(224);

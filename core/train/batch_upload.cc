@@ -26,7 +26,7 @@ BatchUpload::BatchUpload(const Normalizer* normalize, c10::Device device)
 BatchUpload::~BatchUpload() {
   if (!copying_.has_value()) return;
   try {
-    copying_->synchronize();  // before the target memory is freed
+    copying_->synchronize();         // before the target memory is freed
   } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
     // The device is lost, and its memory too.
   }

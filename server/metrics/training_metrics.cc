@@ -126,9 +126,10 @@ class TrainingMetrics::RunSeries {
 
 TrainingMetrics::TrainingMetrics(prometheus::Registry* registry, int max_runs)
     : max_runs_(max_runs),
-      loss_(AddGauge(registry, "vitd_training_loss",
-                     "Loss at the run's newest point: as trained for the training split, mean cross "
-                     "entropy for the validation split.")),
+      loss_(
+          AddGauge(registry, "vitd_training_loss",
+                   "Loss at the run's newest point: as trained for the training split, mean cross "
+                   "entropy for the validation split.")),
       accuracy_(AddGauge(
           registry, "vitd_training_accuracy_ratio",
           "Fraction of the images classified correctly at the run's newest point of each split.")),

@@ -15,6 +15,7 @@
 #include "core/base/status.h"
 #include "core/data/data_config.h"
 #include "core/data/image/transform.h"
+#include "core/data/per_split.h"
 
 namespace vit {
 namespace {
@@ -52,7 +53,7 @@ class SampleReader::Impl {
   absl::StatusOr<bool> ReadEval(DataSplit split, int64_t index, uint8_t* out);
   absl::Status CheckBadFraction(DataSplit split, const std::stop_token& stop);
 
-  int64_t bad_images(DataSplit split) const { return bad_images_[Part(split)].load(); }
+  int64_t bad_images(DataSplit split) const { return bad_images_[split].load(); }
   const DataSet& data() const { return *data_; }
   const vit::v1::DataConfig& config() const { return config_; }
   int image_size() const { return image_size_; }
@@ -62,9 +63,6 @@ class SampleReader::Impl {
   // What is known about one image: nothing, that it is unreadable (&kBad), that it was decoded
   // without an error (&kWhole), or its pixels.
   using Slot = std::atomic<const Image*>;
-
-  static size_t Part(DataSplit split) { return split == DataSplit::kTrain ? 0 : 1; }
-  std::vector<Slot>& slots(DataSplit split) { return slots_[Part(split)]; }
 
   static bool HasPixels(const Image* known) {
     return known != nullptr && known != &kBad && known != &kWhole;
@@ -93,11 +91,11 @@ class SampleReader::Impl {
   const int eval_image_size_;
   const BadImageCallback on_bad_image_;
   const bool cache_;
-  std::vector<Slot> slots_[2];  // training, validation
+  PerSplit<std::vector<Slot>> slots_;
   std::atomic<int64_t> cached_bytes_ = 0;
-  std::atomic<int64_t> bad_images_[2] = {};  // as slots_
+  PerSplit<std::atomic<int64_t>> bad_images_;
   Mutex mu_;
-  std::vector<std::string> first_bad_[2] VIT_GUARDED_BY(mu_);
+  PerSplit<std::vector<std::string>> first_bad_ VIT_GUARDED_BY(mu_);
 };
 
 const Image SampleReader::Impl::kBad;
@@ -116,8 +114,8 @@ SampleReader::Impl::Impl(std::shared_ptr<const DataSet> data, const vit::v1::Dat
              std::vector<Slot>(data_->size(DataSplit::kValidation))} {}
 
 SampleReader::Impl::~Impl() {
-  for (const std::vector<Slot>& slots : slots_) {
-    for (const Slot& slot : slots) {
+  for (const DataSplit split : kDataSplits) {
+    for (const Slot& slot : slots_[split]) {
       const Image* known = slot.load();
       if (HasPixels(known)) delete known;
     }
@@ -126,7 +124,7 @@ SampleReader::Impl::~Impl() {
 
 absl::StatusOr<const Image*> SampleReader::Impl::Get(DataSplit split, int64_t index,
                                                      Image* scratch) {
-  Slot& slot = slots(split)[index];
+  Slot& slot = slots_[split][index];
   const Image* const known = slot.load(std::memory_order_acquire);
   if (known == &kBad) return static_cast<const Image*>(nullptr);
   if (HasPixels(known)) return known;
@@ -174,7 +172,7 @@ absl::StatusOr<bool> SampleReader::Impl::MarkBad(DataSplit split, int64_t index,
   if (absl::IsResourceExhausted(why) && !IsOverLimit(why)) {
     return Annotate(why, absl::StrCat("read ", data_->name(split, index)));
   }
-  Slot& slot = slots(split)[index];
+  Slot& slot = slots_[split][index];
   const Image* known = slot.load();
   do {
     if (known == &kBad || HasPixels(known)) return false;  // another thread was first
@@ -182,11 +180,11 @@ absl::StatusOr<bool> SampleReader::Impl::MarkBad(DataSplit split, int64_t index,
   BadImage bad{data_->name(split, index), why, split};
   {
     MutexLock lock(&mu_);
-    std::vector<std::string>& first = first_bad_[Part(split)];
+    std::vector<std::string>& first = first_bad_[split];
     if (first.size() < kNamesKept) {
       first.push_back(absl::StrCat(bad.name, " (", why.message(), ")"));
     }
-    ++bad_images_[Part(split)];
+    ++bad_images_[split];
     bad.bad_train_images = bad_images(DataSplit::kTrain);
     bad.bad_validation_images = bad_images(DataSplit::kValidation);
   }
@@ -199,7 +197,7 @@ absl::StatusOr<bool> SampleReader::Impl::ReadTrain(uint64_t seed, int64_t epoch,
   const int64_t stream = draw.index + draw.copy * data_->size(DataSplit::kTrain);
   CounterRandom random(seed, RandomPurpose::kAugment, epoch, stream);
   const absl::Span<uint8_t> planes = Planes(out, image_size_);
-  Slot& slot = slots(DataSplit::kTrain)[draw.index];
+  Slot& slot = slots_[DataSplit::kTrain][draw.index];
   const Image* const known = slot.load(std::memory_order_acquire);
   if (known == &kBad) return false;
   if (HasPixels(known)) {
@@ -258,7 +256,7 @@ bool SampleReader::Impl::ReadOn(DataSplit split, const std::stop_token& stop) {
   constexpr int64_t kMostImages = 2000;
   int64_t read = 0;
   for (int64_t i = 0; i < data_->size(split); ++i) {
-    if (slots(split)[i].load() != nullptr) continue;
+    if (slots_[split][i].load() != nullptr) continue;
     if (bad_images(split) >= static_cast<int64_t>(kNamesKept) || stop.stop_requested() ||
         read++ == kMostImages) {
       return false;
@@ -282,8 +280,8 @@ absl::Status SampleReader::Impl::CheckBadFraction(DataSplit split, const std::st
                         of == DataSplit::kTrain ? " training" : " validation", " images");
   };
   MutexLock lock(&mu_);
-  std::vector<std::string> named = first_bad_[Part(split)];
-  const std::vector<std::string>& more = first_bad_[Part(other)];
+  std::vector<std::string> named = first_bad_[split];
+  const std::vector<std::string>& more = first_bad_[other];
   named.insert(named.end(), more.begin(),
                more.begin() + std::min(more.size(), kNamesKept - named.size()));
   const bool named_all =

@@ -16,6 +16,7 @@
 #include "absl/strings/str_split.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
+#include "core/data/per_split.h"
 #include "core/data/sources/fingerprint.h"
 
 namespace vit {
@@ -151,8 +152,8 @@ struct RecordFiles {
 
 class Cifar : public DataSet {
  public:
-  // `label_bytes`: before the pixels of a record. `splits`: training, validation.
-  Cifar(int label_bytes, std::array<RecordFiles, 2> splits, DataSetFacts facts)
+  // `label_bytes`: before the pixels of a record.
+  Cifar(int label_bytes, PerSplit<RecordFiles> splits, DataSetFacts facts)
       : DataSet(std::move(facts)), label_bytes_(label_bytes), splits_(std::move(splits)) {}
 
   int64_t size(DataSplit split) const override { return of(split).size; }
@@ -182,9 +183,7 @@ class Cifar : public DataSet {
     const RecordFile* file;
     int64_t record;
   };
-  const RecordFiles& of(DataSplit split) const {
-    return splits_[split == DataSplit::kTrain ? 0 : 1];
-  }
+  const RecordFiles& of(DataSplit split) const { return splits_[split]; }
   Place Find(DataSplit split, int64_t index) const {
     const RecordFile* file = of(split).files.data();
     for (; index >= static_cast<int64_t>(file->labels().size()); ++file) {
@@ -194,7 +193,7 @@ class Cifar : public DataSet {
   }
 
   const int label_bytes_;
-  const std::array<RecordFiles, 2> splits_;
+  const PerSplit<RecordFiles> splits_;
 };
 
 absl::StatusOr<std::vector<std::string>> ReadClassNames(const Layout& layout,
@@ -226,11 +225,11 @@ absl::StatusOr<std::shared_ptr<const DataSet>> OpenAll(const Layout& layout, fs:
       fs::is_directory(folder / layout.folder, code)) {
     folder /= layout.folder;
   }
-  std::array<RecordFiles, 2> splits;
+  PerSplit<RecordFiles> splits;
   Fingerprint fingerprint;
-  for (int split = 0; split < 2; ++split) {
+  for (const DataSplit split : kDataSplits) {
     RecordFiles& files = splits[split];
-    for (const std::string& name : split == 0 ? layout.train : layout.test) {
+    for (const std::string& name : split == DataSplit::kTrain ? layout.train : layout.test) {
       auto path = ResolveUnderRoots((folder / name).string(), options.data_roots);
       if (absl::IsNotFound(path.status())) {
         return absl::NotFoundError(absl::StrCat("no ", name, " in ", folder.string(),

@@ -125,9 +125,8 @@ std::string ClassTable::Shown(const Spelling& spelling) const {
 
 absl::StatusOr<int32_t> ClassTable::Add(DataSplit split, absl::string_view name,
                                         absl::FunctionRef<std::string()> place) {
-  const size_t part = split == DataSplit::kTrain ? 0 : 1;
-  const auto known = by_name_[part].find(std::string(name));
-  if (known != by_name_[part].end()) return known->second;
+  const auto known = by_name_[split].find(std::string(name));
+  if (known != by_name_[split].end()) return known->second;
   const std::string key = Key(name);
   if (key.empty()) {
     return absl::InvalidArgumentError(
@@ -136,7 +135,7 @@ absl::StatusOr<int32_t> ClassTable::Add(DataSplit split, absl::string_view name,
   }
   const auto [entry, is_new] = by_key_.emplace(key, static_cast<int32_t>(classes_.size()));
   if (is_new) classes_.emplace_back();
-  Spelling& spelling = classes_[entry->second].spellings[part];
+  Spelling& spelling = classes_[entry->second].spellings[split];
   const Spelling now{std::string(name), place()};
   if (!spelling.name.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -145,21 +144,21 @@ absl::StatusOr<int32_t> ClassTable::Add(DataSplit split, absl::string_view name,
         "give both the same name, or different names"));
   }
   spelling = now;
-  by_name_[part].emplace(now.name, entry->second);
+  by_name_[split].emplace(now.name, entry->second);
   return entry->second;
 }
 
 absl::StatusOr<ClassTable::Order> ClassTable::Finish() const {
   const auto name_of = [&](const Class& one) {
-    const std::string& name = one.spellings[0].name;
+    const std::string& name = one.spellings.train.name;
     return listing_version_ == 1 ? name : NormalizeClassName(name);
   };
   Order order;
   for (const Class& one : classes_) {
-    if (one.spellings[0].name.empty()) {
-      return absl::InvalidArgumentError(absl::StrCat(one.spellings[1].place,
+    if (one.spellings.train.name.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(one.spellings.validation.place,
                                                      ": no training image has the class '",
-                                                     one.spellings[1].name, "'"));
+                                                     one.spellings.validation.name, "'"));
     }
     order.names.push_back(name_of(one));
   }

@@ -2,16 +2,16 @@
 #ifndef VIT_CORE_DATA_SOURCES_CLASS_NAMES_H_
 #define VIT_CORE_DATA_SOURCES_CLASS_NAMES_H_
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "core/data/dataset.h"
+#include "core/data/per_split.h"
 
 namespace vit {
 
@@ -55,7 +55,7 @@ class ClassTable {
     std::string place;
   };
   struct Class {
-    std::array<Spelling, 2> spellings;  // training, validation; empty if not found
+    PerSplit<Spelling> spellings;  // empty if not found
   };
 
   std::string Key(absl::string_view name) const;
@@ -64,8 +64,21 @@ class ClassTable {
   const int listing_version_;
   std::vector<Class> classes_;
   std::unordered_map<std::string, int32_t> by_key_;
-  std::array<std::unordered_map<std::string, int32_t>, 2> by_name_;
+  PerSplit<std::unordered_map<std::string, int32_t>> by_name_;
 };
+
+// Puts the classes of `samples`, whose labels are numbers from `classes`, in order and returns
+// their names.
+template <typename Sample>
+absl::StatusOr<std::vector<std::string>> OrderClasses(const ClassTable& classes,
+                                                      PerSplit<std::vector<Sample>>* samples) {
+  absl::StatusOr<ClassTable::Order> order = classes.Finish();
+  if (!order.ok()) return order.status();
+  for (const DataSplit split : kDataSplits) {
+    for (Sample& sample : (*samples)[split]) sample.label = order->labels[sample.label];
+  }
+  return std::move(order->names);
+}
 
 }  // namespace vit
 

@@ -20,7 +20,7 @@ std::string FingerprintOfFiles(const FileList& list, const std::vector<std::stri
   for (const SampleSelection* selection : {&train, &validation}) {
     fingerprint.Add(static_cast<int64_t>(selection->indices.size()));
     for (const int64_t index : selection->indices) {
-      const FileList::Sample& sample = list.of(selection->from)[index];
+      const FileList::Sample& sample = list.samples[selection->from][index];
       fingerprint.Add(sample.label);
       fingerprint.Add(sample.file);
       fingerprint.Add(sample.size);
@@ -31,7 +31,7 @@ std::string FingerprintOfFiles(const FileList& list, const std::vector<std::stri
 
 DataSetFacts WithFingerprint(DataSetFacts facts, const FileList& list) {
   const auto whole = [&](DataSplit split) {
-    return WholeSplit(split, static_cast<int64_t>(list.of(split).size()));
+    return WholeSplit(split, static_cast<int64_t>(list.samples[split].size()));
   };
   facts.fingerprint = FingerprintOfFiles(list, facts.class_names, whole(DataSplit::kTrain),
                                          whole(DataSplit::kValidation));
@@ -39,14 +39,6 @@ DataSetFacts WithFingerprint(DataSetFacts facts, const FileList& list) {
 }
 
 }  // namespace
-
-absl::StatusOr<std::vector<std::string>> FileList::OrderClasses(const ClassTable& classes) {
-  VIT_ASSIGN_OR_RETURN(ClassTable::Order order, classes.Finish());
-  for (std::vector<Sample>& split : samples) {
-    for (Sample& sample : split) sample.label = order.labels[sample.label];
-  }
-  return std::move(order.names);
-}
 
 FileListDataSet::FileListDataSet(FileList list, DataSetFacts facts, DataSetOptions options,
                                  bool apply_orientation)
@@ -56,7 +48,7 @@ FileListDataSet::FileListDataSet(FileList list, DataSetFacts facts, DataSetOptio
       apply_orientation_(apply_orientation) {}
 
 std::string FileListDataSet::Path(DataSplit split, int64_t index) const {
-  const FileList::Sample& sample = list_.of(split)[index];
+  const FileList::Sample& sample = list_.samples[split][index];
   return absl::StrCat(list_.folders[sample.folder], "/", sample.file);
 }
 
@@ -73,7 +65,7 @@ absl::StatusOr<ImagePart> FileListDataSet::LoadPart(DataSplit split, int64_t ind
 
 absl::StatusOr<std::string> FileListDataSet::ReadEncoded(DataSplit split, int64_t index) const {
   const std::string path = Path(split, index);
-  if (list_.of(split)[index].size == kUnreadableLink) {
+  if (list_.samples[split][index].size == kUnreadableLink) {
     VIT_RETURN_IF_ERROR(ResolveUnderRoots(path, options_.data_roots));
     return absl::InvalidArgumentError("it was a broken link when the data was listed");
   }

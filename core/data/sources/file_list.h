@@ -2,7 +2,6 @@
 #ifndef VIT_CORE_DATA_SOURCES_FILE_LIST_H_
 #define VIT_CORE_DATA_SOURCES_FILE_LIST_H_
 
-#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/data/dataset.h"
-#include "core/data/sources/class_names.h"
+#include "core/data/per_split.h"
 
 namespace vit {
 
@@ -27,16 +26,8 @@ struct FileList {
     int64_t size;      // in bytes, or kUnreadableLink
   };
 
-  std::vector<Sample>& of(DataSplit split) { return samples[split == DataSplit::kTrain ? 0 : 1]; }
-  const std::vector<Sample>& of(DataSplit split) const {
-    return samples[split == DataSplit::kTrain ? 0 : 1];
-  }
-  // Puts the classes in order and returns their names; until then a sample's label is a number from
-  // `classes`.
-  absl::StatusOr<std::vector<std::string>> OrderClasses(const ClassTable& classes);
-
   std::vector<std::string> folders;
-  std::array<std::vector<Sample>, 2> samples;  // training, validation
+  PerSplit<std::vector<Sample>> samples;
 };
 
 // The samples of a FileList.
@@ -47,10 +38,10 @@ class FileListDataSet : public DataSet {
                   bool apply_orientation);
 
   int64_t size(DataSplit split) const override {
-    return static_cast<int64_t>(list_.of(split).size());
+    return static_cast<int64_t>(list_.samples[split].size());
   }
   int64_t label(DataSplit split, int64_t index) const override {
-    return list_.of(split)[index].label;
+    return list_.samples[split][index].label;
   }
   std::string name(DataSplit split, int64_t index) const override;
   absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,

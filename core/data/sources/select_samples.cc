@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/random.h"
 #include "core/base/status.h"
+#include "core/data/per_split.h"
 
 namespace vit {
 namespace {
@@ -24,20 +25,20 @@ class SelectedDataSet : public DataSet {
         selections_{std::move(train), std::move(validation)} {}
 
   int64_t size(DataSplit split) const override {
-    return static_cast<int64_t>(of(split).indices.size());
+    return static_cast<int64_t>(selections_[split].indices.size());
   }
   int64_t label(DataSplit split, int64_t index) const override {
-    return all_->label(of(split).from, of(split).indices[index]);
+    return all_->label(selections_[split].from, selections_[split].indices[index]);
   }
   std::string name(DataSplit split, int64_t index) const override {
-    return all_->name(of(split).from, of(split).indices[index]);
+    return all_->name(selections_[split].from, selections_[split].indices[index]);
   }
   absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
                                      const PixelRequest& request) const override {
-    return all_->LoadPart(of(split).from, of(split).indices[index], request);
+    return all_->LoadPart(selections_[split].from, selections_[split].indices[index], request);
   }
   absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const override {
-    return all_->ReadEncoded(of(split).from, of(split).indices[index]);
+    return all_->ReadEncoded(selections_[split].from, selections_[split].indices[index]);
   }
 
  private:
@@ -52,12 +53,8 @@ class SelectedDataSet : public DataSet {
     facts.fingerprint = all.FingerprintOf(train, validation);
     return facts;
   }
-  const SampleSelection& of(DataSplit split) const {
-    return selections_[split == DataSplit::kTrain ? 0 : 1];
-  }
-
   const std::shared_ptr<const DataSet> all_;
-  const SampleSelection selections_[2];  // training, validation
+  const PerSplit<SampleSelection> selections_;
 };
 
 // The indices of one class, ascending.

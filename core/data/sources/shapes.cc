@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/random.h"
+#include "core/data/per_split.h"
 #include "core/data/sources/fingerprint.h"
 
 namespace vit {
@@ -211,9 +212,7 @@ class Shapes : public DataSet {
         seed_(seed),
         sizes_{train_size, val_size} {}
 
-  int64_t size(DataSplit split) const override {
-    return sizes_[split == DataSplit::kTrain ? 0 : 1];
-  }
+  int64_t size(DataSplit split) const override { return sizes_[split]; }
   int64_t label(DataSplit, int64_t index) const override {
     return index % static_cast<int64_t>(kNames.size());
   }
@@ -247,7 +246,7 @@ class Shapes : public DataSet {
 
   const bool hard_;
   const uint64_t seed_;
-  const std::array<int64_t, 2> sizes_;  // training, validation
+  const PerSplit<int64_t> sizes_;
 };
 
 }  // namespace

@@ -181,9 +181,9 @@ absl::Status AddRow(const Row& row, FileFinder* finder, ClassTable* classes, Fil
   const absl::StatusOr<FileFinder::Found> found =
       finder->Find(absolute ? fs::path(row.file) : fs::path(files->folders[kRelative]) / row.file);
   if (!found.ok()) return Annotate(found.status(), absl::StrCat("line ", row.line));
-  files->of(split).push_back({absolute ? kAbsolute : kRelative, label,
-                              absl::StrCat(row.file.substr(absolute ? 1 : 0), found->extension),
-                              found->size});
+  files->samples[split].push_back(
+      {absolute ? kAbsolute : kRelative, label,
+       absl::StrCat(row.file.substr(absolute ? 1 : 0), found->extension), found->size});
   return absl::OkStatus();
 }
 
@@ -211,18 +211,18 @@ absl::Status ReadTable(const fs::path& table, int listing_version,
       VIT_RETURN_IF_ERROR(AddRow(row, &finder, &classes, files));
     }
   }
-  if (files->of(DataSplit::kTrain).empty()) {
+  if (files->samples.train.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("no training images among ", rows, rows == 1 ? " row" : " rows"));
   }
   if (unused > 0) {
     facts->notes.push_back(absl::StrCat("not used: the ", unused, unused == 1 ? " row" : " rows",
                                         " for test, as there are rows for validation"));
-  } else if (!has_validation && !files->of(DataSplit::kValidation).empty()) {
+  } else if (!has_validation && !files->samples.validation.empty()) {
     facts->notes.push_back(
         "the rows for test are the source's validation split, as there are none for validation");
   }
-  VIT_ASSIGN_OR_RETURN(facts->class_names, files->OrderClasses(classes));
+  VIT_ASSIGN_OR_RETURN(facts->class_names, OrderClasses(classes, &files->samples));
   return absl::OkStatus();
 }
 

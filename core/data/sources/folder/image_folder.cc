@@ -73,7 +73,7 @@ absl::StatusOr<ListedFolder> ImageFolderLister::List(const fs::path& root) && {
     VIT_RETURN_IF_ERROR(AddTree(root / splits.validation, DataSplit::kValidation,
                                 absl::StrCat(splits.validation, "/<class>/*.jpg"), &classes));
   }
-  VIT_ASSIGN_OR_RETURN(std::vector<std::string> names, files_.OrderClasses(classes));
+  VIT_ASSIGN_OR_RETURN(std::vector<std::string> names, OrderClasses(classes, &files_.samples));
   return ListedFolder{std::move(files_),
                       {.class_names = std::move(names),
                        .notes = splits.notes,
@@ -114,7 +114,7 @@ absl::Status ImageFolderLister::AddClass(const fs::path& folder, DataSplit split
   }
   passed_over_.AddAll(tree.passed_over);
   for (FolderListing::File& file : tree.images) {
-    files_.of(split).push_back(
+    files_.samples[split].push_back(
         {static_cast<int32_t>(files_.folders.size()), label, std::move(file.name), file.size});
   }
   files_.folders.push_back(folder.string());
@@ -126,7 +126,7 @@ absl::StatusOr<ListedFolder> ListV1(const fs::path& root,
   VIT_ASSIGN_OR_RETURN(ImageFolderV1 listed, ListImageFolderV1(root, data_roots));
   ListedFolder all{.facts = {.class_names = std::move(listed.class_names)}};
   FileList& files = all.files;
-  for (size_t split = 0; split < 2; ++split) {
+  for (const DataSplit split : kDataSplits) {
     for (ImageFolderV1::Class& one : listed.classes[split]) {
       for (auto& [file, size] : one.images) {
         files.samples[split].push_back(

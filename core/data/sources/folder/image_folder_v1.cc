@@ -85,9 +85,10 @@ absl::StatusOr<ImageFolderV1> ListImageFolderV1(const fs::path& root,
   }
   ImageFolderV1 all;
   all.class_names = std::move(listing.folders);
-  VIT_ASSIGN_OR_RETURN(all.classes[0], ListClasses(train, roots, all.class_names));
+  VIT_ASSIGN_OR_RETURN(all.classes.train, ListClasses(train, roots, all.class_names));
   if (!validation.empty()) {
-    VIT_ASSIGN_OR_RETURN(all.classes[1], ListClasses(root / validation, roots, all.class_names));
+    VIT_ASSIGN_OR_RETURN(all.classes.validation,
+                         ListClasses(root / validation, roots, all.class_names));
   }
   if (all.class_names.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("no class folders under ", train.string()));

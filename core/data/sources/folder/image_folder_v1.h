@@ -2,7 +2,6 @@
 #ifndef VIT_CORE_DATA_SOURCES_FOLDER_IMAGE_FOLDER_V1_H_
 #define VIT_CORE_DATA_SOURCES_FOLDER_IMAGE_FOLDER_V1_H_
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/data/per_split.h"
 
 namespace vit {
 
@@ -20,7 +20,7 @@ struct ImageFolderV1 {
     std::vector<std::pair<std::string, int64_t>> images;  // name, size in bytes
   };
   std::vector<std::string> class_names;
-  std::array<std::vector<Class>, 2> classes;  // training, validation
+  PerSplit<std::vector<Class>> classes;
 };
 
 // Lists classes in the bytewise order of their names, each with the files directly in its folder

@@ -1,8 +1,6 @@
 #include "core/data/sources/tar/tar_shards.h"
 
 #include <algorithm>
-#include <array>
-#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +10,7 @@
 #include "core/base/status.h"
 #include "core/base/task_pool.h"
 #include "core/base/utf8.h"
+#include "core/data/per_split.h"
 #include "core/data/sources/class_names.h"
 #include "core/data/sources/fingerprint.h"
 #include "core/data/sources/passed_over_counts.h"
@@ -20,8 +19,6 @@
 
 namespace vit {
 namespace {
-namespace fs = std::filesystem;
-
 using Shard = Shards::Shard;
 
 // Images in archives, as their headers list them.
@@ -34,13 +31,8 @@ struct TarList {
     std::string key;
   };
 
-  std::vector<Sample>& of(DataSplit split) { return samples[split == DataSplit::kTrain ? 0 : 1]; }
-  const std::vector<Sample>& of(DataSplit split) const {
-    return samples[split == DataSplit::kTrain ? 0 : 1];
-  }
-
   std::vector<Shard> shards;
-  std::array<std::vector<Sample>, 2> samples;  // training, validation
+  PerSplit<std::vector<Sample>> samples;
 };
 
 class TarShards : public DataSet {
@@ -52,13 +44,13 @@ class TarShards : public DataSet {
         apply_orientation_(apply_orientation) {}
 
   int64_t size(DataSplit split) const override {
-    return static_cast<int64_t>(list_.of(split).size());
+    return static_cast<int64_t>(list_.samples[split].size());
   }
   int64_t label(DataSplit split, int64_t index) const override {
-    return list_.of(split)[index].label;
+    return list_.samples[split][index].label;
   }
   std::string name(DataSplit split, int64_t index) const override {
-    const TarList::Sample& sample = list_.of(split)[index];
+    const TarList::Sample& sample = list_.samples[split][index];
     return Shown(absl::StrCat(list_.shards[sample.shard].path.string(), ":", sample.key));
   }
   absl::StatusOr<ImagePart> LoadPart(DataSplit split, int64_t index,
@@ -67,7 +59,7 @@ class TarShards : public DataSet {
     return DecodePart(bytes, {options_.limits, apply_orientation_}, request);
   }
   absl::StatusOr<std::string> ReadEncoded(DataSplit split, int64_t index) const override {
-    const TarList::Sample& sample = list_.of(split)[index];
+    const TarList::Sample& sample = list_.samples[split][index];
     return ReadFilePart(list_.shards[sample.shard].path, sample.offset, sample.size,
                         options_.limits.max_bytes);
   }
@@ -137,14 +129,14 @@ absl::Status AddSamples(std::vector<TarSamples> archives, int listing_version, T
       VIT_ASSIGN_OR_RETURN(const int32_t label, classes.Add(split, sample.label, [&] {
         return absl::StrCat(shard.path.string(), ": sample ", Shown(sample.key));
       }));
-      list->of(split).push_back(
+      list->samples[split].push_back(
           {static_cast<int32_t>(i), label, sample.offset, sample.size, std::move(sample.key)});
     }
     passed_over.AddAll(archives[i].passed_over);
     archives[i] = {};
   }
   facts->passed_over = passed_over.files();
-  if (list->of(DataSplit::kTrain).empty()) {
+  if (list->samples.train.empty()) {
     std::string message =
         absl::StrCat("no images in the training archives (", list->shards.front().path.string(),
                      list->shards.size() > 1 ? " and others" : "",
@@ -152,18 +144,15 @@ absl::Status AddSamples(std::vector<TarSamples> archives, int listing_version, T
     for (const std::string& note : DataNotes(*facts)) absl::StrAppend(&message, "; ", note);
     return absl::InvalidArgumentError(message);
   }
-  VIT_ASSIGN_OR_RETURN(ClassTable::Order order, classes.Finish());
-  facts->class_names = std::move(order.names);
-  for (std::vector<TarList::Sample>& samples : list->samples) {
-    for (TarList::Sample& sample : samples) sample.label = order.labels[sample.label];
-  }
+  VIT_ASSIGN_OR_RETURN(facts->class_names, OrderClasses(classes, &list->samples));
   return absl::OkStatus();
 }
 
 std::string FingerprintOfSamples(const TarList& list, const std::vector<std::string>& class_names) {
   Fingerprint fingerprint;
   for (const std::string& name : class_names) fingerprint.Add(name);
-  for (const std::vector<TarList::Sample>& samples : list.samples) {
+  for (const DataSplit split : kDataSplits) {
+    const std::vector<TarList::Sample>& samples = list.samples[split];
     fingerprint.Add(static_cast<int64_t>(samples.size()));
     for (const TarList::Sample& sample : samples) {
       fingerprint.Add(sample.label);
