@@ -18,14 +18,17 @@
 asm(R"(
   .section .rodata
   .global vit_schema_begin
-  .global vit_schema_end
+  .global vit_schema_size
 vit_schema_begin:
   .incbin ")" VIT_SCHEMA_FILE R"("
 vit_schema_end:
+  .balign 8
+vit_schema_size:
+  .quad vit_schema_end - vit_schema_begin
   .previous
 )");
 extern "C" const char vit_schema_begin[];
-extern "C" const char vit_schema_end[];
+extern "C" const int64_t vit_schema_size;
 
 namespace vit {
 namespace {
@@ -42,7 +45,7 @@ const std::string& Comment(const std::string& file, const Path& path) {
   static const auto* const comments = [] {
     auto* all = new std::map<std::pair<std::string, Path>, std::string>;
     google::protobuf::FileDescriptorSet files;
-    files.ParseFromArray(vit_schema_begin, static_cast<int>(vit_schema_end - vit_schema_begin));
+    files.ParseFromArray(vit_schema_begin, static_cast<int>(vit_schema_size));
     for (const auto& proto : files.file()) {
       for (const auto& location : proto.source_code_info().location()) {
         if (!location.has_leading_comments()) continue;

@@ -78,7 +78,7 @@ std::string Mismatch(const fs::path& torch) {
 
 // Returns the folder of the torch that python3 would import; empty if there is none.
 std::string PythonTorch() {
-  FILE* const pipe = popen(
+  FILE* const pipe = popen(  // NOLINT(bugprone-command-processor): nothing in it is input
       "python3 -c 'import importlib.util as u; s = u.find_spec(\"torch\"); "
       "print(s.submodule_search_locations[0] if s else \"\")' 2>/dev/null",
       "r");
@@ -143,6 +143,6 @@ int main(int argc, char** argv) {
   }
   if (getenv("GOMP_SPINCOUNT") == nullptr) setenv("OMP_WAIT_POLICY", "passive", /*overwrite=*/0);
   const fs::path daemon = prefix / "libexec/vitd/vitd-daemon";
-  execv(daemon.c_str(), argv);
+  execv(daemon.c_str(), argv);  // NOLINT(*GenericTaint): these are the daemon's own arguments
   Die(daemon.string() + ": " + strerror(errno) + "; reinstall vitd, bin/ and libexec/ together");
 }

@@ -32,7 +32,7 @@ absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view text);
 // A named value that goes with a message: run=3f2a step=1200.
 struct LogField {
   template <typename T>
-  LogField(absl::string_view k, T v) : key(k) {
+  LogField(absl::string_view k, const T& v) : key(k) {
     if constexpr (std::is_integral_v<T>) {
       value = static_cast<int64_t>(v);
     } else if constexpr (std::is_floating_point_v<T>) {

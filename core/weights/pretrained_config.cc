@@ -79,9 +79,16 @@ bool IsOffByDefault(const std::string& argument) {
   return names->contains(argument);
 }
 
+bool ChangesNothing(const std::string& argument, const Json& value) {
+  if (value.is_null() || SaysNothingNew(argument)) return true;
+  if (argument == "fc_norm") return value.is_boolean();  // the weights have it or not
+  return IsOffByDefault(argument) && value == false;
+}
+
 absl::Status SetModelArguments(const Json& arguments, vit::v1::ModelConfig* model) {
   if (!arguments.is_object()) return absl::OkStatus();
   for (const auto& [name, value] : arguments.items()) {
+    if (ChangesNothing(name, value)) continue;
     if (name == "num_heads" && value.is_number_integer()) {
       model->set_num_heads(value.get<int>());
     } else if (name == "mlp_ratio" && value.is_number()) {
@@ -90,8 +97,6 @@ absl::Status SetModelArguments(const Json& arguments, vit::v1::ModelConfig* mode
       model->set_init_values(value.get<double>());
     } else if (name == "dynamic_img_size" && value.is_boolean()) {
       model->set_dynamic_image_size(value.get<bool>());
-    } else if (name == "fc_norm" && (value.is_boolean() || value.is_null())) {
-      continue;  // the weights have it or not
     } else if (name == "global_pool" && value.is_string()) {
       const std::string pool = value.get<std::string>();
       model->clear_global_pool();
@@ -107,10 +112,9 @@ absl::Status SetModelArguments(const Json& arguments, vit::v1::ModelConfig* mode
     } else if (name == "act_layer" && value.is_string()) {
       VIT_RETURN_IF_ERROR(SetTimmActivation(value.get<std::string>(), model));
     } else if (name == "pos_embed" && value.is_string()) {
-      if (value == "none" || value == "") model->set_pos_embed(vit::v1::POSITION_EMBEDDING_NONE);
-    } else if (IsOffByDefault(name) && value == false) {
-      continue;
-    } else if (!SaysNothingNew(name) && !value.is_null()) {
+      const std::string kind = value.get<std::string>();
+      if (kind.empty() || kind == "none") model->set_pos_embed(vit::v1::POSITION_EMBEDDING_NONE);
+    } else {
       return absl::InvalidArgumentError(
           absl::StrCat("model_args '", name, "' = ", value.dump(), " is not supported"));
     }

@@ -103,11 +103,11 @@ class HttpServer::Impl {
     });
   }
 
-  // By value: the list's own pointer is removed.
-  void Close(ConnectionPtr connection) {
+  void Close(const ConnectionPtr& connection) {
     if (connection->place == connections_.end()) return;
-    connections_.erase(std::exchange(connection->place, connections_.end()));
     connection->stream.close();
+    // Last, because `connection` may be the list's own pointer.
+    connections_.erase(std::exchange(connection->place, connections_.end()));
   }
 
   static void SetTimeout(const ConnectionPtr& connection, absl::Duration timeout) {

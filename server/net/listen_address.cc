@@ -108,6 +108,9 @@ absl::Status RemoveStaleSocket(const ListenAddress& address) {
                         "a file that is not a socket is there; remove it or choose another path");
   }
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot listen on ", address.ToString()));
+  }
   const sockaddr_un name = SocketAddress(address);
   const bool connected = connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof(name)) == 0;
   const int error = connected ? 0 : errno;

@@ -92,7 +92,8 @@ TEST(EndToEndTest, TrainsIsWatchedClassifiesAndIsScraped) {
     const nlohmann::json result = nlohmann::json::parse(answer)["results"][0];
     EXPECT_EQ(result["classes"].size(), 3u) << answer;
     EXPECT_EQ(result["model"]["run"], run["id"]);
-    EXPECT_EQ(absl::StrCat(result["model"]["step"].get<int64_t>()), run["best_checkpoint"]["step"]);
+    EXPECT_EQ(absl::StrCat(result["model"]["step"].get<int64_t>()),
+              run["best_checkpoint"]["step"].get<std::string>());
   }
   folder.Write("notes.jpg", "not an image");
   EXPECT_EQ(daemon.Vitctl({"classify", (folder.path() / "notes.jpg").string()}).first, 2);

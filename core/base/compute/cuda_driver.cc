@@ -104,7 +104,7 @@ absl::StatusOr<int> CountCudaDevices() { return NoCuda(); }
 absl::StatusOr<CudaDeviceProperties> GetCudaDeviceProperties(int) { return NoCuda(); }
 absl::Status SynchronizeCudaDevice(int) { return NoCuda(); }
 ForbidCudaWaits::ForbidCudaWaits() = default;
-ForbidCudaWaits::~ForbidCudaWaits() = default;
+ForbidCudaWaits::~ForbidCudaWaits() {}  // not = default: with CUDA it does something
 
 }  // namespace vit
 

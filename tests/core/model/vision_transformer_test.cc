@@ -184,7 +184,7 @@ TEST(VisionTransformerTest, InitialisationIsAFunctionOfTheSeed) {
 }
 
 TEST(VisionTransformerTest, BuildingAndInitialisingLeaveTheGeneratorOfATrainingRunAlone) {
-  const at::Generator generator = at::detail::getDefaultCPUGenerator();
+  const at::Generator& generator = at::detail::getDefaultCPUGenerator();
   const at::Tensor before = generator.get_state().clone();
   vit::v1::ModelConfig config;
   config.set_image_size(16);

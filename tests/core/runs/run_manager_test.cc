@@ -398,7 +398,7 @@ TEST_F(RunManagerTest, InitFromARunIsPinnedToItsCheckpointAndKeptWhereTheOtherRu
   session->WriteCheckpoint(10, /*best=*/true);
   session->Finish(TrainOutcome::kFinished);
   AwaitState(manager.get(), a, vit::v1::RUN_STATE_SUCCEEDED);
-  const std::string before = StartRun(manager.get());
+  StartRun(manager.get());
   session = trainer_.Await();
   StartTrainingRequest request = Request();
   request.mutable_spec()->set_init("run:teacher");

@@ -112,7 +112,7 @@ void CopyState(const fs::path& from, const fs::path& to) {
       for (const char* name : {"runs.db", "runs.db-wal"}) fs::copy(from / name, to / name);
       return;
     } catch (const fs::filesystem_error&) {
-      // A folder was renamed by the checkpoint's writer meanwhile.
+      continue;  // the checkpoint's writer renamed a folder meanwhile
     }
   }
 }

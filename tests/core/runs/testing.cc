@@ -180,7 +180,8 @@ absl::StatusOr<TrainOutcome> ScriptedTrainer::Train(const TrainerOptions& option
 
 std::shared_ptr<ScriptedTrainer::Session> ScriptedTrainer::Await() {
   MutexLock lock(&mu_);
-  AwaitLocked(&changed_, &mu_, "a training session", [&] { return !waiting_.empty(); });
+  AwaitLocked(&changed_, &mu_, "a training session",
+              [&]() VIT_REQUIRES(mu_) { return !waiting_.empty(); });
   std::shared_ptr<Session> session = waiting_.front();
   waiting_.pop_front();
   return session;
@@ -296,7 +297,7 @@ void RecordingListener::OnCheckpoint(const std::string& run, const CheckpointInf
   Add(absl::StrCat("checkpoint ", run, " ", checkpoint.step()));
 }
 void RecordingListener::OnCheckpointFailed(const std::string& run, int64_t step,
-                                           const absl::Status& why) {
+                                           const absl::Status&) {
   Add(absl::StrCat("checkpoint failed ", run, " ", step));
 }
 void RecordingListener::OnBadImage(const std::string& run, const std::string& name,
@@ -312,8 +313,9 @@ std::vector<std::string> RecordingListener::lines() {
 
 void RecordingListener::Await(const std::string& line) {
   MutexLock lock(&mu_);
-  AwaitLocked(&changed_, &mu_, line,
-              [&] { return std::find(lines_.begin(), lines_.end(), line) != lines_.end(); });
+  AwaitLocked(&changed_, &mu_, line, [&]() VIT_REQUIRES(mu_) {
+    return std::find(lines_.begin(), lines_.end(), line) != lines_.end();
+  });
 }
 
 Run AwaitRun(RunManager* manager, const std::string& run,

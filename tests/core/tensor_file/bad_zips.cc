@@ -119,7 +119,6 @@ void AddDirectoryEntries(const Zip& zip, std::vector<BadFile>* files) {
     files->push_back({absl::StrCat("directory: ", what),
                       zip.Patched(zip.central[1] + field, value, bytes), message});
   };
-  const std::string other = "contradict each other";
   entry("a wrong signature", 0, 0, 4, "damaged at entry 1 of 2");
   entry("encrypted", kFlags, 1, 2, "'b.npy': it is encrypted");
   entry("strongly encrypted", kFlags, 1 << 6, 2, "it is encrypted");
