@@ -37,6 +37,10 @@ absl::Status Taken(const ListenAddress& address) {
                                    address.socket.empty() ? "port" : "path"));
 }
 
+absl::Status CannotListen(const ListenAddress& address, int error) {
+  return absl::ErrnoToStatus(error, absl::StrCat("cannot listen on ", address.ToString()));
+}
+
 // Listens for a moment; returns 0 or the errno.
 int TryListen(int family, int protocol, const sockaddr* address, socklen_t length) {
   const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, protocol);
@@ -108,23 +112,20 @@ absl::Status RemoveStaleSocket(const ListenAddress& address) {
                         "a file that is not a socket is there; remove it or choose another path");
   }
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot listen on ", address.ToString()));
-  }
+  if (fd < 0) return CannotListen(address, errno);
   const sockaddr_un name = SocketAddress(address);
   const bool connected = connect(fd, reinterpret_cast<const sockaddr*>(&name), sizeof(name)) == 0;
   const int error = connected ? 0 : errno;
   close(fd);
   if (connected || error == EAGAIN) return Taken(address);
   if (error == ECONNREFUSED && unlink(address.socket.c_str()) == 0) return absl::OkStatus();
-  return absl::ErrnoToStatus(error == ECONNREFUSED ? errno : error,
-                             absl::StrCat("cannot listen on ", address.ToString()));
+  return CannotListen(address, error == ECONNREFUSED ? errno : error);
 }
 
 absl::Status ExplainListenFailure(const ListenAddress& address) {
   const std::string what = absl::StrCat("cannot listen on ", address.ToString());
   const auto explain = [&](int error) {
-    return error == EADDRINUSE ? Taken(address) : absl::ErrnoToStatus(error, what);
+    return error == EADDRINUSE ? Taken(address) : CannotListen(address, error);
   };
   absl::Status gone =
       absl::UnavailableError(absl::StrCat(what, ": it was taken a moment ago; try again"));

@@ -156,7 +156,7 @@ class Cifar : public DataSet {
   Cifar(int label_bytes, PerSplit<RecordFiles> splits, DataSetFacts facts)
       : DataSet(std::move(facts)), label_bytes_(label_bytes), splits_(std::move(splits)) {}
 
-  int64_t size(DataSplit split) const override { return of(split).size; }
+  int64_t size(DataSplit split) const override { return splits_[split].size; }
   int64_t label(DataSplit split, int64_t index) const override {
     const Place place = Find(split, index);
     return place.file->labels()[place.record];
@@ -183,9 +183,8 @@ class Cifar : public DataSet {
     const RecordFile* file;
     int64_t record;
   };
-  const RecordFiles& of(DataSplit split) const { return splits_[split]; }
   Place Find(DataSplit split, int64_t index) const {
-    const RecordFile* file = of(split).files.data();
+    const RecordFile* file = splits_[split].files.data();
     for (; index >= static_cast<int64_t>(file->labels().size()); ++file) {
       index -= static_cast<int64_t>(file->labels().size());
     }

@@ -53,6 +53,7 @@ class SelectedDataSet : public DataSet {
     facts.fingerprint = all.FingerprintOf(train, validation);
     return facts;
   }
+
   const std::shared_ptr<const DataSet> all_;
   const PerSplit<SampleSelection> selections_;
 };
