@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 
 namespace vit {
@@ -30,6 +31,19 @@ int EditDistance(absl::string_view a, absl::string_view b) {
     }
   }
   return row.back();
+}
+
+// Returns whether `name` is short for `field`: its first words, or its words' initials.
+bool Abbreviates(absl::string_view name, absl::string_view field) {
+  if (name.size() < field.size() && absl::StartsWith(field, name) &&
+      !absl::ascii_isalpha(field[name.size()])) {
+    return true;
+  }
+  std::string initials;
+  for (const absl::string_view word : absl::StrSplit(field, '_', absl::SkipEmpty())) {
+    initials.push_back(word[0]);
+  }
+  return name.size() >= 2 && name == initials;
 }
 
 // Every field below `type` by its path, so that a field in the wrong place is found too.
@@ -87,15 +101,28 @@ std::vector<std::string> FieldPaths(const Descriptor* type) {
   return paths;
 }
 
-std::string SuggestField(const Descriptor* type, absl::string_view name) {
-  const std::string nearest = NearestName(name, FieldNames(type));
-  if (!nearest.empty()) return absl::StrCat("; did you mean '", nearest, "'?");
-  std::vector<std::string> inside;
-  for (const std::string& path : FieldPaths(type)) {
-    if (absl::EndsWith(path, absl::StrCat(".", name))) inside.push_back(path);
+std::vector<std::string> FieldsMeant(const Descriptor* type, absl::string_view name) {
+  std::vector<std::string> meant;
+  for (const std::string& field : FieldNames(type)) {
+    if (Abbreviates(name, field)) meant.push_back(field);
   }
-  if (!inside.empty()) {
-    return absl::StrCat("; did you mean '", absl::StrJoin(inside, "' or '"), "'?");
+  if (!meant.empty()) return meant;
+  if (const std::string nearest = NearestName(name, FieldNames(type)); !nearest.empty()) {
+    return {nearest};
+  }
+  std::vector<std::string> abbreviated;
+  for (const std::string& path : FieldPaths(type)) {
+    const absl::string_view leaf = absl::string_view(path).substr(path.rfind('.') + 1);
+    if (leaf == name) meant.push_back(path);
+    if (Abbreviates(name, leaf)) abbreviated.push_back(path);
+  }
+  return meant.empty() ? abbreviated : meant;
+}
+
+std::string SuggestField(const Descriptor* type, absl::string_view name) {
+  const std::vector<std::string> meant = FieldsMeant(type, name);
+  if (!meant.empty()) {
+    return absl::StrCat("; did you mean '", absl::StrJoin(meant, "' or '"), "'?");
   }
   return absl::StrCat("; known: ", absl::StrJoin(FieldNames(type), ", "));
 }

@@ -26,6 +26,12 @@ std::vector<std::string> FieldNames(const google::protobuf::Descriptor* type);
 // Every field below `type` by its path.
 std::vector<std::string> FieldPaths(const google::protobuf::Descriptor* type);
 
+// Returns what `name`, which is no field of `type`, may stand for, as paths below `type`: its own
+// fields that begin with it ("warmup" for warmup_steps), have these initials ("lr" for
+// learning_rate) or are nearest to it; else fields further down. Empty if nothing fits.
+std::vector<std::string> FieldsMeant(const google::protobuf::Descriptor* type,
+                                     absl::string_view name);
+
 // Returns a hint for when `type` has no field `name`: "; did you mean 'depth'?", or the fields that
 // it has.
 std::string SuggestField(const google::protobuf::Descriptor* type, absl::string_view name);

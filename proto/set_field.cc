@@ -142,23 +142,22 @@ absl::Status SetMessages(const FieldDescriptor* field, absl::string_view path,
 // Returns the error that `type`, to which the parts before it lead, has no field parts[i].
 absl::Status UnknownField(const Descriptor* root, const Descriptor* type, absl::string_view path,
                           const std::vector<std::string>& parts, size_t i) {
-  const std::string prefix = absl::StrJoin(parts.begin(), parts.begin() + i, ".");
-  const std::vector<std::string> paths = FieldPaths(root);
-  const std::string nearest = NearestName(path, paths);
-  const std::string near_name = NearestName(parts[i], FieldNames(type));
-  std::string hint;
-  if (!near_name.empty()) {
-    std::vector<std::string> mended = parts;
-    mended[i] = near_name;
-    hint = absl::StrCat("; did you mean '", absl::StrJoin(mended, "."), "'?");
-  } else if (i == 0 && parts.size() == 1) {
-    hint = SuggestField(root, parts[0]);
-  } else {
-    hint = !nearest.empty() ? absl::StrCat("; did you mean '", nearest, "'?")
-                            : SuggestField(type, parts[i]);
+  const std::string before = absl::StrJoin(parts.begin(), parts.begin() + i, ".");
+  std::vector<std::string> meant = FieldsMeant(type, parts[i]);
+  for (std::string& field : meant) {
+    std::vector<std::string> mended(parts.begin(), parts.begin() + i);
+    mended.push_back(field);
+    const FieldDescriptor* own = type->FindFieldByName(field);
+    if (own != nullptr && own->message_type() != nullptr) {
+      mended.insert(mended.end(), parts.begin() + i + 1, parts.end());
+    }
+    field = absl::StrJoin(mended, ".");
   }
+  if (meant.empty() && parts.size() > 1) meant = FieldsMeant(root, parts.back());
   return absl::InvalidArgumentError(absl::StrCat(
-      "no field '", path, "'", prefix.empty() ? "" : absl::StrCat(" (in '", prefix, "')"), hint));
+      "no field '", path, "'", before.empty() ? "" : absl::StrCat(" (in '", before, "')"),
+      meant.empty() ? SuggestField(type, parts[i])
+                    : absl::StrCat("; did you mean '", absl::StrJoin(meant, "' or '"), "'?")));
 }
 
 }  // namespace

@@ -8,13 +8,16 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "proto/field_names.h"
 
 namespace vit {
@@ -83,24 +86,54 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   std::string message_;
 };
 
-// The suggestion for the JSON parser's "(optimizer) learning_rte: Cannot find field.", or "" for
-// another message.
-std::string JsonSuggestion(const Descriptor* root, absl::string_view message) {
-  const size_t end = message.find(": Cannot find field");
-  if (end == absl::string_view::npos) return "";
-  absl::string_view field = message.substr(0, end);
-  const Descriptor* type = root;
-  if (const absl::string_view path = Between(field, "(", ')'); !path.empty()) {
-    for (const absl::string_view part : absl::StrSplit(path, '.')) {
-      const FieldDescriptor* step = type->FindFieldByCamelcaseName(std::string(part));
-      if (step == nullptr) step = type->FindFieldByName(std::string(part));
-      if (step == nullptr || step->message_type() == nullptr) return "";
-      type = step->message_type();
-    }
+std::string TypeWords(const FieldDescriptor* field) {
+  switch (field->cpp_type()) {
+    case FieldDescriptor::CPPTYPE_MESSAGE:
+      return "a group of fields";
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return absl::StrCat("one of ", ValueNames(field->enum_type()));
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return "true or false";
+    case FieldDescriptor::CPPTYPE_DOUBLE:
+    case FieldDescriptor::CPPTYPE_FLOAT:
+      return "a number";
+    case FieldDescriptor::CPPTYPE_STRING:
+      return "text";
+    default:
+      return "an integer";
   }
-  const size_t space = field.rfind(' ');
-  if (space != absl::string_view::npos) field.remove_prefix(space + 1);
-  return SuggestField(type, field);
+}
+
+// Words the JSON parser's errors as SetField does: "(optimizer) learningRte: Cannot find field."
+// and
+// "(optimizer.beta1): invalid value \"x\" for type TYPE_DOUBLE". Others stay as they are.
+std::string JsonError(const Descriptor* root, const std::string& message) {
+  absl::string_view rest = message;
+  std::vector<std::string> path;  // of the place in parentheses
+  const Descriptor* type = root;
+  const FieldDescriptor* field = nullptr;
+  if (const absl::string_view place = Between(rest, "(", ')'); absl::ConsumePrefix(&rest, "(")) {
+    for (const absl::string_view part : absl::StrSplit(place, '.')) {
+      if (type == nullptr) return message;
+      field = type->FindFieldByCamelcaseName(std::string(part));
+      if (field == nullptr) field = type->FindFieldByName(std::string(part));
+      if (field == nullptr) return message;
+      path.push_back(field->name());
+      type = field->message_type();
+    }
+    rest.remove_prefix(std::min(place.size() + 1, rest.size()));
+    absl::ConsumePrefix(&rest, " ");
+  }
+  const absl::string_view name = rest.substr(0, rest.find(": Cannot find field"));
+  if (name.size() < rest.size() && type != nullptr) {
+    path.emplace_back(name);
+    return absl::StrCat("no field '", absl::StrJoin(path, "."), "'", SuggestField(type, name));
+  }
+  if (field != nullptr && absl::ConsumePrefix(&rest, ": invalid value ")) {
+    const absl::string_view value = rest.substr(0, rest.find(" for type TYPE_"));
+    return absl::StrCat(absl::StrJoin(path, "."), ": ", value, " is not ", TypeWords(field));
+  }
+  return message;
 }
 
 absl::Status ParseJson(absl::string_view text, bool ignore_unknown, Message* message) {
@@ -110,9 +143,8 @@ absl::Status ParseJson(absl::string_view text, bool ignore_unknown, Message* mes
   const auto status =
       google::protobuf::util::JsonStringToMessage(std::string(text), parsed.get(), options);
   if (!status.ok()) {
-    std::string what(status.message().data(), status.message().size());
-    absl::StrAppend(&what, JsonSuggestion(message->GetDescriptor(), what));
-    return absl::InvalidArgumentError(what);
+    return absl::InvalidArgumentError(JsonError(
+        message->GetDescriptor(), std::string(status.message().data(), status.message().size())));
   }
   MergeByPresence(*parsed, message);
   return absl::OkStatus();

@@ -3,12 +3,15 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <sstream>
+#include <type_traits>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "core/base/compute/device.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
@@ -47,11 +50,30 @@ std::string EnvironmentName(const CLI::Option& option) {
   return "VITD_" + name;
 }
 
+// Return what is wrong with a value; empty if nothing is.
+std::string CheckWholeNumber(const std::string& text) {
+  int64_t value = 0;
+  return absl::SimpleAtoi(text, &value) ? "" : absl::StrCat("'", text, "' is not a whole number");
+}
+std::string CheckBool(const std::string& text) {
+  for (const char* known : {"true", "false", "yes", "no", "on", "off", "1", "0"}) {
+    if (absl::EqualsIgnoreCase(text, known)) return "";
+  }
+  return absl::StrCat("'", text, "' is not true or false");
+}
+
 void AddOptions(CLI::App* app, RawSettings* raw) {
   ServerConfig& config = raw->config;
   const auto add = [app](const char* group, const char* name, auto& field, const char* type,
                          const char* help) {
-    return app->add_option(name, field, help)->type_name(type)->group(group);
+    CLI::Option* option = app->add_option(name, field, help)->type_name(type)->group(group);
+    using Field = std::remove_reference_t<decltype(field)>;
+    if constexpr (std::is_same_v<Field, bool>) {
+      option->check(CheckBool);
+    } else if constexpr (std::is_integral_v<Field>) {
+      option->check(CheckWholeNumber);
+    }
+    return option;
   };
   const auto show_default = [](CLI::Option* option) { return option->capture_default_str(); };
   CLI::AsSizeValue size(/*kb_is_1000=*/true);
@@ -96,7 +118,9 @@ absl::Status SetOption(CLI::Option* option, const std::vector<std::string>& inpu
     option->add_result(inputs);
     option->run_callback();
   } catch (const CLI::Error& e) {
-    return absl::InvalidArgumentError(absl::StrCat(origin, ": ", e.what()));
+    const std::string name = absl::StrCat(option->get_name(), ": ");
+    return absl::InvalidArgumentError(
+        absl::StrCat(origin, ": ", absl::StripPrefix(e.what(), name)));
   }
   return absl::OkStatus();
 }
@@ -133,6 +157,23 @@ absl::StatusOr<std::string> ReadConfigFile(const std::string& path) {
   return absl::InvalidArgumentError(absl::StrCat("--config: ", content.status().message()));
 }
 
+// The parser takes away only quotes that come in pairs.
+absl::Status CheckQuotes(const std::vector<std::string>& values) {
+  for (const std::string& value : values) {
+    if (absl::StrContains(value, "\"") || absl::StartsWith(value, "'")) {
+      return absl::InvalidArgumentError(absl::StrCat(value, " has a quote that is not closed"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The names of the settings that a file may have.
+std::vector<std::string> SettingNames(CLI::App* app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : Settings(app)) names.push_back(option->get_lnames()[0]);
+  return names;
+}
+
 absl::Status ApplyFile(const std::string& path, CLI::App* app) {
   VIT_ASSIGN_OR_RETURN(std::string content, ReadConfigFile(path));
   std::istringstream file(std::move(content));
@@ -142,8 +183,6 @@ absl::Status ApplyFile(const std::string& path, CLI::App* app) {
   } catch (const CLI::Error& e) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": ", e.what()));
   }
-  std::vector<std::string> known;
-  for (CLI::Option* option : Settings(app)) known.push_back(option->get_lnames()[0]);
   for (const CLI::ConfigItem& item : items) {
     if (!item.parents.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -152,12 +191,14 @@ absl::Status ApplyFile(const std::string& path, CLI::App* app) {
     const std::string name = absl::StrReplaceAll(item.name, {{"_", "-"}});
     CLI::Option* option = app->get_option_no_throw("--" + name);
     if (option == nullptr || option->get_items_expected() == 0 || name == "config") {
-      const std::string nearest = NearestName(name, known);
+      const std::string nearest = NearestName(name, SettingNames(app));
       return absl::InvalidArgumentError(
           absl::StrCat(path, ": unknown setting '", item.name, "'",
                        nearest.empty() ? "" : absl::StrCat("; did you mean '", nearest, "'?")));
     }
-    VIT_RETURN_IF_ERROR(SetOption(option, item.inputs, absl::StrCat(path, ": ", item.name)));
+    const std::string origin = absl::StrCat(path, ": ", item.name);
+    VIT_RETURN_IF_ERROR(Annotate(CheckQuotes(item.inputs), origin));
+    VIT_RETURN_IF_ERROR(SetOption(option, item.inputs, origin));
   }
   return absl::OkStatus();
 }
@@ -244,6 +285,14 @@ absl::StatusOr<std::variant<ServerConfig, PrintAndExit>> ParseServerConfig(
     return PrintAndExit{app.help()};
   } catch (const CLI::CallForVersion&) {
     return PrintAndExit{version + "\n"};
+  } catch (const CLI::ExtrasError&) {
+    const std::string extra = app.remaining().front();
+    const std::string nearest =
+        NearestName(absl::StripPrefix(extra.substr(0, extra.find('=')), "--"), SettingNames(&app));
+    return absl::InvalidArgumentError(
+        absl::StrCat("unknown option ", extra,
+                     nearest.empty() ? "" : absl::StrCat("; did you mean --", nearest, "?"),
+                     "; see vitd --help"));
   } catch (const CLI::Error& e) {
     return absl::InvalidArgumentError(absl::StrCat(e.what(), "; see vitd --help"));
   }

@@ -13,6 +13,7 @@
 #include <string>
 #include <variant>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/compute/compute_budget.h"
@@ -48,19 +49,23 @@ int main(int argc, char** argv) {
       [logger](const std::string& message) mutable { logger.Warning("LibTorch: " + message); });
 
   vit::Clock* const clock = vit::Clock::Real();
+  auto exit_at_once = [&started, config, logger](const char* why, int code) mutable {
+    logger.Warning(absl::StrCat(
+        why, "; exiting at once; the run continues from its last checkpoint at the next start"));
+    std::error_code error;
+    // Before that, the file may be another daemon's.
+    if (started) std::filesystem::remove(vit::PortsFile(config), error);
+    _exit(code);
+  };
   // Counts from the signal, not from when it is handled: the start may take long too.
-  signals.OnFirst([&started, &device_lost, &deadline, &watchdog, clock, config, logger] {
+  signals.OnFirst([&device_lost, &deadline, &watchdog, clock, config, exit_at_once] {
     deadline = clock->Now() + config.drain_timeout;
-    watchdog.emplace(deadline, clock, [&started, &device_lost, config, logger]() mutable {
-      logger.Warning(
-          "drain timeout passed; exiting at once; the run continues from its last checkpoint at "
-          "the next start");
-      std::error_code error;
-      // Before that, the file may be another daemon's.
-      if (started) std::filesystem::remove(vit::PortsFile(config), error);
-      _exit(device_lost ? 1 : 0);
+    watchdog.emplace(deadline, clock, [&device_lost, exit_at_once]() mutable {
+      exit_at_once("drain timeout passed", device_lost ? 1 : 0);
     });
   });
+  signals.OnSecond(
+      [exit_at_once](int signal) mutable { exit_at_once("second signal", 128 + signal); });
   if (signals.received()) {
     logger.Info("stopped before it started");
     return 0;

@@ -9,6 +9,8 @@
 namespace vit {
 namespace {
 
+constexpr std::chrono::seconds kSameRequest(1);
+
 sigset_t HandledSignals() {
   sigset_t set;
   sigemptyset(&set);
@@ -44,6 +46,11 @@ void ShutdownSignals::OnFirst(std::function<void()> action) {
   }
 }
 
+void ShutdownSignals::OnSecond(std::function<void(int signal)> action) {
+  MutexLock lock(&mu_);
+  on_second_ = std::move(action);
+}
+
 bool ShutdownSignals::received() const {
   MutexLock lock(&mu_);
   return first_ != 0;
@@ -62,8 +69,14 @@ void ShutdownSignals::Wait() {
     if (sigwait(&set, &signal) != 0) continue;
     if (stopping_) return;
     MutexLock lock(&mu_);
-    if (first_ != 0) _exit(128 + signal);
+    const auto now = std::chrono::steady_clock::now();
+    if (first_ != 0) {
+      if (now - first_time_ < kSameRequest) continue;
+      if (on_second_) on_second_(signal);
+      _exit(128 + signal);
+    }
     first_ = signal;
+    first_time_ = now;
     if (on_first_) on_first_();
     received_.NotifyAll();
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <random>
 #include <thread>
@@ -115,7 +116,9 @@ class GrpcWatchStream final : public WatchStream {
       }
       if (tag == Tag(Step::kFinish)) {
         ended_ = true;
-        status_ = TranslateError(finish_.error_code(), finish_.error_message(), server_, timeout_);
+        status_ = cancelled_ ? absl::CancelledError("the watch was cancelled")
+                             : TranslateError(finish_.error_code(), finish_.error_message(),
+                                              server_, timeout_);
         return Event::kEnd;
       }
       if (!ok) {
@@ -130,7 +133,10 @@ class GrpcWatchStream final : public WatchStream {
   }
 
   const absl::Status& status() const override { return status_; }
-  void Cancel() override { context_.TryCancel(); }
+  void Cancel() override {
+    cancelled_ = true;
+    context_.TryCancel();
+  }
 
  private:
   enum class Step : intptr_t { kStart = 1, kRead, kFinish };
@@ -138,6 +144,7 @@ class GrpcWatchStream final : public WatchStream {
 
   const std::string server_;
   const absl::Duration timeout_;
+  std::atomic<bool> cancelled_ = false;
   grpc::ClientContext context_;
   grpc::CompletionQueue queue_;
   std::unique_ptr<grpc::ClientAsyncReader<vit::v1::WatchResponse>> reader_;

@@ -54,6 +54,11 @@ absl::Status Marked(absl::Status status, absl::string_view how) {
   return status;
 }
 
+absl::Status Lost(const std::string& server) {
+  return Marked(absl::UnavailableError(absl::StrCat("lost the connection to vitd at ", server)),
+                "lost");
+}
+
 absl::Status CannotConnect(const std::string& message, const std::string& server) {
   for (const Reason& reason : kConnectReasons) {
     if (absl::StrContains(message, reason.grpc_says)) {
@@ -77,18 +82,14 @@ absl::Status TranslateError(int code, const std::string& message, const std::str
       return absl::OkStatus();
     case absl::StatusCode::kUnavailable:
       if (ContainsAny(message, kConnectMarks)) return CannotConnect(message, server);
-      if (ContainsAny(message, kLostMarks)) {
-        return Marked(
-            absl::UnavailableError(absl::StrCat("lost the connection to vitd at ", server)),
-            "lost");
-      }
+      if (ContainsAny(message, kLostMarks)) return Lost(server);
       break;
     case absl::StatusCode::kUnknown:
-      if (message == "Stream removed") {
-        return Marked(
-            absl::UnavailableError(absl::StrCat("lost the connection to vitd at ", server)),
-            "lost");
-      }
+      if (message == "Stream removed") return Lost(server);
+      break;
+    case absl::StatusCode::kCancelled:
+      // A server that shuts down cancels the calls that reach it too late, without a word.
+      if (message.empty() || message == "CANCELLED") return Lost(server);
       break;
     case absl::StatusCode::kDeadlineExceeded:
       // gRPC's own words for the local deadline; the server's are more precise and stay.

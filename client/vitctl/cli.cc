@@ -19,7 +19,7 @@ namespace {
 constexpr char kFooter[] = R"(Exit codes:
   0 done   1 failed   2 wrong command line, spec or image   3 not found
   4 server unreachable or not serving   5 deadline passed   6 the run failed
-  7 the run was stopped or interrupted   8 not possible in the run's state
+  7 the run was stopped or interrupted   8 not possible now, or exists already
   9 not allowed   130 interrupted with Ctrl-C
 
 Environment: VITCTL_SERVER (for --server), NO_COLOR, COLUMNS.

@@ -29,12 +29,6 @@ bool Pause(absl::Duration duration, const std::stop_token& stop) {
   return !stop.stop_requested();
 }
 
-// Returns whether a stream that ended with `status` is worth another try: the daemon restarts, or
-// the network broke.
-bool WorthAnotherTry(const absl::Status& status) {
-  return absl::IsUnavailable(status) || absl::IsCancelled(status);
-}
-
 class Follower {
  public:
   Follower(Session& session, VitClient& client, const std::string& run,
@@ -59,7 +53,7 @@ class Follower {
       if (status.ok() && IsFinal(run_.state())) return Ended();
       // Otherwise the connection broke, or the daemon ended the stream because it shuts down.
       const bool alive = !run_.id().empty();
-      if (!alive || !(status.ok() || WorthAnotherTry(status))) return Fail(status);
+      if (!alive || !(status.ok() || absl::IsUnavailable(status))) return Fail(status);
       if (lost_since_ == absl::InfiniteFuture()) {
         lost_since_ = absl::Now();
         backoff = absl::Milliseconds(200);

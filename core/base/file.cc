@@ -228,10 +228,14 @@ absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path,
     return absl::InvalidArgumentError(absl::StrCat(
         "path '", path, "' is not absolute; give an absolute path on the daemon's machine"));
   }
-  const std::string allowed =
-      roots.empty() ? "none is set; start vitd with --data-root DIR" : absl::StrJoin(roots, ", ");
-  const absl::Status outside = absl::PermissionDeniedError(
-      absl::StrCat("path '", path, "' is not under a data root (", allowed, ")"));
+  const std::string not_under = absl::StrCat(
+      " not under a data root (",
+      roots.empty()
+          ? "none is set; start vitd with --data-root DIR)"
+          : absl::StrCat(absl::StrJoin(roots, ", "),
+                         "); move it there, or start vitd with one more --data-root DIR"));
+  const absl::Status outside =
+      absl::PermissionDeniedError(absl::StrCat("path '", path, "' is", not_under));
   // A path that is outside as written is refused before the file system is asked, so that nothing
   // outside can be probed.
   bool maybe = false;
@@ -248,8 +252,7 @@ absl::StatusOr<fs::path> ResolveUnderRoots(absl::string_view path,
     if (!code && IsInside(resolved, resolved_root)) return resolved;
   }
   return absl::PermissionDeniedError(
-      absl::StrCat("path '", path, "' resolves to '", resolved.string(),
-                   "', which is not under a data root (", allowed, ")"));
+      absl::StrCat("path '", path, "' resolves to '", resolved.string(), "', which is", not_under));
 }
 
 absl::StatusOr<fs::path> ResolveNamedUnderRoots(absl::string_view path,

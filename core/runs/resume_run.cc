@@ -117,7 +117,7 @@ absl::StatusOr<ResolvedSpec> PlanResume(const RunManager::Options& options, cons
     return absl::FailedPreconditionError(
         absl::StrCat("the data of run ", record.run.id(), " (", record.run.data_source(),
                      ") has changed since it began, so it cannot continue as the same run; restore "
-                     "the data, or start a new run with init run:",
+                     "the data, or start a new run with --init run:",
                      record.run.id()));
   }
   if (request.has_changes()) VIT_RETURN_IF_ERROR(CheckLength(record, resolved));

@@ -138,7 +138,7 @@ absl::StatusOr<std::string> RunLedger::FindLocked(const std::string& query) cons
 absl::Status RunLedger::UnknownRun(const std::string& query) const {
   if (runs_.empty()) {
     return absl::NotFoundError(query.empty()
-                                   ? "there are no runs yet"
+                                   ? "there are no runs yet; start one with vitctl start-run"
                                    : absl::StrCat("no run '", query, "': there are none yet"));
   }
   std::vector<std::string> latest;

@@ -167,8 +167,9 @@ class RunManagerImpl final : public RunManager {
       } else if (run.state() == vit::v1::RUN_STATE_RUNNING) {
         run.set_state(vit::v1::RUN_STATE_STOPPING);
       } else if (run.state() != vit::v1::RUN_STATE_STOPPING) {
-        return absl::FailedPreconditionError(absl::StrCat(
-            "run ", run.id(), " is not queued or running: it is ", StateWord(run.state())));
+        return absl::FailedPreconditionError(absl::StrCat("run ", run.id(), " has ended (",
+                                                          StateWord(run.state()),
+                                                          "); there is nothing to stop"));
       }
       return absl::OkStatus();
     }));

@@ -93,7 +93,7 @@ absl::StatusOr<TrainingSpec> ChangeSpec(const TrainingSpec& effective,
     return absl::InvalidArgumentError(absl::StrCat(
         "a run keeps its ", absl::StrJoin(refused, ", "),
         " from its start to its end; a resumed run can change ", absl::StrJoin(kChangeable, ", "),
-        ". For other changes start a new run from its weights, with init run:ID"));
+        ". For other changes start a new run from its weights, with --init run:ID"));
   }
   TrainingSpec changed = effective;
   MergeSpec(changes, &changed);

@@ -8,7 +8,6 @@
 namespace vit {
 namespace {
 
-constexpr int kUsualBatchSize = 32;
 constexpr int kUsualClassCount = 1000;
 
 }  // namespace
@@ -16,7 +15,6 @@ constexpr int kUsualClassCount = 1000;
 void SetPresetSizes(int batch_size, vit::v1::Preset* preset) {
   vit::v1::TrainingSpec spec = preset->spec();
   if (batch_size > 0) spec.set_batch_size(batch_size);
-  if (!spec.has_batch_size()) spec.set_batch_size(kUsualBatchSize);
   FillDefaults({.class_count = kUsualClassCount}, &spec);
   preset->set_parameter_count(ParameterCount(spec.model()));
   preset->set_forward_flops(ForwardFlops(spec.model()));

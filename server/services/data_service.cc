@@ -10,6 +10,7 @@
 #include "core/data/data_config.h"
 #include "core/data/tools/inspect_data.h"
 #include "core/data/tools/pack_data.h"
+#include "core/spec/rules.h"
 #include "proto/spec_text.h"
 #include "server/services/job_stream.h"
 
@@ -91,10 +92,14 @@ absl::Status Inspect(const InspectDataRequest& request, const DataSetOptions& op
   VIT_RETURN_IF_ERROR(ValidateDataConfig(request.data()));
   VIT_ASSIGN_OR_RETURN(const std::shared_ptr<const DataSet> data,
                        DataSet::Open(request.data(), options));
+  vit::v1::DataConfig filled = request.data();
+  FillRuleDefaults(&filled);
+  const InspectOptions inspect = {.threads = threads,
+                                  .max_bad_fraction = filled.max_bad_fraction()};
   InspectDataResponse response;
   response.set_total_samples(data->size(DataSplit::kTrain) + data->size(DataSplit::kValidation));
   VIT_ASSIGN_OR_RETURN(*response.mutable_report(),
-                       vit::InspectData(*data, {.threads = threads}, stop, [&](int64_t samples) {
+                       vit::InspectData(*data, inspect, stop, [&](int64_t samples) {
                          InspectDataResponse progress;
                          progress.set_samples(samples);
                          progress.set_total_samples(response.total_samples());

@@ -49,6 +49,25 @@ TEST(VitClientTest, StartTrainingIsRetriedWithTheSameRequestId) {
   EXPECT_EQ(ids[0].size(), 36u);
 }
 
+// gRPC does this to calls that arrive while a server shuts down.
+TEST(VitClientTest, CallThatTheServerCancelsIsALostConnection) {
+  std::atomic<int> calls = 0;
+  FakeAnswers answers;
+  answers.start_training = [&](const auto&, v1::StartTrainingResponse* response) {
+    if (++calls == 1) return grpc::Status::CANCELLED;
+    response->mutable_run()->set_id("1");
+    return grpc::Status::OK;
+  };
+  answers.status = [](const auto&, auto*) { return grpc::Status::CANCELLED; };
+  FakeVitd vitd(answers);
+  const auto client = ClientOf(vitd.address());
+  const auto started = client->StartTraining({});
+  ASSERT_TRUE(started.ok()) << started.status();
+  EXPECT_EQ(started->run().id(), "1");
+  EXPECT_EQ(client->Status({}).status().message(),
+            "lost the connection to vitd at " + vitd.address());
+}
+
 TEST(VitClientTest, OtherErrorsAreNotRetried) {
   std::atomic<int> calls = 0;
   FakeAnswers answers;

@@ -28,8 +28,12 @@ std::vector<std::string> Complete(std::vector<std::string> words) {
 
 FakeAnswers WithRunsAndPresets() {
   FakeAnswers answers;
-  answers.list_runs = [](const auto&, v1::ListRunsResponse* response) {
+  answers.list_runs = [](const v1::ListRunsRequest& request, v1::ListRunsResponse* response) {
     *response->add_runs() = TrainingRun();
+    if (request.states().empty()) {
+      response->add_runs()->set_id("8a11aa");
+      response->mutable_runs(1)->set_state(v1::RUN_STATE_STOPPED);
+    }
     return grpc::Status::OK;
   };
   answers.list_presets = [](const auto&, v1::ListPresetsResponse* response) {
@@ -74,10 +78,12 @@ TEST(CompletionTest, AsksTheDaemonOfTheLineForRunsAndPresets) {
   FakeVitd vitd(WithRunsAndPresets());
   EXPECT_THAT(Complete({"--server", vitd.address(), "stop", ""}), ElementsAre("7f3a2c"));
   EXPECT_THAT(Complete({"classify", "--server=" + vitd.address(), "--model", "run:"}),
-              ElementsAre("run:7f3a2c"));
+              ElementsAre("run:7f3a2c", "run:8a11aa"));
   EXPECT_THAT(Complete({"--server", vitd.address(), "start-run", "--preset", "s"}),
               ElementsAre("shapes_demo"));
   EXPECT_THAT(Complete({"--server", vitd.address(), "stop", "7f3a2c", ""}), IsEmpty());
+  EXPECT_THAT(Complete({"--server", vitd.address(), "rm", ""}), ElementsAre("7f3a2c", "8a11aa"));
+  EXPECT_THAT(Complete({"--server", vitd.address(), "stop", "pe"}), ElementsAre("pets"));
 }
 
 TEST(CompletionTest, StaysSilentWithoutADaemon) {

@@ -52,7 +52,8 @@ TEST(FieldsCommandTest, IsCutToTheTerminalUnlessItIsToBeWide) {
 TEST(FieldsCommandTest, NamesTheNearestField) {
   const Outcome outcome = Vitctl({"fields", "optimizer.beta"});
   EXPECT_EQ(outcome.exit_code, kExitUsage);
-  EXPECT_THAT(outcome.err, HasSubstr("optimizer has no field 'beta'; did you mean 'beta1'?"));
+  EXPECT_THAT(outcome.err,
+              HasSubstr("optimizer has no field 'beta'; did you mean 'beta1' or 'beta2'?"));
 }
 
 }  // namespace

@@ -359,9 +359,11 @@ TEST(PresetsCommandTest, OnePresetIsAFileForSpec) {
   EXPECT_THAT(Vitctl(vitd, {"presets", "--batch-size", "64"}, Tty(200)).out,
               HasSubstr("shapes_demo       211 k      5.35 M  300 MiB  shapes:"));
   const std::string text = Vitctl(vitd, {"presets", "shapes_demo"}).out;
-  EXPECT_THAT(text,
-              StartsWith("# shapes_demo: Generated shapes, in two minutes on a CPU\n"
-                         "# 211 k parameters, 5.35 MFLOP per image, about 300 MiB to train\n"));
+  EXPECT_THAT(
+      text,
+      StartsWith(
+          "# shapes_demo: Generated shapes, in two minutes on a CPU\n"
+          "# 211 k parameters with 1,000 classes, 5.35 MFLOP per image, about 300 MiB to train\n"));
   v1::TrainingSpec spec;
   ASSERT_TRUE(ParseMessageText(text, &spec).ok());
   EXPECT_EQ(spec.model().depth(), 4);

@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,6 +57,16 @@ Process::~Process() {
 }
 
 void Process::Kill(int signal) const { kill(pid_, signal); }
+
+bool Process::EndsWithin(absl::Duration timeout) const {
+  if (exit_code_ >= 0) return true;
+  // <sys/pidfd.h> of glibc 2.36 does not work in C++.
+  const int fd = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
+  pollfd ended = {.fd = fd, .events = POLLIN, .revents = 0};
+  const bool yes = poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout))) == 1;
+  close(fd);
+  return yes;
+}
 
 int Process::Wait() {
   if (exit_code_ >= 0) return exit_code_;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "core/base/mutex.h"
 
 namespace vit {
@@ -28,6 +29,8 @@ class Process {
 
   pid_t pid() const { return pid_; }
   void Kill(int signal) const;
+  // Blocks until it has ended or `timeout` has passed; returns whether it has ended.
+  bool EndsWithin(absl::Duration timeout) const;
   // Blocks until it has ended: its exit code, or 128 + the signal that ended it.
   int Wait();
   // Blocks until a line of standard error holds `text`, for the `count`th time; false if the output

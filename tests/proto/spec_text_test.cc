@@ -54,8 +54,12 @@ TEST(SpecTextTest, AnUnknownFieldNamesItsPlaceAndTheNearestField) {
            BadText{"optimizer: 3", "optimizer: Expected \"{\""},
            BadText{"init: 'run:a' ]", "line 1, column 15: Expected identifier"},
            BadText{"optimizer { type: ADAMM }", "ADAMM"},
-           BadText{R"({"batchsize": 8})", "did you mean 'batch_size'?"},
-           BadText{R"({"optimizer": {"learning_rte": 1}})", "did you mean 'learning_rate'?"},
+           BadText{R"({"batchsize": 8})", "no field 'batchsize'; did you mean 'batch_size'?"},
+           BadText{R"({"optimizer": {"learning_rte": 1}})",
+                   "no field 'optimizer.learning_rte'; did you mean 'learning_rate'?"},
+           BadText{R"({"epochs": "x"})", "epochs: \"x\" is not a number"},
+           BadText{R"({"optimizer": {"beta1": "x"}})", "optimizer.beta1: \"x\" is not a number"},
+           BadText{R"({"batch_size": 1.5})", "batch_size: 1.5 is not an integer"},
            BadText{R"({"batch_size": })", "Unexpected token"},
        }) {
     TrainingSpec spec;
@@ -129,6 +133,10 @@ TEST(SpecTextTest, ABadAssignmentNamesTheWayOut) {
   for (const BadText& bad : {
            BadText{"optimizer.learning_rat=1", "did you mean 'optimizer.learning_rate'?"},
            BadText{"optimiser.learning_rate=1", "did you mean 'optimizer.learning_rate'?"},
+           BadText{"optimizer.lr=1", "did you mean 'optimizer.learning_rate'?"},
+           BadText{"lr=1", "did you mean 'optimizer.learning_rate'?"},
+           BadText{"schedule.warmup=1", "did you mean 'schedule.warmup_"},
+           BadText{"model.learning_rate=1", "did you mean 'optimizer.learning_rate'?"},
            BadText{"learning_rate=1", "did you mean 'optimizer.learning_rate'?"},
            BadText{"batch_size=many", "batch_size: 'many' is not a 32-bit integer"},
            BadText{"batch_size=4.5", "batch_size: '4.5' is not a 32-bit integer"},

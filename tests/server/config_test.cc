@@ -114,10 +114,16 @@ TEST(ServerConfigTest, StateDirFollowsXdg) {
 TEST(ServerConfigTest, ErrorsNameTheSettingItsOriginAndWhatWasExpected) {
   EXPECT_THAT(ParseError({"--listen=50051"}), AllOf(HasSubstr("--listen"), HasSubstr("HOST:PORT")));
   EXPECT_THAT(ParseError({"--metrics-listen=1.2.3.4:99999"}), HasSubstr("--metrics-listen"));
-  EXPECT_THAT(ParseError({"--threads=many"}), HasSubstr("--threads"));
+  EXPECT_EQ(ParseError({"--threads=many"}),
+            "--threads: 'many' is not a whole number; see vitd --help");
+  EXPECT_EQ(ParseError({"--thread=2"}),
+            "unknown option --thread=2; did you mean --threads?; see vitd --help");
   EXPECT_THAT(ParseError({"--threads=-1"}),
               AllOf(HasSubstr("--threads is -1"), HasSubstr("0 to 4096")));
-  EXPECT_THAT(ParseError({}, {{"VITD_THREADS", "many"}}), HasSubstr("VITD_THREADS"));
+  EXPECT_EQ(ParseError({}, {{"VITD_THREADS", "many"}}),
+            "VITD_THREADS: 'many' is not a whole number");
+  EXPECT_EQ(ParseError({}, {{"VITD_RESUME_INTERRUPTED", "maybe"}}),
+            "VITD_RESUME_INTERRUPTED: 'maybe' is not true or false");
   EXPECT_THAT(ParseError({"--drain-timeout=soon"}), AllOf(HasSubstr("soon"), HasSubstr("30s")));
   EXPECT_THAT(ParseError({"--log-format=xml"}), AllOf(HasSubstr("xml"), HasSubstr("text or json")));
   EXPECT_THAT(ParseError({"--log-level=loud"}), AllOf(HasSubstr("loud"), HasSubstr("warning")));
@@ -143,6 +149,12 @@ TEST(ServerConfigTest, ConfigThatIsNoRegularFileIsRefused) {
 
 TEST(ServerConfigTest, DeviceThatThisMachineLacksIsNoWrongSetting) {
   EXPECT_EQ(ParseOk({"--device=cuda:99"}).device, "cuda:99");
+}
+
+TEST(ServerConfigTest, QuoteThatIsNotClosedIsAnError) {
+  const std::string file = WriteConfigFile("quote.toml", "listen = \"127.0.0.1:0\n");
+  EXPECT_EQ(ParseError({"--config", file.c_str()}),
+            file + ": listen: \"127.0.0.1:0 has a quote that is not closed");
 }
 
 TEST(ServerConfigTest, MisspeltSettingInFileNamesTheNearest) {

@@ -84,21 +84,21 @@ std::string Completer::Complete(const std::vector<std::string>& words) {
   std::string typed = word;  // what candidates have to start with
   std::string before;        // what is put in front of each: "--option="
   if (pending != nullptr) {
-    AddValues(pending->get_type_name(), word);
+    AddValues(command, pending->get_type_name(), word);
   } else if (const size_t equals = word.find('=');
              absl::StartsWith(word, "--") && equals != std::string::npos) {
     const CLI::Option* option = FindOption(app_, command, word.substr(0, equals));
     if (option == nullptr) return "";
     before = word.substr(0, equals + 1);
     typed = word.substr(equals + 1);
-    AddValues(option->get_type_name(), typed);
+    AddValues(command, option->get_type_name(), typed);
   } else if (absl::StartsWith(word, "-")) {
     if (command != nullptr) AddOptions(*command);
     AddOptions(app_);
   } else if (command == nullptr) {
     AddCommands(app_);
   } else if (const CLI::Option* option = PositionalAt(*command, positionals)) {
-    AddValues(option->get_type_name(), word);
+    AddValues(command, option->get_type_name(), word);
   }
 
   std::string out;
@@ -128,9 +128,11 @@ void Completer::AddOptions(const CLI::App& app) {
   }
 }
 
-void Completer::AddValues(const std::string& type_name, const std::string& word) {
+void Completer::AddValues(const CLI::App* command, const std::string& type_name,
+                          const std::string& word) {
   if (type_name == "RUN") {
-    AddRuns("");
+    AddRuns("", /*names=*/!word.empty(),
+            /*only_active=*/command != nullptr && command->get_name() == "stop");
   } else if (type_name == "NAME") {
     AddModels("");
   } else if (type_name == "MODEL") {
@@ -176,17 +178,24 @@ void Completer::AddValues(const std::string& type_name, const std::string& word)
   }
 }
 
-void Completer::AddRuns(const std::string& prefix) {
+void Completer::AddRuns(const std::string& prefix, bool names, bool only_active) {
   const auto client = session_.Client(kPatience);
   if (!client.ok()) return;
   vit::v1::ListRunsRequest request;
   request.set_page_size(kMostRuns);
+  if (only_active) {
+    request.add_states(vit::v1::RUN_STATE_QUEUED);
+    request.add_states(vit::v1::RUN_STATE_RUNNING);
+  }
   const auto response = (*client)->ListRuns(request);
   if (!response.ok()) return;
   for (const vit::v1::Run& run : response->runs()) {
     candidates_.push_back(
         {prefix + run.id(),
          absl::StrCat(StateName(run.state()), run.name().empty() ? "" : " ", run.name())});
+    if (names && !run.name().empty()) {
+      candidates_.push_back({run.name(), absl::StrCat(StateName(run.state()), " ", run.id())});
+    }
   }
 }
 

@@ -35,8 +35,9 @@ class Completer {
 
   void AddCommands(const CLI::App& app);
   void AddOptions(const CLI::App& app);
-  void AddValues(const std::string& type_name, const std::string& word);
-  void AddRuns(const std::string& prefix);
+  void AddValues(const CLI::App* command, const std::string& type_name, const std::string& word);
+  // Adds the ids of runs; `names`: their names too. `only_active`: only runs that have not ended.
+  void AddRuns(const std::string& prefix, bool names = false, bool only_active = false);
   void AddModels(const std::string& prefix);
   void AddPresets();
   // `end` follows the name of a field that holds a value.

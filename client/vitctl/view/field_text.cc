@@ -62,24 +62,29 @@ void AddGroup(const SpecField& parent, std::string* text) {
   absl::StrAppend(text, groups);
 }
 
+// Returns the type that holds the fields in `parent`; null if it is not a group.
+const Descriptor* TypeOf(const SpecField& parent) {
+  return parent.descriptor == nullptr ? vit::v1::TrainingSpec::descriptor()
+                                      : parent.descriptor->message_type();
+}
+
 }  // namespace
 
 absl::StatusOr<SpecField> FindSpecField(absl::string_view path) {
   SpecField found;
   for (const absl::string_view name : absl::StrSplit(path, '.')) {
-    std::vector<std::string> names;
+    const Descriptor* const type = TypeOf(found);
+    if (type == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat(found.path, " has no fields"));
+    }
     SpecField next;
     for (SpecField& field : FieldsIn(found)) {
-      names.push_back(field.descriptor->name());
-      if (names.back() == name) next = std::move(field);
+      if (field.descriptor->name() == name) next = std::move(field);
     }
     if (next.descriptor == nullptr) {
-      const std::string in = found.path.empty() ? "a spec" : found.path;
-      const std::string nearest = NearestName(name, names);
-      return absl::InvalidArgumentError(absl::StrCat(
-          in, " has no field '", name, "'",
-          nearest.empty() ? absl::StrCat("; vitctl fields ", found.path, " lists its fields")
-                          : absl::StrCat("; did you mean '", nearest, "'?")));
+      return absl::InvalidArgumentError(absl::StrCat(found.path.empty() ? "a spec" : found.path,
+                                                     " has no field '", name, "'",
+                                                     SuggestField(type, name)));
     }
     found = std::move(next);
   }
@@ -87,8 +92,7 @@ absl::StatusOr<SpecField> FindSpecField(absl::string_view path) {
 }
 
 std::vector<SpecField> FieldsIn(const SpecField& parent) {
-  const Descriptor* type = parent.descriptor == nullptr ? vit::v1::TrainingSpec::descriptor()
-                                                        : parent.descriptor->message_type();
+  const Descriptor* const type = TypeOf(parent);
   std::vector<SpecField> fields;
   for (int i = 0; type != nullptr && i < type->field_count(); ++i) {
     fields.push_back({parent.path.empty() ? type->field(i)->name()

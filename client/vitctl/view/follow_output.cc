@@ -54,14 +54,14 @@ class PlainLines final : public FollowOutput {
   void Update(const WatchResponse& update) override {
     const Run& run = update.run();
     if (!IsFinal(run.state())) TellState(run);
-    if (run.phase() != last_.phase() && run.phase() != "training" && !PhaseText(run).empty() &&
-        !IsFinal(run.state())) {
-      Line(Printable(run.phase()));
-    }
     for (int i = 0; i < update.points_size(); ++i) {
       const MetricPoint& point = update.points(i);
       Line(PointText(run, point, /*newest=*/i + 1 == update.points_size()),
            point.has_time() ? FromProto(point.time()) : absl::Now());
+    }
+    if (run.phase() != last_.phase() && run.phase() != "training" && !PhaseText(run).empty() &&
+        !IsFinal(run.state())) {
+      Line(Printable(run.phase()));
     }
     const auto& best = run.best_checkpoint();
     if (run.has_best_checkpoint() && best.step() != last_.best_checkpoint().step()) {

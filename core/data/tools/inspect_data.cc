@@ -11,11 +11,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "core/base/compute/compute_budget.h"
 #include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "core/base/utf8.h"
 #include "core/data/image/transform.h"
+#include "core/data/per_split.h"
 #include "core/data/sources/fingerprint.h"
 
 namespace vit {
@@ -115,6 +117,8 @@ class Inspector {
   void DescribeSource(DataReport* report) const;
   void Measure(DataReport* report) const;
   void ListUnreadable(DataReport* report) const;
+  // Notes why a run would refuse the data, or fail.
+  void NoteRefusals(DataReport* report) const;
   // Returns groups of two or more readable images with the same `key`.
   template <typename Key>
   std::vector<std::vector<int64_t>> GroupBy(Key key) const;
@@ -221,6 +225,28 @@ void Inspector::ListUnreadable(DataReport* report) const {
   report->set_unreadable_count(count);
 }
 
+void Inspector::NoteRefusals(DataReport* report) const {
+  if (data_.class_names().size() == 1) {
+    report->add_notes(absl::StrCat("a run refuses this: only one class, '",
+                                   data_.class_names().front(), "'; expected two or more"));
+  }
+  PerSplit<int64_t> bad;
+  for (int64_t i = 0; i < static_cast<int64_t>(looks_.size()); ++i) {
+    if (!looks_[i].ok()) ++bad[SplitOf(i)];
+  }
+  for (const DataSplit split : {DataSplit::kTrain, DataSplit::kValidation}) {
+    const int64_t size = data_.size(split);
+    if (static_cast<double>(bad[split]) <= options_.max_bad_fraction * static_cast<double>(size)) {
+      continue;
+    }
+    report->add_notes(
+        absl::StrFormat("a run fails with this: %d of %d %s images cannot be read, more than "
+                        "data.max_bad_fraction (%g) allows",
+                        bad[split], size, split == DataSplit::kTrain ? "training" : "validation",
+                        options_.max_bad_fraction));
+  }
+}
+
 template <typename Key>
 std::vector<std::vector<int64_t>> Inspector::GroupBy(Key key) const {
   std::vector<int64_t> order;
@@ -314,6 +340,7 @@ DataReport Inspector::Report() const {
   DescribeSource(&report);
   Measure(&report);
   ListUnreadable(&report);
+  NoteRefusals(&report);
   FindCopies(&report);
   return report;
 }

@@ -16,6 +16,8 @@ struct InspectOptions {
   int threads = 1;
   // The report names at most this many unreadable images and groups of copies; it counts all.
   int most_named = 100;
+  // The fraction of a split that a run may find unreadable; the report notes if more is.
+  double max_bad_fraction = 1;
 };
 
 // Reads and decodes every image of both splits. Calls `on_progress` from time to time with the

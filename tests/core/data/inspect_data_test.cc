@@ -14,8 +14,12 @@
 namespace vit {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 class InspectDataTest : public ::testing::Test {
  protected:
@@ -57,6 +61,21 @@ class InspectDataTest : public ::testing::Test {
   vit::v1::DataConfig config_;
 };
 
+TEST_F(InspectDataTest, NotesWhatARunRefuses) {
+  for (int i = 0; i < 4; ++i) {
+    Write(absl::StrCat("train/cat/", i, ".png"), Patches(40, 30, i));
+    Write(absl::StrCat("val/cat/", i, ".png"), Patches(40, 30, 10 + i));
+  }
+  folder_.Write("train/cat/bad.png", "no image");
+  EXPECT_THAT(
+      Inspect({.max_bad_fraction = 0.1}).notes(),
+      AllOf(Contains(StartsWith("a run refuses this: only one class, 'cat'")),
+            Contains("a run fails with this: 1 of 5 training images cannot be read, more than "
+                     "data.max_bad_fraction (0.1) allows")));
+  EXPECT_THAT(Inspect({.max_bad_fraction = 0.2}).notes(),
+              Not(Contains(StartsWith("a run fails with this"))));
+}
+
 TEST_F(InspectDataTest, SaysHowTheSourceWasUnderstood) {
   Write("train/a/1.png", Plain(4, 4, 1, 2, 3));
   Write("valid/a/1.png", Plain(4, 4, 3, 2, 1));
@@ -66,8 +85,9 @@ TEST_F(InspectDataTest, SaysHowTheSourceWasUnderstood) {
   folder_.Write("train/a/3.gif", "GIF89a");
   const vit::v1::DataReport report = Inspect();
   EXPECT_EQ(report.validation_samples(), 1);
-  EXPECT_THAT(report.notes(), ElementsAre("valid/ is the source's validation split",
-                                          "not used: test/ beside train/"));
+  EXPECT_THAT(report.notes(),
+              ElementsAre("valid/ is the source's validation split",
+                          "not used: test/ beside train/", HasSubstr("only one class, 'a'")));
   config_.set_validation_split(vit::v1::VALIDATION_SPLIT_HELD_OUT);
   EXPECT_THAT(Inspect().notes(2), HasSubstr("the source's own validation split is not used"));
   ASSERT_EQ(report.passed_over_size(), 2);

@@ -70,7 +70,7 @@ TEST_F(RunManagerTest, RunGoesFromQueuedToSucceeded) {
   run = AwaitState(manager.get(), id, vit::v1::RUN_STATE_SUCCEEDED);
   EXPECT_TRUE(run.has_end_time());
   EXPECT_EQ(run.phase(), "");
-  EXPECT_THAT(manager->Stop(id).status().message(), HasSubstr("it is succeeded"));
+  EXPECT_THAT(manager->Stop(id).status().message(), HasSubstr("has ended (succeeded)"));
   EXPECT_EQ(manager->Resume(ResumeRequest(id)).status().code(),
             absl::StatusCode::kFailedPrecondition);
 }

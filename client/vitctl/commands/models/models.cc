@@ -54,7 +54,8 @@ int ShowModels(Session& session, const std::string& model) {
   if (session.json()) {
     session.PrintJson(*response);
   } else if (response->models().empty()) {
-    session.Note("no models; publish a run with vitctl publish, or import weights");
+    session.err() << "no models yet; publish a run with: "
+                  << session.CommandLine("publish RUN NAME") << std::endl;
   } else if (response->models_size() == 1 && !model.empty()) {
     session.out() << RenderFields(ModelFields(response->models(0)), terminal.columns(),
                                   terminal.color, terminal.utf8);
@@ -274,7 +275,7 @@ void AddLoad(CLI::App& app, Session& session) {
 void AddUnload(CLI::App& app, Session& session) {
   auto model = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("unload", "Free a model's memory");
-  command->add_option("MODEL", *model, "NAME, NAME@VERSION or run:ID")
+  command->add_option("MODEL", *model, "NAME, NAME@VERSION, run:ID or latest")
       ->type_name("MODEL")
       ->required();
   command->callback([&session, model] {

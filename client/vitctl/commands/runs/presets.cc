@@ -33,8 +33,10 @@ int ShowPresets(Session& session, const std::string& name, int batch_size) {
   if (!name.empty()) {
     // A file that --spec reads.
     for (const vit::v1::Preset& preset : response->presets()) {
+      const int classes = preset.spec().model().num_classes();
       session.out() << "# " << preset.name() << ": " << preset.description() << "\n# "
-                    << FormatLarge(preset.parameter_count()) << " parameters, "
+                    << FormatLarge(preset.parameter_count()) << " parameters with "
+                    << FormatCount(classes > 0 ? classes : 1000) << " classes, "
                     << FormatLarge(static_cast<int64_t>(preset.forward_flops()))
                     << "FLOP per image, about " << FormatBytes(preset.training_memory_bytes())
                     << " to train" << batch_text << "\n"
@@ -68,7 +70,7 @@ void AddPresets(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("presets", "List presets, or print what one sets");
   command->add_option("NAME", *name, "Print this one, as a file for --spec")->type_name("PRESET");
   auto batch_size = std::make_shared<int>(0);
-  command->add_option("--batch-size", *batch_size, "For the memory (default: the preset's, or 32)")
+  command->add_option("--batch-size", *batch_size, "For the memory (default: the preset's)")
       ->type_name("N")
       ->check(CLI::Range(1, 1 << 20).description(""));
   command->callback([&session, name, batch_size] {

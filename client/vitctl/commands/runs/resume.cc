@@ -75,9 +75,10 @@ void AddResume(CLI::App& app, Session& session) {
   command->add_flag("--watch", options->watch, "Follow the run to its end");
   command->footer(
       R"(A run that succeeded continues if --set makes it longer. These may change:
-epochs or max_steps, schedule, optimizer.learning_rate, evaluation, checkpoint,
-log_every_steps and early_stopping. vitctl -o json status RUN lists the specs
-that the run followed, with the step from which each applied.
+epochs or max_steps, schedule, optimizer.learning_rate (or what it follows from:
+base_learning_rate, base_batch_size, learning_rate_scaling), evaluation,
+checkpoint, log_every_steps and early_stopping. vitctl -o json status RUN lists
+the specs that the run followed, with the step from which each applied.
 
   vitctl resume RUN --set epochs=40 --set optimizer.learning_rate=1e-4 --watch
 )");
