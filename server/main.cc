@@ -23,6 +23,21 @@
 #include "server/logging.h"
 #include "server/signals.h"
 
+namespace {
+
+// Ends the process without waiting for anything. `started`: the daemon has written its ports file;
+// before that, the file may be another daemon's.
+[[noreturn]] void ExitAtOnce(const char* why, int code, const vit::ServerConfig& config,
+                             bool started, vit::Logger logger) {
+  logger.Warning(absl::StrCat(
+      why, "; exiting at once; the run continues from its last checkpoint at the next start"));
+  std::error_code error;
+  if (started) std::filesystem::remove(vit::PortsFile(config), error);
+  _exit(code);
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   prctl(PR_SET_NAME, "vitd");  // not vitd-daemon, which only the launcher knows
   vit::PrepareComputeProcess(argv);
@@ -49,23 +64,16 @@ int main(int argc, char** argv) {
       [logger](const std::string& message) mutable { logger.Warning("LibTorch: " + message); });
 
   vit::Clock* const clock = vit::Clock::Real();
-  auto exit_at_once = [&started, config, logger](const char* why, int code) mutable {
-    logger.Warning(absl::StrCat(
-        why, "; exiting at once; the run continues from its last checkpoint at the next start"));
-    std::error_code error;
-    // Before that, the file may be another daemon's.
-    if (started) std::filesystem::remove(vit::PortsFile(config), error);
-    _exit(code);
-  };
   // Counts from the signal, not from when it is handled: the start may take long too.
-  signals.OnFirst([&device_lost, &deadline, &watchdog, clock, config, exit_at_once] {
+  signals.OnFirst([&started, &device_lost, &deadline, &watchdog, clock, config, logger] {
     deadline = clock->Now() + config.drain_timeout;
-    watchdog.emplace(deadline, clock, [&device_lost, exit_at_once]() mutable {
-      exit_at_once("drain timeout passed", device_lost ? 1 : 0);
+    watchdog.emplace(deadline, clock, [&started, &device_lost, config, logger] {
+      ExitAtOnce("drain timeout passed", device_lost ? 1 : 0, config, started, logger);
     });
   });
-  signals.OnSecond(
-      [exit_at_once](int signal) mutable { exit_at_once("second signal", 128 + signal); });
+  signals.OnSecond([&started, config, logger](int signal) {
+    ExitAtOnce("second signal", 128 + signal, config, started, logger);
+  });
   if (signals.received()) {
     logger.Info("stopped before it started");
     return 0;
