@@ -119,11 +119,13 @@ std::vector<std::string> FieldsMeant(const Descriptor* type, absl::string_view n
   return meant.empty() ? abbreviated : meant;
 }
 
+std::string DidYouMean(const std::vector<std::string>& names) {
+  return absl::StrCat("; did you mean '", absl::StrJoin(names, "' or '"), "'?");
+}
+
 std::string SuggestField(const Descriptor* type, absl::string_view name) {
   const std::vector<std::string> meant = FieldsMeant(type, name);
-  if (!meant.empty()) {
-    return absl::StrCat("; did you mean '", absl::StrJoin(meant, "' or '"), "'?");
-  }
+  if (!meant.empty()) return DidYouMean(meant);
   return absl::StrCat("; known: ", absl::StrJoin(FieldNames(type), ", "));
 }
 

@@ -32,6 +32,9 @@ std::vector<std::string> FieldPaths(const google::protobuf::Descriptor* type);
 std::vector<std::string> FieldsMeant(const google::protobuf::Descriptor* type,
                                      absl::string_view name);
 
+// Returns "; did you mean 'a' or 'b'?" for the names, of which there is at least one.
+std::string DidYouMean(const std::vector<std::string>& names);
+
 // Returns a hint for when `type` has no field `name`: "; did you mean 'depth'?", or the fields that
 // it has.
 std::string SuggestField(const google::protobuf::Descriptor* type, absl::string_view name);

@@ -156,8 +156,7 @@ absl::Status UnknownField(const Descriptor* root, const Descriptor* type, absl::
   if (meant.empty() && parts.size() > 1) meant = FieldsMeant(root, parts.back());
   return absl::InvalidArgumentError(absl::StrCat(
       "no field '", path, "'", before.empty() ? "" : absl::StrCat(" (in '", before, "')"),
-      meant.empty() ? SuggestField(type, parts[i])
-                    : absl::StrCat("; did you mean '", absl::StrJoin(meant, "' or '"), "'?")));
+      meant.empty() ? SuggestField(type, parts[i]) : DidYouMean(meant)));
 }
 
 }  // namespace

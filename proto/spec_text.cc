@@ -104,8 +104,7 @@ std::string TypeWords(const FieldDescriptor* field) {
   }
 }
 
-// Words the JSON parser's errors as SetField does: "(optimizer) learningRte: Cannot find field."
-// and
+// Words the JSON parser's errors as SetField does: "(optimizer) beta3: Cannot find field." and
 // "(optimizer.beta1): invalid value \"x\" for type TYPE_DOUBLE". Others stay as they are.
 std::string JsonError(const Descriptor* root, const std::string& message) {
   absl::string_view rest = message;

@@ -15,8 +15,7 @@ namespace vit {
 // second one ends the process at once with code 128 + its number. Signals within a second of the
 // first belong to it: `timeout` and terminals send one to the process and one to its group. Also
 // ignores SIGPIPE (a client that went away) and SIGXFSZ (a file over RLIMIT_FSIZE), so that both
-// become errors of the write.
-// Make one, in main, before any other thread.
+// become errors of the write. Make one, in main, before any other thread.
 class ShutdownSignals {
  public:
   ShutdownSignals();

@@ -68,6 +68,8 @@ TEST_F(EmbedExplainTest, FeaturesBecomeANumpyFileInTheOrderOfTheImages) {
   const Outcome outcome = Vitctl(vitd, args);
   EXPECT_EQ(outcome.exit_code, kExitOk) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("float32 20 x 2, by pets, version 3"));
+  args.insert(args.begin(), {"-o", "json"});
+  EXPECT_THAT(Vitctl(vitd, args).err, StartsWith("{\"note\":\"wrote "));
   const std::string npy = Contents(out);
   ASSERT_THAT(npy, StartsWith(std::string("\x93NUMPY\x01\x00", 8)));
   const size_t header = 10 + static_cast<uint8_t>(npy[8]) + 256 * static_cast<uint8_t>(npy[9]);

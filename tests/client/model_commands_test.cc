@@ -55,6 +55,15 @@ TEST(ModelsCommandTest, ListsVersionsAndFitsTheTerminal) {
   EXPECT_LE(WidestLine(outcome.out), 80);
 }
 
+TEST(ModelsCommandTest, WithoutAnySaysHowToPublish) {
+  FakeAnswers answers;
+  answers.list_models = [](const auto&, auto*) { return grpc::Status::OK; };
+  FakeVitd vitd(answers);
+  const Outcome outcome = Vitctl(vitd, {"models"});
+  EXPECT_EQ(outcome.exit_code, kExitOk);
+  EXPECT_THAT(outcome.err, HasSubstr(" publish RUN --as NAME\n"));
+}
+
 TEST(ModelsCommandTest, ShowsOneWithItsLabelsAndPreprocessing) {
   FakeAnswers answers;
   answers.list_models = [](const v1::ListModelsRequest& request, v1::ListModelsResponse* response) {

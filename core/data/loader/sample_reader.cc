@@ -172,14 +172,15 @@ absl::StatusOr<bool> SampleReader::Impl::MarkBad(DataSplit split, int64_t index,
   if (absl::IsResourceExhausted(why) && !IsOverLimit(why)) {
     return Annotate(why, absl::StrCat("read ", data_->name(split, index)));
   }
-  Slot& slot = slots_[split][index];
-  const Image* known = slot.load();
-  do {
-    if (known == &kBad || HasPixels(known)) return false;  // another thread was first
-  } while (!slot.compare_exchange_weak(known, &kBad));
   BadImage bad{data_->name(split, index), why, split};
   {
+    // Marked and counted at once, so that CheckBadFraction counts what its reading skips.
     MutexLock lock(&mu_);
+    Slot& slot = slots_[split][index];
+    const Image* known = slot.load();
+    do {
+      if (known == &kBad || HasPixels(known)) return false;  // another thread was first
+    } while (!slot.compare_exchange_weak(known, &kBad));
     std::vector<std::string>& first = first_bad_[split];
     if (first.size() < kNamesKept) {
       first.push_back(absl::StrCat(bad.name, " (", why.message(), ")"));

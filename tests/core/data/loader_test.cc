@@ -10,8 +10,10 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "core/base/mutex.h"
 #include "core/base/random.h"
 #include "core/base/status.h"
@@ -490,6 +492,44 @@ TEST(LoaderFailureTest, AMachineThatRunsOutEndsTheLoadingAndBlamesNoImage) {
   ASSERT_TRUE(empty.ok()) << empty.status();
   EXPECT_EQ(empty->labels.size(), 0);
   EXPECT_GT(reported, 0);
+}
+
+// A data set whose images are all unreadable; who asks first for the last one's name waits.
+class SlowlyNamedData : public FailingData {
+ public:
+  SlowlyNamedData() : FailingData(absl::InvalidArgumentError("no image")) {}
+  std::string name(DataSplit split, int64_t index) const override {
+    if (index == size(split) - 1 && !asked_.exchange(true)) {
+      waiting.Notify();
+      released.WaitForNotification();
+    }
+    return FailingData::name(split, index);
+  }
+  mutable absl::Notification waiting, released;
+
+ private:
+  mutable std::atomic<bool> asked_ = false;
+};
+
+TEST(LoaderFailureTest, AnImageThatAnotherThreadReportsIsCountedInTheRefusal) {
+  const auto data = std::make_shared<SlowlyNamedData>();
+  vit::v1::DataConfig config;
+  config.set_max_bad_fraction(0);
+  FillDefaultsFor(*data, kSide, &config);
+  SampleReader reader(data, config, kSide, nullptr);
+  const auto read = [&](int64_t index) {
+    std::vector<uint8_t> out(3 * kSide * kSide);
+    const auto known = reader.ReadEval(DataSplit::kValidation, index, out.data());
+    EXPECT_TRUE(known.ok() && !*known);
+  };
+  std::thread other(read, data->size(DataSplit::kValidation) - 1);
+  data->waiting.WaitForNotification();
+  read(0);
+  const absl::Status refusal = reader.CheckBadFraction(DataSplit::kValidation, {});
+  data->released.Notify();
+  other.join();
+  EXPECT_THAT(std::string(refusal.message()), HasSubstr("8 of the 8 validation images"));
+  EXPECT_EQ(reader.bad_images(DataSplit::kValidation), 8);
 }
 
 // A data set whose images are ready only once they are let through.

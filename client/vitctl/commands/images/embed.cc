@@ -96,9 +96,8 @@ int Embed(Session& session, const EmbedOptions& options) {
   if (!written.ok()) return session.Fail(written);
   std::string text;
   for (const int64_t size : shape) absl::StrAppend(&text, text.empty() ? "" : " x ", size);
-  // Not on standard output, which may be the file.
-  session.err() << "wrote " << options.output << ": float32 " << text << ", by "
-                << IdentityText(response->model()) << std::endl;
+  session.Note(absl::StrCat("wrote ", options.output, ": float32 ", text, ", by ",
+                            IdentityText(response->model())));
   return kExitOk;
 }
 

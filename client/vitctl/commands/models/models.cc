@@ -55,7 +55,7 @@ int ShowModels(Session& session, const std::string& model) {
     session.PrintJson(*response);
   } else if (response->models().empty()) {
     session.err() << "no models yet; publish a run with: "
-                  << session.CommandLine("publish RUN NAME") << std::endl;
+                  << session.CommandLine("publish RUN --as NAME") << std::endl;
   } else if (response->models_size() == 1 && !model.empty()) {
     session.out() << RenderFields(ModelFields(response->models(0)), terminal.columns(),
                                   terminal.color, terminal.utf8);
