@@ -52,14 +52,6 @@ void DeriveData(const SpecFacts& facts, int image_size, v1::DataConfig* data) {
   VIT_DERIVE(data, loader_threads, facts.loader_threads);
 }
 
-// Narrow matrix products lose more by bfloat16's conversions than they gain: on an AMD EPYC with
-// AVX512-BF16 a CIFAR-10 ViT trains at 390 images/s in bfloat16 and 660 in float32 at width 96, 219
-// and 224 at 192, 81 and 62 at 384.
-bool TrainsFasterInBfloat16(const SpecFacts& facts, const v1::ModelConfig& model) {
-  constexpr int kLeastCpuWidth = 256;
-  return facts.fast_bfloat16 && (facts.cuda || model.embed_dim() >= kLeastCpuWidth);
-}
-
 uint64_t DrawSeed() {
   std::random_device device;
   return uint64_t{device()} << 32 | device();
@@ -98,8 +90,10 @@ void FillDefaults(const SpecFacts& facts, v1::TrainingSpec* spec) {
   if (facts.class_count == 0) return;
   VIT_DERIVE(spec->mutable_evaluation(), top_k, std::min(5, facts.class_count));
   VIT_DERIVE(spec, precision,
-             TrainsFasterInBfloat16(facts, spec->model()) ? v1::PRECISION_BFLOAT16
-                                                          : v1::PRECISION_FLOAT32);
+             facts.least_bfloat16_width.has_value() &&
+                     spec->model().embed_dim() >= *facts.least_bfloat16_width
+                 ? v1::PRECISION_BFLOAT16
+                 : v1::PRECISION_FLOAT32);
   VIT_DERIVE(spec, seed, DrawSeed());
   VIT_DERIVE(spec, compute_threads, facts.compute_threads);
 }

@@ -2,6 +2,8 @@
 #ifndef VIT_CORE_SPEC_DEFAULTS_H_
 #define VIT_CORE_SPEC_DEFAULTS_H_
 
+#include <optional>
+
 #include "vit/v1/training.pb.h"
 
 namespace vit {
@@ -12,8 +14,8 @@ struct SpecFacts {
   int native_image_size = 0;  // side of the source's images if all are alike, else 0
   int compute_threads = 1;
   int loader_threads = 1;
-  bool cuda = false;
-  bool fast_bfloat16 = false;  // the device multiplies bfloat16 in hardware
+  // The least embed_dim of a model that trains faster in bfloat16 on the device; nullopt if none.
+  std::optional<int> least_bfloat16_width;
 };
 
 // Fills in every field of `spec` that is not set. Fields that depend on facts not known yet (0)

@@ -73,8 +73,7 @@ absl::Status ResolveLength(ResolvedSpec* resolved) {
 SpecFacts MachineFacts(const TrainingEnvironment& environment) {
   return {.compute_threads = environment.budget.training_threads(),
           .loader_threads = environment.budget.loader_threads(),
-          .cuda = environment.device.kind() == Device::Kind::kCuda,
-          .fast_bfloat16 = environment.device.has_fast_bfloat16()};
+          .least_bfloat16_width = environment.device.least_bfloat16_width()};
 }
 
 // Checks the model's number of classes against the data's.

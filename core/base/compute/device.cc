@@ -74,13 +74,14 @@ bool Device::has_bfloat16() const {
   return properties.ok() && properties->major >= kLeastMajor;
 }
 
-bool Device::has_fast_bfloat16() const {
-  if (kind_ == Kind::kCuda) return has_bfloat16();
+std::optional<int> Device::least_bfloat16_width() const {
+  if (kind_ == Kind::kCuda) return has_bfloat16() ? std::optional(1) : std::nullopt;
 #ifdef __x86_64__
-  return __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  return false;
+  if (__builtin_cpu_supports("amx-bf16") != 0) return 1;
+  // Narrow matrix products lose more by the conversions than they gain.
+  if (__builtin_cpu_supports("avx512bf16") != 0) return 256;
 #endif
+  return std::nullopt;
 }
 
 absl::Status Device::Start() const {

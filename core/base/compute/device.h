@@ -4,6 +4,7 @@
 #define VIT_CORE_BASE_COMPUTE_DEVICE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -30,8 +31,9 @@ class Device {
   // The processor's name, such as "Intel(R) Xeon(R) Processor @ 2.80GHz": part of what makes a run
   // repeatable.
   std::string model_name() const;
-  // Whether matrix products in bfloat16 are faster than in float32 here.
-  bool has_fast_bfloat16() const;
+  // The least embed_dim of a model that trains faster in bfloat16 than in float32 here
+  // (docs/performance.md); nullopt if none does.
+  std::optional<int> least_bfloat16_width() const;
   // Whether it computes in bfloat16 at all: CUDA devices from compute capability 8 on, every CPU.
   bool has_bfloat16() const;
 

@@ -64,11 +64,11 @@ TEST(FillDefaultsTest, ALearningRateFollowsFromTheBaseRate) {
 }
 
 TEST(FillDefaultsTest, BFloat16IsForDevicesAndWidthsThatGain) {
-  const SpecFacts cpu = {.class_count = 2, .fast_bfloat16 = true};
-  const SpecFacts cuda = {.class_count = 2, .cuda = true, .fast_bfloat16 = true};
-  EXPECT_EQ(Filled(cpu, {"model.embed_dim=192"}).precision(), vit::v1::PRECISION_FLOAT32);
-  EXPECT_EQ(Filled(cpu, {"model.embed_dim=256"}).precision(), vit::v1::PRECISION_BFLOAT16);
-  EXPECT_EQ(Filled(cuda, {"model.embed_dim=192"}).precision(), vit::v1::PRECISION_BFLOAT16);
+  const SpecFacts wide = {.class_count = 2, .least_bfloat16_width = 256};
+  const SpecFacts all = {.class_count = 2, .least_bfloat16_width = 1};
+  EXPECT_EQ(Filled(wide, {"model.embed_dim=192"}).precision(), vit::v1::PRECISION_FLOAT32);
+  EXPECT_EQ(Filled(wide, {"model.embed_dim=256"}).precision(), vit::v1::PRECISION_BFLOAT16);
+  EXPECT_EQ(Filled(all, {"model.embed_dim=192"}).precision(), vit::v1::PRECISION_BFLOAT16);
   EXPECT_EQ(Filled({.class_count = 2}, {}).precision(), vit::v1::PRECISION_FLOAT32);
 }
 

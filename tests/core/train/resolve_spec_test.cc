@@ -264,12 +264,13 @@ TEST_F(ResolveSpecTest, WhatIsTakenOfInitsFileIsPartOfTheSpec) {
 }
 
 TEST_F(ResolveSpecTest, Bfloat16IsTheDefaultOnlyWhereItIsFaster) {
-  // The default for wide models on a machine that supports it; a narrow one trains faster in
-  // float32 on any CPU.
-  EXPECT_EQ(Resolve("cifar10_small", {})->spec.precision(), vit::v1::PRECISION_FLOAT32);
-  EXPECT_EQ(Resolve("vit_small_patch16_224", {})->spec.precision(),
-            environment_.device.has_fast_bfloat16() ? vit::v1::PRECISION_BFLOAT16
-                                                    : vit::v1::PRECISION_FLOAT32);
+  const auto least_width = environment_.device.least_bfloat16_width();
+  const auto expected = [&](int width) {
+    return least_width.has_value() && width >= *least_width ? vit::v1::PRECISION_BFLOAT16
+                                                            : vit::v1::PRECISION_FLOAT32;
+  };
+  EXPECT_EQ(Resolve("cifar10_small", {})->spec.precision(), expected(96));
+  EXPECT_EQ(Resolve("vit_small_patch16_224", {})->spec.precision(), expected(384));
   EXPECT_EQ(Resolve("cifar10_small", {"precision=bfloat16"})->spec.precision(),
             vit::v1::PRECISION_BFLOAT16);
 }
