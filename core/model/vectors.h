@@ -11,9 +11,8 @@
 
 #define VIT_INLINE [[gnu::always_inline]] inline
 
-// It warns about vectors as arguments and results. Everything here is inlined, and what uses it
-// must be too.
-#pragma GCC diagnostic ignored "-Wpsabi"
+// How vectors are passed depends on the instruction set. So everything here is inlined, and what
+// takes or returns them must be too; the build turns GCC's -Wpsabi off where they are used.
 
 namespace vit {
 
