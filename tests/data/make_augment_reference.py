@@ -130,9 +130,9 @@ def geometry_cases():
         yield "rotate", "bicubic", degrees
 
 
-def write_pictures():
+def write_images():
     square = drawing(32, 32)
-    pictures = {"square": square, "pale": pale(square), "wide": drawing(48, 40)}
+    images = {"square": square, "pale": pale(square), "wide": drawing(48, 40)}
     cases = {
         "square": [*point_cases(), *filter_cases(), *geometry_cases()],
         "pale": [("autocontrast",), ("equalize",), ("contrast", 1.7), ("hue", 0.15)],
@@ -140,11 +140,11 @@ def write_pictures():
                  *geometry_cases()],
     }
     lines = []
-    for name, picture in pictures.items():
-        picture.save(OUT / f"{name}.png", optimize=True)
-        sheet = Image.new("RGB", (picture.width, picture.height * len(cases[name])))
+    for name, image in images.items():
+        image.save(OUT / f"{name}.png", optimize=True)
+        sheet = Image.new("RGB", (image.width, image.height * len(cases[name])))
         for i, (operation, *arguments) in enumerate(cases[name]):
-            sheet.paste(OPERATIONS[operation](picture, *arguments), (0, i * picture.height))
+            sheet.paste(OPERATIONS[operation](image, *arguments), (0, i * image.height))
             lines.append(" ".join([name, operation, *map(str, arguments)]))
         sheet.save(OUT / f"{name}_out.png", optimize=True)
     (OUT / "cases.txt").write_text("\n".join(lines) + "\n")
@@ -216,7 +216,7 @@ def write_policies():
 
 def main():
     OUT.mkdir(exist_ok=True)
-    write_pictures()
+    write_images()
     write_levels()
     write_policies()
 
