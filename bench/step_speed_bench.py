@@ -17,10 +17,10 @@ import time
 SOURCE = pathlib.Path(__file__).resolve().parents[1]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(SOURCE / "scripts"))
-from reference_environment import enter_environment  # noqa: E402
+from reference_environment import enter_environment, import_torchvision  # noqa: E402
 
 TRAINING_SPEED = SOURCE / "build/release/bin/training_speed"
-PACKAGES = ["numpy==2.4.6", "timm==1.0.31"]
+PACKAGES = ["numpy==2.4.6", "pillow==13.0.0", "timm==1.0.31", "torchvision==0.28.0"]
 MODELS = [(192, 12, 3), (384, 7, 6)]
 BATCH, THREADS, SECONDS = 64, 2, 15
 
@@ -90,6 +90,7 @@ def compare(width, depth, heads, rounds):
 def main():
     if not enter_environment(SOURCE, SOURCE / "build/bench-venv", PACKAGES):
         sys.exit("step_speed_bench: timm is missing and could not be installed")
+    _torchvision = import_torchvision()  # for timm
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     for model in MODELS:
         compare(*model, rounds)

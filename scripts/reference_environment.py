@@ -27,13 +27,12 @@ def _make(source, venv, packages):
         return True
     print(f"installing {wanted} into {venv}", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-    packages = list(packages)
+    # Named even if it is there, so that no package that depends on torch replaces it by a newer one.
+    packages = [TORCH, *packages]
     own = sorted(source.glob(".venv/lib/python3*/site-packages/torch"))
     if own:
         (site,) = venv.glob("lib/python3*/site-packages")
         (site / "torch.pth").write_text(f"{own[0].parent}\n")
-    else:
-        packages.append(TORCH)
     pip = [venv / "bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     if subprocess.run([*pip, *packages]).returncode != 0:
         return False
