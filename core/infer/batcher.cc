@@ -7,7 +7,7 @@
 
 namespace vit {
 
-Batcher::Batcher(const Options& options) : options_(options) {
+Batcher::Batcher(const Options& options) : options_(options), team_("infer", options.threads) {
   thread_ = ComputeBudget::StartThread("infer", options_.threads, [this] { Loop(); });
 }
 
@@ -47,7 +47,7 @@ void Batcher::TellDepth(const std::string& model) {
       })));
 }
 
-void Batcher::Run(absl::FunctionRef<void()> task) {
+void Batcher::Run(absl::FunctionRef<void(ComputeTeam* team)> task) {
   Task waiting{task};
   MutexLock lock(&mu_);
   tasks_.push_back(&waiting);
@@ -63,7 +63,7 @@ void Batcher::RunTask() {
     task = tasks_.front();
     tasks_.pop_front();
   }
-  task->run();
+  task->run(&team_);
   MutexLock lock(&mu_);
   task->done = true;
   changed_.NotifyAll();
@@ -131,7 +131,7 @@ void Batcher::Compute(std::vector<Queued> batch) {
     }
   }
   if (live.empty()) return;
-  absl::StatusOr<std::vector<Computed>> computed = model->Compute(batch.front().item.work, images);
+  absl::StatusOr<std::vector<Computed>> computed = model->Compute(batch.front().item.work, images, &team_);
   if (options_.observer != nullptr) {
     options_.observer->OnBatch(model->name(), static_cast<int>(live.size()),
                                options_.clock->Now() - start);

@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/compute/compute_team.h"
 #include "core/base/mutex.h"
 #include "core/infer/frozen_model.h"
 #include "core/infer/inference_observer.h"
@@ -32,7 +33,7 @@ class Batcher {
   struct Options {
     int max_batch_size = 32;
     absl::Duration max_queue_delay = absl::ZeroDuration();
-    int threads = 1;  // LibTorch's, for one batch
+    int threads = 1;  // for one batch
     InferenceObserver* observer = nullptr;
     // Called on the batcher's thread when a batch could not be computed.
     std::function<void(const absl::Status& why)> on_failure = [](const absl::Status&) {};
@@ -54,9 +55,9 @@ class Batcher {
 
   void Submit(Item item);
 
-  // Calls `task`, which must not throw, on the batcher's thread between two batches, and returns
-  // when it is done. Must not be called during destruction.
-  void Run(absl::FunctionRef<void()> task);
+  // Calls `task`, which must not throw, on the batcher's thread between two batches, with the team
+  // that computes them, and returns when it is done. Must not be called during destruction.
+  void Run(absl::FunctionRef<void(ComputeTeam* team)> task);
 
  private:
   struct Queued {
@@ -64,7 +65,7 @@ class Batcher {
     absl::Time arrival;
   };
   struct Task {
-    absl::FunctionRef<void()> run;
+    absl::FunctionRef<void(ComputeTeam*)> run;
     bool done = false;
   };
 
@@ -78,6 +79,7 @@ class Batcher {
   void TellDepth(const std::string& model) VIT_REQUIRES(mu_);
 
   const Options options_;
+  ComputeTeam team_;  // of the batcher's thread
   Mutex mu_;
   CondVar changed_;
   std::deque<Queued> queue_ VIT_GUARDED_BY(mu_);

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <iterator>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "core/data/image/transform.h"
 #include "core/infer/attention_rollout.h"
 #include "core/model/autocast.h"
+#include "core/model/frozen/frozen_transformer.h"
 #include "core/model/model_config.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
@@ -36,12 +38,64 @@ class FrozenModel::Impl {
         config_(description_.model),
         model_(std::move(loaded.model)) {
     config_.set_image_size(EvalImageSize(description_.preprocessing, config_.image_size()));
+    if (device.kind() != Device::Kind::kCpu) return;
+    auto frozen = FrozenTransformer::Create(
+        *model_, description_.preprocessing,
+        {.image_size = config_.image_size(), .bfloat16 = bfloat16_});
+    if (frozen.ok()) frozen_ = *std::move(frozen);
+  }
+
+  std::vector<Computed> Compute(const Work& work,
+                                absl::Span<const std::vector<uint8_t>* const> prepared,
+                                ComputeTeam* team) const {
+    return frozen_ != nullptr && work.kind != Work::Kind::kExplain
+               ? ComputeFrozen(work, prepared, team)
+               : ComputeInParts(work, prepared);
+  }
+
+  int64_t image_size() const { return config_.image_size(); }
+  size_t ImageBytes() const { return size_t{3} * image_size() * image_size(); }
+  const vit::v1::ModelConfig& config() const { return config_; }
+  const ModelDescription& description() const { return description_; }
+
+ private:
+  static constexpr int64_t kMostBatchBytes = int64_t{1} << 30;
+
+  std::vector<Computed> ComputeFrozen(const Work& work,
+                                      absl::Span<const std::vector<uint8_t>* const> prepared,
+                                      ComputeTeam* team) const {
+    using Output = FrozenTransformer::Output;
+    std::vector<const uint8_t*> images;
+    for (const std::vector<uint8_t>* image : prepared) images.push_back(image->data());
+    const bool classifies = work.kind == Work::Kind::kClassify;
+    const Output output = classifies                             ? Output::kLogits
+                          : work.kind == Work::Kind::kEmbedTokens ? Output::kTokens
+                                                                  : Output::kFeatures;
+    const int64_t size = frozen_->OutputSize(output);
+    std::vector<float> values(prepared.size() * size);
+    frozen_->Compute(images, output, team, values.data());
+    std::vector<Computed> computed(prepared.size());
+    for (size_t i = 0; i < computed.size(); ++i) {
+      const absl::Span<float> row = absl::MakeSpan(values).subspan(i * size, size);
+      if (classifies) Softmax(row);
+      (computed[i].*(classifies ? &Computed::probabilities : &Computed::features))
+          .assign(row.begin(), row.end());
+    }
+    return computed;
+  }
+
+  // Turns logits into probabilities.
+  static void Softmax(absl::Span<float> values) {
+    const float top = *std::max_element(values.begin(), values.end());
+    double sum = 0;
+    for (float& value : values) sum += value = std::exp(value - top);
+    for (float& value : values) value = static_cast<float>(value / sum);
   }
 
   // Computes as many images at once as fit into a moderate part of the device's memory, so that no
   // call can take that memory from a training run.
-  std::vector<Computed> Compute(const Work& work,
-                                absl::Span<const std::vector<uint8_t>* const> prepared) const {
+  std::vector<Computed> ComputeInParts(
+      const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared) const {
     const auto most =
         static_cast<size_t>(std::max<int64_t>(1, kMostBatchBytes / BytesPerImage(work)));
     std::vector<Computed> computed;
@@ -52,14 +106,6 @@ class FrozenModel::Impl {
     }
     return computed;
   }
-
-  int64_t image_size() const { return config_.image_size(); }
-  size_t ImageBytes() const { return size_t{3} * image_size() * image_size(); }
-  const vit::v1::ModelConfig& config() const { return config_; }
-  const ModelDescription& description() const { return description_; }
-
- private:
-  static constexpr int64_t kMostBatchBytes = int64_t{1} << 30;
 
   // Returns the most memory that an image takes while it is computed.
   int64_t BytesPerImage(const Work& work) const {
@@ -133,6 +179,7 @@ class FrozenModel::Impl {
   const Normalizer normalize_;
   vit::v1::ModelConfig config_;  // FrozenModel::config
   VisionTransformer model_;
+  std::unique_ptr<const FrozenTransformer> frozen_;  // null if it does not cover the model
 };
 
 FrozenModel::FrozenModel(ServableModel source, std::unique_ptr<Impl> impl)
@@ -153,10 +200,10 @@ absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(const Serva
   });
 }
 
-absl::Status FrozenModel::WarmUp(int count) const {
+absl::Status FrozenModel::WarmUp(int count, ComputeTeam* team) const {
   const Work work{.kind = config().num_classes() == 0 ? Work::Kind::kEmbed : Work::Kind::kClassify};
   const std::vector<uint8_t> black(impl_->ImageBytes());
-  return Compute(work, std::vector<const std::vector<uint8_t>*>(count, &black)).status();
+  return Compute(work, std::vector<const std::vector<uint8_t>*>(count, &black), team).status();
 }
 
 absl::StatusOr<std::vector<uint8_t>> FrozenModel::Prepare(absl::string_view bytes,
@@ -175,13 +222,14 @@ absl::StatusOr<std::vector<uint8_t>> FrozenModel::Prepare(absl::string_view byte
 }
 
 absl::StatusOr<std::vector<Computed>> FrozenModel::Compute(
-    const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared) const {
+    const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared,
+    ComputeTeam* team) const {
   if (work.block >= config().depth()) {
     return absl::InvalidArgumentError(absl::StrCat("block is ", work.block, "; ", name(), " has ",
                                                    config().depth(), " blocks, counted from 0"));
   }
   return CatchExceptions("compute", [&]() -> absl::StatusOr<std::vector<Computed>> {
-    return impl_->Compute(work, prepared);
+    return impl_->Compute(work, prepared, team);
   });
 }
 

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "core/base/compute/compute_team.h"
 #include "core/base/compute/device.h"
 #include "core/data/image/image.h"
 #include "core/models/servable_model.h"
@@ -34,7 +35,8 @@ struct Computed {
 };
 
 // The weights of one model directory with their preprocessing and labels. Immutable and thread-safe
-// once loaded; keeps the directory's files as long as it lives.
+// once loaded; keeps the directory's files as long as it lives. On the CPU it computes by
+// FrozenTransformer what that covers, and the rest by VisionTransformer.
 class FrozenModel {
  public:
   // Reads the model directory, whose checksums must be right. Statuses of VerifyChecksums and
@@ -45,17 +47,18 @@ class FrozenModel {
 
   // Computes a batch of `count` black images. The first pass through a model is the slowest, on a
   // CUDA device also that through each size of batch on each thread: let it happen here.
-  absl::Status WarmUp(int count) const;
+  absl::Status WarmUp(int count, ComputeTeam* team) const;
 
   // Decodes and preprocesses `bytes` to [3, image_size, image_size] bytes. Statuses as
   // DecodeImage's.
   absl::StatusOr<std::vector<uint8_t>> Prepare(absl::string_view bytes,
                                                const ImageLimits& limits) const;
 
-  // Returns one result per prepared image. INVALID_ARGUMENT for a block that the model does not
-  // have.
+  // Returns one result per prepared image, computed by `team`. INVALID_ARGUMENT for a block that
+  // the model does not have.
   absl::StatusOr<std::vector<Computed>> Compute(
-      const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared) const;
+      const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared,
+      ComputeTeam* team) const;
 
   // Its image_size is that of the images that are served, which evaluation may have set.
   const vit::v1::ModelConfig& config() const;

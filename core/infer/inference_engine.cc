@@ -98,13 +98,21 @@ class Engine : public InferenceEngine {
   std::map<std::string, int64_t> Loaded() const override { return cache_.Loaded(); }
 
  private:
-  // CUDA's libraries prepare themselves for each size of batch on each thread, so the thread that
-  // serves runs every size, in turn with calls.
+  // Libraries prepare themselves for each size of product on each thread, so the threads that serve
+  // do it, in turn with calls. On CUDA every size of batch is another; on the CPU an image for each
+  // thread and one for all cover most.
   absl::Status WarmUp(const FrozenModel& model) {
-    if (options_.device.kind() == Device::Kind::kCpu) return model.WarmUp(1);
     absl::Status status;
-    for (int count = 1; status.ok() && count <= options_.max_batch_size; ++count) {
-      batcher_.Run([&] { status = model.WarmUp(count); });
+    const auto warm_up = [&](int count) {
+      if (status.ok()) {
+        batcher_.Run([&](ComputeTeam* team) { status = model.WarmUp(count, team); });
+      }
+    };
+    if (options_.device.kind() == Device::Kind::kCuda) {
+      for (int count = 1; count <= options_.max_batch_size; ++count) warm_up(count);
+    } else {
+      warm_up(1);
+      warm_up(options_.budget.serving_threads());
     }
     return status;
   }

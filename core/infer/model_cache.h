@@ -33,7 +33,8 @@ class ModelCache {
     int max_loaded_models = 4;
     // Called on the loading thread for a model that is about to be used.
     std::function<absl::Status(const FrozenModel& model)> warm_up = [](const FrozenModel& model) {
-      return model.WarmUp(1);
+      ComputeTeam alone("warm-up", 1);
+      return model.WarmUp(1, &alone);
     };
     InferenceObserver* observer = nullptr;
     // Called on the loading thread when a model could not be loaded.

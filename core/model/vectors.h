@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/model/lanes.h"
+
 #define VIT_INLINE [[gnu::always_inline]] inline
 
 // How vectors are passed depends on the instruction set. So everything here is inlined, and what
@@ -16,7 +18,6 @@
 
 namespace vit {
 
-constexpr int64_t kLanes = 16;
 using Floats = float __attribute__((vector_size(64)));
 
 namespace internal {
@@ -26,8 +27,6 @@ using HalfWords = uint16_t __attribute__((vector_size(32)));
 using LooseFloats = float __attribute__((vector_size(64), aligned(4)));
 using LooseHalfWords = uint16_t __attribute__((vector_size(32), aligned(2)));
 }  // namespace internal
-
-constexpr int64_t RoundUpToLanes(int64_t count) { return (count + kLanes - 1) / kLanes * kLanes; }
 
 VIT_INLINE Floats Load(const float* from) {
   return *reinterpret_cast<const internal::LooseFloats*>(from);

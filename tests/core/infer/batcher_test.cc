@@ -118,9 +118,9 @@ TEST_F(BatcherTest, ATaskRunsOnTheThreadThatComputes) {
                         computing = std::this_thread::get_id();
                         computed.set_value();
                       }});
-  batcher.Run([&] {
+  batcher.Run([&](ComputeTeam* team) {
     task = std::this_thread::get_id();
-    EXPECT_TRUE(a_->WarmUp(2).ok());
+    EXPECT_TRUE(a_->WarmUp(2, team).ok());
   });
   computed.get_future().wait();
   EXPECT_EQ(task, computing);

@@ -1,0 +1,148 @@
+// Measures a frozen model's forward pass, from bytes to logits; infer_bench.py compares it with
+// other programs.
+//
+//   infer_speed [--threads N] [--module] MODEL BATCH PRECISION PASSES
+//
+// MODEL is a ModelConfig in text form. Prints the median rate over PASSES passes, in images per
+// second, and in how many of 256 random images the largest logit is the same as in float32. With
+// --module, it measures the module that trains.
+#include <torch/torch.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "core/base/compute/compute_budget.h"
+#include "core/base/compute/compute_threads.h"
+#include "core/model/autocast.h"
+#include "core/model/frozen/frozen_transformer.h"
+#include "core/model/model_config.h"
+#include "core/model/normalize.h"
+#include "core/spec/defaults.h"
+#include "proto/spec_text.h"
+
+namespace vit::bench {
+namespace {
+
+constexpr int kImages = 256;
+
+vit::v1::DataConfig Preprocessing() {
+  vit::v1::DataConfig config;
+  for (int i = 0; i < 3; ++i) {
+    config.add_mean(0.5);
+    config.add_std(0.5);
+  }
+  return config;
+}
+
+class Model {
+ public:
+  Model(const vit::v1::ModelConfig& config, int threads)
+      : config_(config), model_(config), team_("infer", threads) {
+    SetComputeThreads(threads);
+    model_->Initialize(/*seed=*/1);
+    model_->eval();
+    at::Generator generator = at::detail::createCPUGenerator(2);
+    bytes_ = at::randint(0, 256, {kImages, 3, config.image_size(), config.image_size()}, generator,
+                         at::kByte);
+  }
+
+  std::unique_ptr<FrozenTransformer> Freeze(bool bfloat16) {
+    auto frozen = FrozenTransformer::Create(
+        *model_, Preprocessing(), {.image_size = config_.image_size(), .bfloat16 = bfloat16});
+    if (frozen.ok()) return *std::move(frozen);
+    std::fprintf(stderr, "infer_speed: %s\n", frozen.status().ToString().c_str());
+    exit(1);
+  }
+
+  // [count, K], of the images from `first` on.
+  at::Tensor Compute(const FrozenTransformer& frozen, int64_t first, int64_t count) {
+    std::vector<const uint8_t*> images;
+    for (int64_t i = 0; i < count; ++i) {
+      images.push_back(bytes_[(first + i) % kImages].const_data_ptr<uint8_t>());
+    }
+    at::Tensor out = at::empty({count, config_.num_classes()});
+    frozen.Compute(images, FrozenTransformer::Output::kLogits, &team_, out.data_ptr<float>());
+    return out;
+  }
+
+  void ComputeByModule(int64_t count, bool bfloat16) {
+    const AutocastGuard autocast(bfloat16, at::kCPU);
+    model_->forward(normalize_(bytes_.slice(0, 0, count)));
+  }
+
+ private:
+  const vit::v1::ModelConfig config_;
+  VisionTransformer model_;
+  ComputeTeam team_;
+  const Normalizer normalize_{Preprocessing(), at::kCPU};
+  at::Tensor bytes_;
+};
+
+// Returns the median rate of `pass`, which computes `batch` images.
+template <typename Pass>
+double ImagesPerSecond(int passes, int batch, const Pass& pass) {
+  for (int i = 0; i < 3; ++i) pass();
+  std::vector<double> seconds;
+  for (int i = 0; i < passes; ++i) {
+    const absl::Time start = absl::Now();
+    pass();
+    seconds.push_back(absl::ToDoubleSeconds(absl::Now() - start));
+  }
+  std::nth_element(seconds.begin(), seconds.begin() + passes / 2, seconds.end());
+  return batch / seconds[passes / 2];
+}
+
+int Run(int argc, char** argv) {
+  CLI::App app("Measures a frozen model.");
+  std::string text, precision;
+  int batch = 1, passes = 10, threads = 1;
+  bool module = false;
+  app.add_option("--threads", threads)->check(CLI::Range(1, 1024));
+  app.add_flag("--module", module);
+  app.add_option("MODEL", text)->required();
+  app.add_option("BATCH", batch)->required()->check(CLI::Range(1, kImages));
+  app.add_option("PRECISION", precision)
+      ->required()
+      ->check(CLI::IsMember({"float32", "bfloat16"}));
+  app.add_option("PASSES", passes)->required()->check(CLI::Range(1, 1000000));
+  CLI11_PARSE(app, argc, argv);
+  vit::v1::ModelConfig config;
+  absl::Status status = ParseMessageText(text, &config);
+  FillModelDefaults(1000, &config);
+  if (status.ok()) status = ValidateModelConfig(config);
+  if (!status.ok()) {
+    std::fprintf(stderr, "infer_speed: %s\n", status.ToString().c_str());
+    return 1;
+  }
+  const c10::InferenceMode inference;
+  const bool bfloat16 = precision == "bfloat16";
+  Model model(config, threads);
+  if (module) {
+    std::printf("images_per_second=%.2f\n", ImagesPerSecond(passes, batch, [&] {
+                  model.ComputeByModule(batch, bfloat16);
+                }));
+    return 0;
+  }
+  const auto frozen = model.Freeze(bfloat16);
+  const double rate =
+      ImagesPerSecond(passes, batch, [&] { model.Compute(*frozen, 0, batch); });
+  const auto exact = model.Freeze(false);
+  const at::Tensor same = model.Compute(*frozen, 0, kImages)
+                              .argmax(1)
+                              .eq(model.Compute(*exact, 0, kImages).argmax(1));
+  std::printf("images_per_second=%.2f agreement=%.4f\n", rate,
+              same.to(at::kFloat).mean().item<double>());
+  return 0;
+}
+
+}  // namespace
+}  // namespace vit::bench
+
+int main(int argc, char** argv) {
+  vit::PrepareComputeProcess(argv);
+  return vit::bench::Run(argc, argv);
+}

@@ -1,0 +1,35 @@
+// Buffers of a frozen model, and how their rows are cut.
+#ifndef VIT_CORE_MODEL_FROZEN_BUFFERS_H_
+#define VIT_CORE_MODEL_FROZEN_BUFFERS_H_
+
+#include <ATen/Functions.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "core/model/lanes.h"
+
+namespace vit::frozen {
+
+// The padding of a buffer's rows is 0 and stays 0.
+template <typename T>
+at::Tensor Zeros(at::IntArrayRef sizes) {
+  return at::zeros(sizes, c10::CppTypeToScalarType<T>::value);
+}
+
+// Returns `x` with zeros after each row's values, up to `columns`.
+inline at::Tensor PadColumns(const at::Tensor& x, int64_t columns) {
+  return at::constant_pad_nd(x, {0, columns - x.size(-1)}).contiguous();
+}
+
+constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Returns the size of the pieces into which `size` rows are cut so that none has more than `most`,
+// a multiple of kLanes: about even, and whole vectors but for the last.
+constexpr int64_t EvenPiece(int64_t size, int64_t most) {
+  return RoundUpToLanes(CeilDiv(size, std::max<int64_t>(1, CeilDiv(size, most))));
+}
+
+}  // namespace vit::frozen
+
+#endif  // VIT_CORE_MODEL_FROZEN_BUFFERS_H_
