@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 
 SOURCE = pathlib.Path(__file__).resolve().parents[1]
 sys.dont_write_bytecode = True
@@ -52,8 +53,9 @@ def median_rate(run, batch, count):
 
 def own(config, batch, precision, images):
     text = " ".join(f"{field}: {value}" for field, value in config.items())
-    done = subprocess.run([INFER_SPEED, "--threads", str(THREADS), text, str(batch), precision, str(passes(images, batch))],
-                          check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [INFER_SPEED, "--threads", str(THREADS), "--agreement", text, str(batch), precision, str(passes(images, batch))],
+        check=True, capture_output=True, text=True)
     values = dict(item.split("=") for item in done.stdout.split())
     return float(values["images_per_second"]), float(values["agreement"])
 
@@ -169,6 +171,7 @@ def main():
     import torch
 
     _torchvision = import_torchvision()  # for timm
+    warnings.simplefilter("ignore")  # torch.onnx's about its own parts
     torch.set_num_threads(THREADS)
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     for name in sys.argv[2:] or MODELS:

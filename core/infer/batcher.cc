@@ -131,7 +131,8 @@ void Batcher::Compute(std::vector<Queued> batch) {
     }
   }
   if (live.empty()) return;
-  absl::StatusOr<std::vector<Computed>> computed = model->Compute(batch.front().item.work, images, &team_);
+  absl::StatusOr<std::vector<Computed>> computed =
+      model->Compute(batch.front().item.work, images, &team_);
   if (options_.observer != nullptr) {
     options_.observer->OnBatch(model->name(), static_cast<int>(live.size()),
                                options_.clock->Now() - start);

@@ -39,9 +39,9 @@ class FrozenModel::Impl {
         model_(std::move(loaded.model)) {
     config_.set_image_size(EvalImageSize(description_.preprocessing, config_.image_size()));
     if (device.kind() != Device::Kind::kCpu) return;
-    auto frozen = FrozenTransformer::Create(
-        *model_, description_.preprocessing,
-        {.image_size = config_.image_size(), .bfloat16 = bfloat16_});
+    auto frozen =
+        FrozenTransformer::Create(*model_, description_.preprocessing,
+                                  {.image_size = config_.image_size(), .bfloat16 = bfloat16_});
     if (frozen.ok()) frozen_ = *std::move(frozen);
   }
 
@@ -68,7 +68,7 @@ class FrozenModel::Impl {
     std::vector<const uint8_t*> images;
     for (const std::vector<uint8_t>* image : prepared) images.push_back(image->data());
     const bool classifies = work.kind == Work::Kind::kClassify;
-    const Output output = classifies                             ? Output::kLogits
+    const Output output = classifies                              ? Output::kLogits
                           : work.kind == Work::Kind::kEmbedTokens ? Output::kTokens
                                                                   : Output::kFeatures;
     const int64_t size = frozen_->OutputSize(output);

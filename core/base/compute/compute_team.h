@@ -46,12 +46,12 @@ class ComputeTeam {
   // The current task. Written by Run before `task_` changes.
   const absl::FunctionRef<void(int)>* work_ = nullptr;
   int members_ = 0;
-  std::atomic<uint32_t> task_{0};     // counts tasks
-  std::atomic<int> busy_{0};          // other threads that have not finished it
-  std::atomic<int> arrived_{0};       // members in the current Await
-  std::atomic<uint32_t> passed_{0};   // counts finished Awaits
+  std::atomic<uint32_t> task_{0};    // counts tasks
+  std::atomic<int> busy_{0};         // other threads that have not finished it
+  std::atomic<int> arrived_{0};      // members in the current Await
+  std::atomic<uint32_t> passed_{0};  // counts finished Awaits
   std::atomic<bool> failed_{false};
-  std::exception_ptr failure_;        // of the first member that failed
+  std::exception_ptr failure_;  // of the first member that failed
   std::atomic<bool> closing_{false};
   std::vector<std::thread> threads_;  // last: joined before what they use is destroyed
 };

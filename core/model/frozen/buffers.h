@@ -24,12 +24,6 @@ inline at::Tensor PadColumns(const at::Tensor& x, int64_t columns) {
 
 constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-// Returns the size of the pieces into which `size` rows are cut so that none has more than `most`,
-// a multiple of kLanes: about even, and whole vectors but for the last.
-constexpr int64_t EvenPiece(int64_t size, int64_t most) {
-  return RoundUpToLanes(CeilDiv(size, std::max<int64_t>(1, CeilDiv(size, most))));
-}
-
 }  // namespace vit::frozen
 
 #endif  // VIT_CORE_MODEL_FROZEN_BUFFERS_H_

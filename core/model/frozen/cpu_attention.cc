@@ -43,7 +43,7 @@ void CpuAttention<T>::Attend(const T* queries, int64_t query_stride, int64_t cou
   T* const weights = scratch->weights.template data_ptr<T>();
   float* const mixed = scratch->mixed.template data_ptr<float>();
   float* const factors = scratch->factors.template data_ptr<float>();
-  const int64_t out_stride = heads_ * head_stride_, piece = EvenPiece(count, kMostQueries);
+  const int64_t out_stride = heads_ * head_stride_;
   for (int64_t head = 0; head < heads_; ++head) {
     const T* const key = keys + head * head_stride_;
     const T* values = key + out_stride;
@@ -55,8 +55,8 @@ void CpuAttention<T>::Attend(const T* queries, int64_t query_stride, int64_t cou
       value_stride = head_stride_;
       inner = padded_tokens_;
     }
-    for (int64_t first = 0; first < count; first += piece) {
-      const int64_t rows = std::min(piece, count - first);
+    for (int64_t first = 0; first < count; first += kMostQueries) {
+      const int64_t rows = std::min(kMostQueries, count - first);
       const T* const query = queries + first * query_stride + head * head_stride_;
       Multiply<T>({rows, padded_tokens_, head_stride_}, query, query_stride, packed_keys,
                   padded_tokens_, scores, padded_tokens_, /*add=*/false);

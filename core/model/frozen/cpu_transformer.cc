@@ -10,10 +10,11 @@
 namespace vit::frozen {
 namespace {
 
-// A group of small images has about as many rows.
-constexpr int64_t kGroupRows = 256;
-// The hidden layer of the rows that are computed at a time stays in the second-level cache.
-constexpr int64_t kHiddenBytes = 384 << 10;
+// Rows of the images that a thread computes together, about: the more, the seldomer the weights are
+// read, and the larger the part of them that is whole tiles of the processor.
+constexpr int64_t kGroupRows = 800;
+// Rows that go through a block's layers at a time, so that what lies between is in cache.
+constexpr int64_t kBlockRows = 128;
 // An image that takes fewer operations is not worth a second thread.
 constexpr double kLeastSharedFlops = 4e6;
 
@@ -59,7 +60,7 @@ struct CpuTransformer<T>::Scratch {
   float* Tile() const { return tile.template data_ptr<float>(); }
   T* Normalized() const { return normalized.template data_ptr<T>(); }
 
-  at::Tensor patches, normalized, hidden, tile;  // of block_rows
+  at::Tensor patches, normalized, hidden, tile;  // of kBlockRows
   typename CpuAttention<T>::Scratch attention;
   // The rows of ComputeLastBlock.
   at::Tensor last_x, last_query, last_attended;
@@ -100,8 +101,6 @@ CpuTransformer<T>::CpuTransformer(const VisionTransformerImpl& model,
   normalizes_ = weights.normalizes;
   eps_ = static_cast<float>(weights.eps);
   AddBlocks(weights);
-  const int64_t hidden_bytes = blocks_.front().fc2.inputs() * static_cast<int64_t>(sizeof(T));
-  block_rows_ = std::clamp<int64_t>(kHiddenBytes / hidden_bytes / 32 * 32, 64, 256);
   group_images_ = std::max<int64_t>(1, kGroupRows / tokens_);
 }
 
@@ -155,9 +154,9 @@ template <typename T>
 typename CpuTransformer<T>::Scratch CpuTransformer<T>::MakeScratch() const {
   const int64_t last_rows = group_images_ * head_->NeededTokens(Output::kLogits);
   const bool in_front = head_->NeededTokens(Output::kLogits) < tokens_;
-  const int64_t rows = in_front ? std::max(block_rows_, last_rows) : block_rows_;
+  const int64_t rows = in_front ? std::max(kBlockRows, last_rows) : kBlockRows;
   Scratch scratch = {
-      .patches = Zeros<T>({block_rows_, patches_.inputs()}),
+      .patches = Zeros<T>({kBlockRows, patches_.inputs()}),
       .normalized = Zeros<T>({rows, blocks_.front().query.inputs()}),
       .hidden = Zeros<T>({rows, blocks_.front().fc2.inputs()}),
       .tile = Zeros<float>({rows, PackedLinear<T>::kBlock}),
@@ -237,10 +236,9 @@ template <typename Await>
 void CpuTransformer<T>::ComputePart(const Group& group, const Range& rows, const Range& images,
                                     Scratch* scratch, const Await& await) const {
   const Activations& activations = *group.activations;
-  const int64_t piece = EvenPiece(rows.size(), block_rows_);
   const auto for_each_piece = [&](const auto& work) {
-    for (int64_t row = rows.first; row < rows.last; row += piece) {
-      work(Range{row, std::min(rows.last, row + piece)});
+    for (int64_t row = rows.first; row < rows.last; row += kBlockRows) {
+      work(Range{row, std::min(rows.last, row + kBlockRows)});
     }
   };
   const int64_t needed = head_->NeededTokens(group.output);
@@ -260,10 +258,10 @@ void CpuTransformer<T>::ComputePart(const Group& group, const Range& rows, const
   await();
   if (images.size() == 0) return;
   if (in_front) ComputeLastBlock(group, images, needed, scratch);
-  const float* const x = in_front ? scratch->last_x.template data_ptr<float>()
-                                  : activations.X(images.first * tokens_);
-  head_->Finish(group.output, x, images.size(),
-                group.out + images.first * OutputSize(group.output), &scratch->head);
+  const float* const x =
+      in_front ? scratch->last_x.template data_ptr<float>() : activations.X(images.first * tokens_);
+  head_->Finish(group.output, x, images.size(), group.out + images.first * OutputSize(group.output),
+                &scratch->head);
 }
 
 template <typename T>
@@ -277,7 +275,7 @@ void CpuTransformer<T>::Embed(const Group& group, const Range& rows, Scratch* sc
       count = std::min(count, prefix_ - token);
       std::copy_n(prefix_rows_.const_data_ptr<float>() + token * x_stride_, count * x_stride_, x);
     } else {
-      count = std::min(count, block_rows_);
+      count = std::min(count, kBlockRows);
       const int64_t patch = token - prefix_;
       std::copy_n(position_rows_.const_data_ptr<float>() + patch * x_stride_, count * x_stride_, x);
       kernels_.cut_patches(group.images[image], side_, config_.patch_size(), config_.patch_width(),
@@ -302,20 +300,20 @@ template <typename T>
 void CpuTransformer<T>::NormalizeHeads(const CpuNorm& norm, int64_t rows, T* x,
                                        int64_t stride) const {
   if (!norm.exists()) return;
-  kernels_.normalize_heads(x, stride, rows,
-                           {norm.weight(), norm.bias(), heads_, head_stride_, dim_ / heads_,
-                            norm.eps()});
+  kernels_.normalize_heads(
+      x, stride, rows,
+      {norm.weight(), norm.bias(), heads_, head_stride_, dim_ / heads_, norm.eps()});
 }
 
 template <typename T>
-void CpuTransformer<T>::ProjectQueries(const Block& block, int64_t rows, T* out,
-                                       int64_t out_stride, Scratch* scratch) const {
-  block.query.ForEachBlock(
-      scratch->Normalized(), block.query.inputs(), rows, scratch->Tile(),
-      [&](int64_t first, int64_t columns, const float* product) {
-        kernels_.activate(product, columns, block.query.bias() + first, rows, columns,
-                          vit::v1::ACTIVATION_UNSPECIFIED, out + first, out_stride);
-      });
+void CpuTransformer<T>::ProjectQueries(const Block& block, int64_t rows, T* out, int64_t out_stride,
+                                       Scratch* scratch) const {
+  block.query.ForEachBlock(scratch->Normalized(), block.query.inputs(), rows, scratch->Tile(),
+                           [&](int64_t first, int64_t columns, const float* product) {
+                             kernels_.activate(product, columns, block.query.bias() + first, rows,
+                                               columns, vit::v1::ACTIVATION_UNSPECIFIED,
+                                               out + first, out_stride);
+                           });
   NormalizeHeads(block.query_norm, rows, out, out_stride);
 }
 
@@ -325,8 +323,7 @@ void CpuTransformer<T>::Project(const Group& group, size_t index, const Range& r
   const Block& block = blocks_[index];
   const int64_t count = rows.size();
   T* const out = group.activations->Qkv(index, rows.first);
-  Normalize(group.activations->X(rows.first), block.attention_offset, count,
-            scratch->Normalized());
+  Normalize(group.activations->X(rows.first), block.attention_offset, count, scratch->Normalized());
   const bool last = index + 1 == blocks_.size();
   if (!last || head_->NeededTokens(group.output) == tokens_) {
     ProjectQueries(block, count, out, qkv_stride_, scratch);

@@ -88,9 +88,9 @@ class CpuTransformer : public FrozenTransformer {
   // Of a row of the residual stream, of a head, of all heads, of their queries, keys and values.
   const int64_t x_stride_, head_stride_, heads_stride_, qkv_stride_;
   const CpuAttention<T> attention_;
-  int64_t block_rows_ = 0, group_images_ = 0;  // computed at a time
-  bool normalizes_ = true;                     // whether the blocks' norms do
-  float eps_ = 0;                              // theirs
+  int64_t group_images_ = 0;  // computed together
+  bool normalizes_ = true;    // whether the blocks' norms do
+  float eps_ = 0;             // theirs
   PackedLinear<T> patches_;
   at::Tensor prefix_rows_, position_rows_;  // float32 [tokens, x_stride_]
   CpuNorm norm_pre_;

@@ -114,9 +114,8 @@ class Folder {
     }
     folded.qkv = Rounded(qkv);
     const FoldedLinear proj =
-        config_.attn_proj()
-            ? Linear(block + "attn.proj")
-            : FoldedLinear{at::eye(dim, at::kDouble), at::zeros(dim, at::kDouble)};
+        config_.attn_proj() ? Linear(block + "attn.proj")
+                            : FoldedLinear{at::eye(dim, at::kDouble), at::zeros(dim, at::kDouble)};
     folded.proj = Rounded(Scaled(proj, block + "ls1"));
     folded.fc1 = Rounded(After(NormInDouble(norms + "norm2"), Linear(block + "mlp.fc1")));
     folded.fc2 = Rounded(Scaled(Linear(block + "mlp.fc2"), block + "ls2"));

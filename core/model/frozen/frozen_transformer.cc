@@ -24,9 +24,8 @@ absl::StatusOr<std::unique_ptr<FrozenTransformer>> FrozenTransformer::Create(
   if (model.config().patch_norm()) {
     return absl::UnimplementedError("the model has model.patch_norm");
   }
-  return options.bfloat16
-             ? MakeFrozen<at::BFloat16>(model, preprocessing, options.image_size)
-             : MakeFrozen<float>(model, preprocessing, options.image_size);
+  return options.bfloat16 ? MakeFrozen<at::BFloat16>(model, preprocessing, options.image_size)
+                          : MakeFrozen<float>(model, preprocessing, options.image_size);
 }
 
 }  // namespace vit

@@ -46,7 +46,7 @@ VIT_INLINE Floats Exp2OfNegative(Floats y) {
   y = y < least ? least : y;
   const Floats shifted = y + kRound;
   const Floats f = y - (shifted - kRound);
-  constexpr float kFloatTerms[] = {1.0f,          0.693147206f,   0.240226466f,  0.05550329f,
+  constexpr float kFloatTerms[] = {1.0f,           0.693147206f,   0.240226466f,   0.05550329f,
                                    0.00961851953f, 0.00133998604f, 0.000153375768f};
   constexpr float kBFloat16Terms[] = {0.99992894f, 0.693276242f, 0.242604051f, 0.0550886838f};
   const Floats power =
@@ -64,12 +64,12 @@ VIT_INLINE Floats GeluOf(Floats x) {
   constexpr bool kFloat = std::is_same_v<T, float>;
   constexpr float kLimit = kFloat ? 5.3f : 4.2f;
   constexpr float kFloatTerms[] = {
-      0.13339256f,      -0.0665184434f,   0.0492644006f,    -0.0395914148f,
-      0.0320753295f,    -0.0252699049f,   0.0189532771f,    -0.0133279237f,
-      0.00874328826f,   -0.00548413366f,  0.00326888911f,   -0.00159640641f,
-      0.000627732628f,  -0.000416359249f, 0.000315449527f,  -9.67296284e-05f};
-  constexpr float kBFloat16Terms[] = {0.167855718f,  -0.0814987877f, 0.0558456215f,
-                                      -0.038760095f, 0.0247336766f,  -0.014211715f,
+      0.13339256f,     -0.0665184434f,   0.0492644006f,   -0.0395914148f,
+      0.0320753295f,   -0.0252699049f,   0.0189532771f,   -0.0133279237f,
+      0.00874328826f,  -0.00548413366f,  0.00326888911f,  -0.00159640641f,
+      0.000627732628f, -0.000416359249f, 0.000315449527f, -9.67296284e-05f};
+  constexpr float kBFloat16Terms[] = {0.167855718f,   -0.0814987877f,  0.0558456215f,
+                                      -0.038760095f,  0.0247336766f,   -0.014211715f,
                                       0.00876793904f, -0.00541545172f, 0.00172815665f};
   const Floats in = Clamp(x, -kLimit, kLimit);
   const Floats t = in * in * (2 / (kLimit * kLimit)) - 1.0f;
@@ -290,7 +290,8 @@ void PackPairs(const at::BFloat16* in, int64_t stride, int64_t rows, int64_t col
     const at::BFloat16* const first = in + row * stride;
     for (int64_t i = 0; i < columns; i += kLanes) {
       const Words low = reinterpret_cast<Words>(Load(first + i)) >> 16;
-      const Words high = row + 1 < rows ? reinterpret_cast<Words>(Load(first + stride + i)) : Words{};
+      const Words high =
+          row + 1 < rows ? reinterpret_cast<Words>(Load(first + stride + i)) : Words{};
       Store(reinterpret_cast<Floats>(low | high), reinterpret_cast<float*>(packed + 2 * i));
     }
   }
@@ -302,7 +303,8 @@ VIT_INLINE void PutByte(uint8_t byte, float* to) {
 }
 VIT_INLINE void PutByte(uint8_t byte, at::BFloat16* to) {
   const float value = static_cast<float>(static_cast<int>(byte) - kByteCentre);
-  *reinterpret_cast<uint16_t*>(to) = static_cast<uint16_t>(__builtin_bit_cast(uint32_t, value) >> 16);
+  *reinterpret_cast<uint16_t*>(to) =
+      static_cast<uint16_t>(__builtin_bit_cast(uint32_t, value) >> 16);
 }
 
 template <typename T>

@@ -1,5 +1,5 @@
-// Matrix products of a frozen model, by oneDNN's kernels for small matrices (brgemm), which LibTorch
-// shows. They run on the calling thread alone and go through no dispatcher.
+// Matrix products of a frozen model, by oneDNN's kernels for small matrices (brgemm), which
+// LibTorch shows. They run on the calling thread alone and go through no dispatcher.
 #ifndef VIT_CORE_MODEL_FROZEN_PACKED_LINEAR_H_
 #define VIT_CORE_MODEL_FROZEN_PACKED_LINEAR_H_
 

@@ -173,16 +173,14 @@ TEST_P(FrozenTransformerTest, AnImageDoesNotDependOnItsBatchOrTheThreads) {
     for (const int size : {1, 2, 3, 7}) {
       ComputeTeam team("test", size);
       for (int count = 1; count <= kImages; ++count) {
-        EXPECT_TRUE(
-            Compute(*frozen, Output::kLogits, count, &team).equal(all.slice(0, 0, count)))
+        EXPECT_TRUE(Compute(*frozen, Output::kLogits, count, &team).equal(all.slice(0, 0, count)))
             << "threads " << size << ", images " << count;
       }
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, FrozenTransformerTest,
-                         ::testing::ValuesIn([] {
+INSTANTIATE_TEST_SUITE_P(Cases, FrozenTransformerTest, ::testing::ValuesIn([] {
                            std::vector<std::string> names;
                            for (const auto& [name, text] : kCases) names.push_back(name);
                            return names;
