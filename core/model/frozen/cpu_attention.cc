@@ -23,7 +23,7 @@ CpuAttention<T>::CpuAttention(int64_t tokens, int64_t heads, int64_t head_stride
       head_stride_(head_stride) {}
 
 template <typename T>
-typename CpuAttention<T>::Scratch CpuAttention<T>::MakeScratch() const {
+CpuAttention<T>::Scratch CpuAttention<T>::MakeScratch() const {
   return {
       .keys = Zeros<T>({head_stride_, padded_tokens_}),
       .values = Zeros<T>({padded_tokens_, head_stride_}),

@@ -46,7 +46,7 @@ int64_t CpuHead<T>::OutputSize(Output output) const {
 }
 
 template <typename T>
-typename CpuHead<T>::Scratch CpuHead<T>::MakeScratch(int64_t images) const {
+CpuHead<T>::Scratch CpuHead<T>::MakeScratch(int64_t images) const {
   // What the first layer reads, if there is a head.
   const int64_t inputs = (pre_logits_.exists() ? pre_logits_ : head_).inputs();
   const int64_t padded = std::max(RoundUpToLanes(features_), stride_);

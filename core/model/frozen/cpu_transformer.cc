@@ -61,10 +61,10 @@ struct CpuTransformer<T>::Scratch {
   T* Normalized() const { return normalized.template data_ptr<T>(); }
 
   at::Tensor patches, normalized, hidden, tile;  // of kBlockRows
-  typename CpuAttention<T>::Scratch attention;
+  CpuAttention<T>::Scratch attention;
   // The rows of ComputeLastBlock.
   at::Tensor last_x, last_query, last_attended;
-  typename CpuHead<T>::Scratch head;
+  CpuHead<T>::Scratch head;
 };
 
 template <typename T>
@@ -141,8 +141,7 @@ int64_t CpuTransformer<T>::OutputSize(Output output) const {
 }
 
 template <typename T>
-typename CpuTransformer<T>::Activations CpuTransformer<T>::MakeActivations(int64_t images,
-                                                                           int turns) const {
+CpuTransformer<T>::Activations CpuTransformer<T>::MakeActivations(int64_t images, int turns) const {
   const int64_t rows = images * tokens_;
   const at::Tensor qkv = Zeros<T>({rows, qkv_stride_});
   return {.x = Zeros<float>({rows, x_stride_}),
@@ -151,7 +150,7 @@ typename CpuTransformer<T>::Activations CpuTransformer<T>::MakeActivations(int64
 }
 
 template <typename T>
-typename CpuTransformer<T>::Scratch CpuTransformer<T>::MakeScratch() const {
+CpuTransformer<T>::Scratch CpuTransformer<T>::MakeScratch() const {
   const int64_t last_rows = group_images_ * head_->NeededTokens(Output::kLogits);
   const bool in_front = head_->NeededTokens(Output::kLogits) < tokens_;
   const int64_t rows = in_front ? std::max(kBlockRows, last_rows) : kBlockRows;
