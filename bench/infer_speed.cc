@@ -61,6 +61,7 @@ class Model {
   // [count, K], of the images from `first` on.
   at::Tensor Compute(const FrozenTransformer& frozen, int64_t first, int64_t count) {
     std::vector<const uint8_t*> images;
+    images.reserve(count);
     for (int64_t i = 0; i < count; ++i) {
       images.push_back(bytes_[(first + i) % kImages].const_data_ptr<uint8_t>());
     }

@@ -51,7 +51,7 @@ VIT_INLINE Floats Exp2OfNegative(Floats y) {
   constexpr float kBFloat16Terms[] = {0.99992894f, 0.693276242f, 0.242604051f, 0.0550886838f};
   const Floats power =
       std::is_same_v<T, float> ? Polynomial(f, kFloatTerms) : Polynomial(f, kBFloat16Terms);
-  using Words = internal::Words;
+  using internal::Words;
   const Words exponent = reinterpret_cast<Words>(shifted) - 0x4b400000u;
   return power * reinterpret_cast<Floats>((exponent + 127) << 23);
 }
@@ -285,7 +285,7 @@ void PackTransposed(const T* in, int64_t stride, int64_t rows, int64_t columns, 
 
 void PackPairs(const at::BFloat16* in, int64_t stride, int64_t rows, int64_t columns,
                at::BFloat16* packed) {
-  using Words = internal::Words;
+  using internal::Words;
   for (int64_t row = 0; row < rows; row += 2, packed += 2 * columns) {
     const at::BFloat16* const first = in + row * stride;
     for (int64_t i = 0; i < columns; i += kLanes) {
