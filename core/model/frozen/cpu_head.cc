@@ -136,18 +136,17 @@ void CpuHead<T>::Pool(const float* tokens, float* pooled) const {
 
 template <typename T>
 void CpuHead<T>::Represent(int64_t count, Scratch* scratch) const {
+  const T* const in = scratch->in.template data_ptr<T>();
   T* const out = scratch->represented.template data_ptr<T>();
+  float* const tile = scratch->tile.template data_ptr<float>();
   const int64_t stride = scratch->represented.size(1);
-  const bool gelu = config_.representation_activation() == vit::v1::REPRESENTATION_ACTIVATION_GELU;
-  pre_logits_.ForEachBlock(scratch->in.template data_ptr<T>(), pre_logits_.inputs(), count,
-                           scratch->tile.template data_ptr<float>(),
+  if (config_.representation_activation() == vit::v1::REPRESENTATION_ACTIVATION_GELU) {
+    pre_logits_.Apply(in, pre_logits_.inputs(), count, vit::v1::ACTIVATION_GELU, out, stride, tile);
+    return;
+  }
+  pre_logits_.ForEachBlock(in, pre_logits_.inputs(), count, tile,
                            [&](int64_t first, int64_t columns, const float* product) {
                              const float* const bias = pre_logits_.bias() + first;
-                             if (gelu) {
-                               return kernels_.activate(product, columns, bias, count, columns,
-                                                        vit::v1::ACTIVATION_GELU, out + first,
-                                                        stride);
-                             }
                              for (int64_t i = 0; i < count; ++i) {
                                for (int64_t j = 0; j < columns; ++j) {
                                  out[i * stride + first + j] =

@@ -307,12 +307,8 @@ void CpuTransformer<T>::NormalizeHeads(const CpuNorm& norm, int64_t rows, T* x,
 template <typename T>
 void CpuTransformer<T>::ProjectQueries(const Block& block, int64_t rows, T* out, int64_t out_stride,
                                        Scratch* scratch) const {
-  block.query.ForEachBlock(scratch->Normalized(), block.query.inputs(), rows, scratch->Tile(),
-                           [&](int64_t first, int64_t columns, const float* product) {
-                             kernels_.activate(product, columns, block.query.bias() + first, rows,
-                                               columns, vit::v1::ACTIVATION_UNSPECIFIED,
-                                               out + first, out_stride);
-                           });
+  block.query.Apply(scratch->Normalized(), block.query.inputs(), rows,
+                    vit::v1::ACTIVATION_UNSPECIFIED, out, out_stride, scratch->Tile());
   NormalizeHeads(block.query_norm, rows, out, out_stride);
 }
 
@@ -328,12 +324,8 @@ void CpuTransformer<T>::Project(const Group& group, size_t index, const Range& r
     ProjectQueries(block, count, out, qkv_stride_, scratch);
   }
   T* const keys = out + heads_stride_;
-  block.key_value.ForEachBlock(
-      scratch->Normalized(), block.key_value.inputs(), count, scratch->Tile(),
-      [&](int64_t first, int64_t columns, const float* product) {
-        kernels_.activate(product, columns, block.key_value.bias() + first, count, columns,
-                          vit::v1::ACTIVATION_UNSPECIFIED, keys + first, qkv_stride_);
-      });
+  block.key_value.Apply(scratch->Normalized(), block.key_value.inputs(), count,
+                        vit::v1::ACTIVATION_UNSPECIFIED, keys, qkv_stride_, scratch->Tile());
   NormalizeHeads(block.key_norm, count, keys, qkv_stride_);
 }
 
@@ -358,11 +350,8 @@ void CpuTransformer<T>::Feed(const Block& block, const T* attended, int64_t rows
   const int64_t stride = block.fc2.inputs();
   block.proj.Add(attended, heads_stride_, rows, x, x_stride_);
   Normalize(x, block.mlp_offset, rows, scratch->Normalized());
-  block.fc1.ForEachBlock(scratch->Normalized(), block.fc1.inputs(), rows, scratch->Tile(),
-                         [&](int64_t first, int64_t columns, const float* product) {
-                           kernels_.activate(product, columns, block.fc1.bias() + first, rows,
-                                             columns, config_.activation(), hidden + first, stride);
-                         });
+  block.fc1.Apply(scratch->Normalized(), block.fc1.inputs(), rows, config_.activation(), hidden,
+                  stride, scratch->Tile());
   block.fc2.Add(hidden, stride, rows, x, x_stride_);
 }
 

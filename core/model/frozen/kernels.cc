@@ -8,6 +8,8 @@
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #include <immintrin.h>
+
+#include "core/model/scratch_matrix.h"
 #define VIT_KERNELS_X86 1
 #endif
 

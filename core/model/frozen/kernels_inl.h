@@ -228,28 +228,6 @@ void ScaleRows(const float* in, int64_t stride, const float* factors, int64_t ro
   }
 }
 
-#ifdef VIT_KERNELS_AVX512
-using Lanes = int32_t __attribute__((vector_size(64)));
-// Transposes 16 x 16 values: in each of four rounds, pairs of rows swap ever larger blocks.
-VIT_INLINE void TransposeTile(Floats (&rows)[kLanes]) {
-  constexpr Lanes kLow[] = {
-      {0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30},
-      {0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29},
-      {0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27},
-      {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23},
-  };
-  for (int round = 0; round < 4; ++round) {
-    const int step = 1 << round;
-    for (int i = 0; i < kLanes; ++i) {
-      if (i & step) continue;
-      const Floats low = __builtin_shuffle(rows[i], rows[i + step], kLow[round]);
-      rows[i + step] = __builtin_shuffle(rows[i], rows[i + step], kLow[round] + step);
-      rows[i] = low;
-    }
-  }
-}
-#endif
-
 // Values of 32 bits: a float, or a pair of neighbours in bfloat16, which stay together.
 template <typename T>
 void PackTransposed(const T* in, int64_t stride, int64_t rows, int64_t columns, T* packed,
@@ -266,7 +244,7 @@ void PackTransposed(const T* in, int64_t stride, int64_t rows, int64_t columns, 
       for (int64_t r = 0; r < kLanes; ++r) {
         tile[r] = r < count ? Load(reinterpret_cast<const float*>(from + r * stride)) : Floats{};
       }
-      TransposeTile(tile);
+      vit::avx512::Transpose(tile);
       for (int64_t w = 0; w < kLanes; ++w) {
         Store(tile[w], reinterpret_cast<float*>(to + w * packed_columns * kTogether));
       }

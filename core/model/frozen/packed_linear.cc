@@ -74,6 +74,17 @@ PackedLinear<T>::PackedLinear(const FoldedLinear& linear) {
   }
 }
 
+template <typename T>
+void PackedLinear<T>::Apply(const T* x, int64_t x_stride, int64_t rows,
+                            vit::v1::Activation activation, T* out, int64_t out_stride,
+                            float* tile) const {
+  const Kernels<T>& kernels = BestKernels<T>();
+  ForEachBlock(x, x_stride, rows, tile, [&](int64_t first, int64_t columns, const float* product) {
+    kernels.activate(product, columns, bias() + first, rows, columns, activation, out + first,
+                     out_stride);
+  });
+}
+
 template bool CanMultiply<float>();
 template bool CanMultiply<at::BFloat16>();
 template void Multiply(const ProductSize&, const float*, int64_t, const float*, int64_t, float*,

@@ -10,6 +10,7 @@
 
 #include "core/model/frozen/folded_weights.h"
 #include "core/model/lanes.h"
+#include "vit/v1/model.pb.h"
 
 namespace vit::frozen {
 
@@ -72,6 +73,10 @@ class PackedLinear {
       use(first, columns, tile);
     }
   }
+
+  // out = activation(W x + b). out: [rows, outputs]; `tile` as in ForEachBlock.
+  void Apply(const T* x, int64_t x_stride, int64_t rows, vit::v1::Activation activation, T* out,
+             int64_t out_stride, float* tile) const;
 
   // Outputs that are computed together.
   static constexpr int64_t kBlock = 64;
