@@ -56,16 +56,20 @@ void SetDeadline(absl::Duration timeout, grpc::ClientContext* context) {
   context->set_deadline(absl::ToChronoTime(absl::Now() + timeout));
 }
 
-// `left`: what remains of the timeout, in a call that is retried.
+// `left`: what remains of the timeout, in a call that is retried. `stop` cancels the call.
 template <typename Stub, typename Request, typename Response>
-absl::StatusOr<Response> Call(
-    Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
-    const Request& request, const VitClient::Options& options, absl::Duration left) {
+absl::StatusOr<Response> Call(Stub& stub,
+                              grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                           Response*),
+                              const Request& request, const VitClient::Options& options,
+                              absl::Duration left, const std::stop_token& stop = {}) {
   grpc::ClientContext context;
   SetDeadline(left, &context);
   Response response;
+  const std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
   const grpc::Status status = (stub.*method)(&context, request, &response);
   if (!status.ok()) {
+    if (stop.stop_requested()) return absl::CancelledError("the call was cancelled");
     return TranslateError(status.error_code(), status.error_message(), options.server,
                           options.timeout);
   }
@@ -182,6 +186,8 @@ absl::StatusOr<std::unique_ptr<VitClient>> VitClient::Create(Options options) {
   arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
   arguments.SetMaxSendMessageSize(options.max_message_bytes);
   arguments.SetUserAgentPrefix(options.user_agent);
+  // gRPC shares one connection among channels with the same address and arguments.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // A daemon that restarts is back within moments: gRPC's own pauses between attempts start at a
   // second.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
@@ -278,9 +284,9 @@ absl::StatusOr<vit::v1::ListPresetsResponse> VitClient::ListPresets(
 }
 
 absl::StatusOr<vit::v1::ClassifyResponse> VitClient::Classify(
-    const vit::v1::ClassifyRequest& request) {
+    const vit::v1::ClassifyRequest& request, std::stop_token stop) {
   return Call(stubs_->inference, &InferenceService::Stub::Classify, request, options_,
-              options_.timeout);
+              options_.timeout, stop);
 }
 
 absl::StatusOr<vit::v1::EmbedResponse> VitClient::Embed(const vit::v1::EmbedRequest& request) {
@@ -368,9 +374,9 @@ absl::StatusOr<vit::v1::UnloadModelResponse> VitClient::UnloadModel(
 }
 
 absl::StatusOr<grpc::health::v1::HealthCheckResponse> VitClient::CheckHealth(
-    const grpc::health::v1::HealthCheckRequest& request) {
+    const grpc::health::v1::HealthCheckRequest& request, std::stop_token stop) {
   return Call(stubs_->health, &grpc::health::v1::Health::Stub::Check, request, options_,
-              options_.timeout);
+              options_.timeout, stop);
 }
 
 std::unique_ptr<WatchStream> VitClient::Watch(const vit::v1::WatchRequest& request,

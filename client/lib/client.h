@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 
 #include "absl/status/status.h"
@@ -43,7 +44,7 @@ class WatchStream {
   virtual void Cancel() = 0;
 };
 
-// A connection to one vitd, made at the first call. Thread-safe.
+// A connection to one vitd, made at the first call and shared with no other client. Thread-safe.
 //
 // Every call has a deadline. Errors carry the server's own message if it sent one. A server that
 // cannot be reached is UNAVAILABLE with the address and the reason in words (see IsUnreachable); no
@@ -82,7 +83,9 @@ class VitClient {
       const vit::v1::GetEvaluationRequest& request);
   absl::StatusOr<vit::v1::ListPresetsResponse> ListPresets(
       const vit::v1::ListPresetsRequest& request);
-  absl::StatusOr<vit::v1::ClassifyResponse> Classify(const vit::v1::ClassifyRequest& request);
+  // CANCELLED soon after `stop` is requested.
+  absl::StatusOr<vit::v1::ClassifyResponse> Classify(const vit::v1::ClassifyRequest& request,
+                                                     std::stop_token stop = {});
   absl::StatusOr<vit::v1::EmbedResponse> Embed(const vit::v1::EmbedRequest& request);
   absl::StatusOr<vit::v1::ExplainResponse> Explain(const vit::v1::ExplainRequest& request);
   absl::StatusOr<vit::v1::ListModelsResponse> ListModels(const vit::v1::ListModelsRequest& request);
@@ -106,9 +109,9 @@ class VitClient {
   absl::StatusOr<vit::v1::UnloadModelResponse> UnloadModel(
       const vit::v1::UnloadModelRequest& request);
   // gRPC's health protocol; an empty service is the server as a whole. NOT_FOUND: it has no such
-  // service.
+  // service. CANCELLED soon after `stop` is requested.
   absl::StatusOr<grpc::health::v1::HealthCheckResponse> CheckHealth(
-      const grpc::health::v1::HealthCheckRequest& request);
+      const grpc::health::v1::HealthCheckRequest& request, std::stop_token stop = {});
 
   // `timeout` covers the whole stream; infinite for none. Never fails: an error becomes the
   // stream's status.

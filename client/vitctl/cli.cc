@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "client/vitctl/commands/commands.h"
 #include "client/vitctl/complete/completer.h"
+#include "client/vitctl/output_formats.h"
 #include "client/vitctl/view/text.h"
 #include "proto/field_names.h"
 
@@ -50,9 +51,9 @@ void AddGlobalOptions(CLI::App& app, Session& session) {
       ->type_name("HOST:PORT")
       ->envname("VITCTL_SERVER")
       ->capture_default_str();
-  app.add_option("-o,--output", session.output, "table, wide or json")
+  app.add_option("-o,--output", session.output, "table, wide, json, csv, jsonl")
       ->type_name("FORMAT")
-      ->check(CLI::IsMember({"table", "wide", "json"}).description(""))
+      ->check(CLI::IsMember(OutputFormats("")).description(""))
       ->capture_default_str();
   app.add_option("--timeout", session.timeout, "Longest wait for an answer, such as 5s or 2m")
       ->type_name("DURATION")
@@ -117,10 +118,10 @@ std::string UsageMessage(const CLI::App& app, const CLI::ParseError& error) {
 
 // In the order of --help.
 constexpr void (*kCommands[])(CLI::App& app, Session& session) = {
-    AddStartRun, AddPreviewData, AddStatus,     AddWatch,      AddRuns,   AddStop,     AddResume,
-    AddRm,       AddHistory,     AddEvaluation, AddPresets,    AddFields, AddClassify, AddEmbed,
-    AddExplain,  AddModels,      AddPublish,    AddImport,     AddExport, AddLoad,     AddUnload,
-    AddPackData, AddInspectData, AddHealth,     AddCompletion,
+    AddStartRun, AddPreviewData, AddStatus,      AddWatch,   AddRuns,       AddStop,     AddResume,
+    AddRm,       AddHistory,     AddEvaluation,  AddPresets, AddFields,     AddClassify, AddBench,
+    AddEmbed,    AddExplain,     AddModels,      AddPublish, AddImport,     AddExport,   AddLoad,
+    AddUnload,   AddPackData,    AddInspectData, AddHealth,  AddCompletion,
 };
 
 }  // namespace
@@ -160,6 +161,10 @@ int RunVitctl(const std::vector<std::string>& args, Io io) {
     return session.Fail(absl::InvalidArgumentError(
         absl::StrCat(UsageMessage(app, error), "; see vitctl ",
                      command == nullptr ? "" : absl::StrCat(command->get_name(), " "), "--help")));
+  }
+  if (const absl::Status known = CheckOutputFormat(ParsedCommand(app)->get_name(), session.output);
+      !known.ok()) {
+    return session.Fail(known);
   }
   if (session.output == "wide") session.ShowWhole();
   const int exit_code = session.action();

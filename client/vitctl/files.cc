@@ -1,5 +1,6 @@
 #include "client/vitctl/files.h"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -11,11 +12,13 @@
 namespace vit {
 
 absl::StatusOr<std::string> ReadImage(const std::string& file, std::istream& in) {
-  if (file == "-") {
-    std::string bytes((std::istreambuf_iterator<char>(in)), {});
-    if (bytes.empty()) return absl::InvalidArgumentError("standard input is empty");
-    return bytes;
-  }
+  if (file != "-") return ReadImageFile(file);
+  std::string bytes((std::istreambuf_iterator<char>(in)), {});
+  if (bytes.empty()) return absl::InvalidArgumentError("standard input is empty");
+  return bytes;
+}
+
+absl::StatusOr<std::string> ReadImageFile(const std::string& file) {
   std::error_code error;
   if (std::filesystem::is_directory(file, error)) {
     return absl::InvalidArgumentError("is a directory");
@@ -25,7 +28,16 @@ absl::StatusOr<std::string> ReadImage(const std::string& file, std::istream& in)
     return errno == ENOENT ? absl::NotFoundError("no such file")
                            : absl::UnknownError(std::strerror(errno));
   }
-  return std::string((std::istreambuf_iterator<char>(stream)), {});
+  std::string bytes;
+  const auto size = std::filesystem::file_size(file, error);
+  if (!error) bytes.reserve(size);
+  std::array<char, 64 << 10> block;
+  do {
+    stream.read(block.data(), block.size());
+    bytes.append(block.data(), static_cast<size_t>(stream.gcount()));
+  } while (stream);
+  if (stream.bad()) return absl::UnknownError("cannot be read");
+  return bytes;
 }
 
 absl::Status WriteOutput(const std::string& file, absl::string_view content) {

@@ -57,7 +57,7 @@ std::optional<absl::Duration> Session::given_timeout() const {
   return *parsed;
 }
 
-absl::StatusOr<VitClient*> Session::Client(absl::Duration default_timeout) {
+absl::StatusOr<std::unique_ptr<VitClient>> Session::Connect(absl::Duration default_timeout) const {
   VitClient::Options options;
   options.server = server;
   options.user_agent = absl::StrCat("vitctl/", VIT_VERSION);
@@ -68,6 +68,12 @@ absl::StatusOr<VitClient*> Session::Client(absl::Duration default_timeout) {
   if (!client.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("--server: ", client.status().message()));
   }
+  return client;
+}
+
+absl::StatusOr<VitClient*> Session::Client(absl::Duration default_timeout) {
+  auto client = Connect(default_timeout);
+  if (!client.ok()) return client.status();
   client_ = *std::move(client);
   return client_.get();
 }
@@ -75,7 +81,7 @@ absl::StatusOr<VitClient*> Session::Client(absl::Duration default_timeout) {
 int Session::Fail(const absl::Status& status) const {
   const int exit_code = ExitCodeOf(status);
   const std::string message = absl::StrCat(status.message(), WayOut(status, server));
-  if (json()) {
+  if (json_errors()) {
     const nlohmann::ordered_json error = {{"error",
                                            {{"code", absl::StatusCodeToString(status.code())},
                                             {"message", message},
@@ -88,7 +94,7 @@ int Session::Fail(const absl::Status& status) const {
 }
 
 void Session::Note(absl::string_view text) const {
-  if (json()) {
+  if (json_errors()) {
     const nlohmann::ordered_json note = {{"note", std::string(text)}};
     err() << note.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << std::endl;
   } else {

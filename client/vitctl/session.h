@@ -67,6 +67,8 @@ class Session {
   std::ostream& err() const { return *io_.err; }
   const Terminal& terminal() const { return io_.terminal; }
   bool json() const { return output == "json"; }
+  // Whether errors and notes are JSON, too.
+  bool json_errors() const { return json() || output == "jsonl"; }
   // From now on tables show every column whole, whatever the width of the terminal.
   void ShowWhole() {
     io_.terminal.columns = [] { return 0; };
@@ -76,9 +78,11 @@ class Session {
   std::optional<absl::Duration> given_timeout() const;
   // Returns the connection; `default_timeout` is the deadline of calls if no --timeout was given.
   absl::StatusOr<VitClient*> Client(absl::Duration default_timeout = absl::Seconds(30));
+  // Returns a connection of its own.
+  absl::StatusOr<std::unique_ptr<VitClient>> Connect(absl::Duration default_timeout) const;
 
-  // Reports `status` on stderr (one line of JSON with -o json) and returns the exit code for it.
-  // For a server that cannot be reached the message says what to do about it.
+  // Reports `status` on stderr (one line of JSON with -o json or jsonl) and returns the exit code
+  // for it. For a server that cannot be reached the message says what to do about it.
   int Fail(const absl::Status& status) const;
   // Prints a remark on stderr, in the same form.
   void Note(absl::string_view text) const;

@@ -5,47 +5,15 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/client/fake_vitd.h"
+#include "tests/client/naming.h"
 
 namespace vit {
 namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-// Names every image after its bytes; "bad..." cannot be decoded.
-FakeAnswers Naming(std::vector<v1::ClassifyRequest>* requests) {
-  FakeAnswers answers;
-  answers.classify = [requests](const v1::ClassifyRequest& request,
-                                v1::ClassifyResponse* response) {
-    requests->push_back(request);
-    for (const std::string& image : request.images()) {
-      v1::ImageResult* result = response->add_results();
-      if (absl::StartsWith(image, "bad")) {
-        if (request.images_size() == 1) {
-          return grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "not an image");
-        }
-        result->set_code(grpc::StatusCode::INVALID_ARGUMENT);
-        result->set_error("not an image");
-        continue;
-      }
-      v1::ClassScore* first = result->add_classes();
-      first->set_label(image.substr(0, 20));
-      first->set_probability(0.931f);
-      v1::ClassScore* second = result->add_classes();
-      second->set_index(7);
-      second->set_label("other");
-      second->set_probability(0.042f);
-    }
-    response->mutable_model()->set_model("run:7f3a2c");
-    response->mutable_model()->set_run("7f3a2c");
-    response->mutable_model()->set_step(1200);
-    return grpc::Status::OK;
-  };
-  return answers;
-}
 
 std::string TestImage(const std::string& name, const std::string& bytes) {
   const std::string path = absl::StrCat(::testing::TempDir(), "/", name);
@@ -107,7 +75,7 @@ TEST(ClassifyCommandTest, ManyImagesGoInBatches) {
   }
   const Outcome outcome = Vitctl(vitd, args);
   EXPECT_EQ(outcome.exit_code, kExitOk);
-  EXPECT_EQ(requests.size(), 2u);
+  EXPECT_EQ(requests.size(), 7u);
   const auto results = nlohmann::json::parse(outcome.out)["results"];
   ASSERT_EQ(results.size(), 100u);
   EXPECT_EQ(results[99]["classes"][0]["label"], "image 99");
@@ -125,18 +93,18 @@ TEST(ClassifyCommandTest, AnswersBeforeAnErrorOfALaterRequestAreKept) {
     return naming(request, response);
   };
   FakeVitd vitd(answers);
-  std::vector<std::string> args = {"classify"};
+  std::vector<std::string> args = {"classify", "--concurrency=1"};
   for (int i = 0; i < 200; ++i) {
     args.push_back(TestImage(absl::StrCat(i, ".jpg"), absl::StrCat(i == 5 ? "bad " : "image ", i)));
   }
   Outcome outcome = Vitctl(vitd, args);
   EXPECT_EQ(outcome.exit_code, kExitUnavailable);
   EXPECT_THAT(outcome.out, HasSubstr("image 63"));
-  EXPECT_EQ(outcome.err, absl::StrCat("vitctl: ", args[6],
+  EXPECT_EQ(outcome.err, absl::StrCat("vitctl: ", args[7],
                                       ": not an image\n"
                                       "vitctl: 136 of 200 images have no answer\n"
                                       "vitctl: vitd is shutting down\n"));
-  EXPECT_EQ(requests.size(), 1u) << "what comes after the error is not sent";
+  EXPECT_EQ(requests.size(), 4u) << "what comes after the error is not sent";
 
   args.insert(args.end(), {"-o", "json"});
   outcome = Vitctl(vitd, args);

@@ -7,6 +7,7 @@
 #include <future>
 #include <mutex>
 #include <set>
+#include <stop_token>
 #include <string>
 
 #include "client/lib/transport_error.h"
@@ -123,6 +124,26 @@ TEST(VitClientTest, SilentServerIsADeadline) {
   release.set_value();
   EXPECT_TRUE(absl::IsDeadlineExceeded(status));
   EXPECT_EQ(status.message(), "no answer from vitd at " + vitd.address() + " within 200ms");
+}
+
+TEST(VitClientTest, ClassifyCanBeCancelled) {
+  std::stop_source stop;
+  std::promise<void> release;
+  FakeAnswers answers;
+  answers.classify = [&, released = release.get_future().share()](const auto&, auto*) {
+    stop.request_stop();
+    released.wait();
+    return grpc::Status::OK;
+  };
+  FakeVitd vitd(answers);
+  const auto client = VitClient::Create({.server = vitd.address()});
+  ASSERT_TRUE(client.ok());
+  // Once while it waits for the answer, once before it is sent.
+  for (int i = 0; i < 2; ++i) {
+    const auto response = (*client)->Classify({}, stop.get_token());
+    EXPECT_EQ(response.status(), absl::CancelledError("the call was cancelled"));
+  }
+  release.set_value();
 }
 
 TEST(VitClientTest, MessagesPassFourMebibytes) {

@@ -57,7 +57,14 @@ TEST(CompletionTest, OffersEveryOptionOfACommand) {
 }
 
 TEST(CompletionTest, OffersValues) {
-  EXPECT_THAT(Complete({"-o", ""}), ElementsAre("table", "wide", "json"));
+  EXPECT_THAT(Complete({"-o", ""}), ElementsAre("table", "wide", "json", "csv", "jsonl"));
+  EXPECT_THAT(Complete({"runs", "-o", ""}), ElementsAre("table", "wide", "json"));
+  EXPECT_THAT(Complete({"history", "-o", "c"}), ElementsAre("csv"));
+  EXPECT_THAT(Complete({"classify", "-o", "js"}), ElementsAre("json", "jsonl"));
+  EXPECT_THAT(Complete({"classify", "--priority", ""}), ElementsAre("low", "normal", "high"));
+  EXPECT_THAT(Complete({"classify", "--files-from", ""}), ElementsAre(":files"));
+  EXPECT_THAT(Complete({"bench", "--arrivals", "c"}), ElementsAre("constant"));
+  EXPECT_THAT(Complete({"bench", "latest", ""}), ElementsAre(":files"));
   EXPECT_THAT(Complete({"runs", "--state", "st"}), ElementsAre("stopping", "stopped"));
   EXPECT_THAT(Complete({"runs", "--state=f"}), ElementsAre("--state=failed"));
   EXPECT_THAT(Complete({"completion", ""}), ElementsAre("bash", "zsh", "fish"));

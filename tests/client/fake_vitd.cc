@@ -88,8 +88,9 @@ struct FakeVitd::Services final {
   };
   struct Inference final : v1::InferenceService::Service {
     explicit Inference(const FakeAnswers& answers) : answers(answers) {}
-    grpc::Status Classify(grpc::ServerContext*, const v1::ClassifyRequest* request,
+    grpc::Status Classify(grpc::ServerContext* context, const v1::ClassifyRequest* request,
                           v1::ClassifyResponse* response) override {
+      if (answers.on_peer) answers.on_peer(context->peer());
       return Answer(answers.classify, *request, response);
     }
     grpc::Status Embed(grpc::ServerContext*, const v1::EmbedRequest* request,

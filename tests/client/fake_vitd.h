@@ -41,6 +41,8 @@ struct FakeAnswers {
   Unary<v1::GetEvaluationRequest, v1::GetEvaluationResponse> get_evaluation;
   Unary<v1::ListPresetsRequest, v1::ListPresetsResponse> list_presets;
   Unary<v1::ClassifyRequest, v1::ClassifyResponse> classify;
+  // Called first by classify, with the address of the client's connection.
+  std::function<void(const std::string&)> on_peer;
   Unary<v1::EmbedRequest, v1::EmbedResponse> embed;
   Unary<v1::ExplainRequest, v1::ExplainResponse> explain;
   Unary<v1::ListModelsRequest, v1::ListModelsResponse> list_models;

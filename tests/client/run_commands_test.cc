@@ -278,7 +278,9 @@ TEST(HistoryCommandTest, TopKIsShownWithItsK) {
   FakeVitd vitd(answers);
   const std::string same = Vitctl(vitd, {"history"}, Tty(200)).out;
   EXPECT_THAT(same, HasSubstr(" TOP-5 "));
-  EXPECT_THAT(Vitctl(vitd, {"history", "--csv"}).out, HasSubstr("+00:00,5\n"));
+  const std::string csv = Vitctl(vitd, {"history", "--csv"}).out;
+  EXPECT_THAT(csv, HasSubstr("+00:00,5\n"));
+  EXPECT_EQ(Vitctl(vitd, {"-o", "csv", "history"}).out, csv);
   ks = {5, 3};
   const std::string differ = Vitctl(vitd, {"history"}, Tty(200)).out;
   EXPECT_THAT(differ, AllOf(HasSubstr(" TOP-K "), HasSubstr("97.0% (5)"), HasSubstr("97.0% (3)")));

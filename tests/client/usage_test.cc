@@ -16,10 +16,10 @@ using ::testing::StartsWith;
 using Health = grpc::health::v1::HealthCheckResponse;
 
 constexpr const char* kCommands[] = {
-    "start-run", "status",     "watch",     "runs",         "stop",       "resume",
-    "rm",        "history",    "presets",   "classify",     "health",     "models",
-    "publish",   "import",     "load",      "export",       "embed",      "explain",
-    "unload",    "completion", "pack-data", "inspect-data", "evaluation", "preview-data"};
+    "start-run", "status",       "watch",      "runs",        "stop",    "resume", "rm",
+    "history",   "presets",      "classify",   "bench",       "health",  "models", "publish",
+    "import",    "load",         "export",     "embed",       "explain", "unload", "completion",
+    "pack-data", "inspect-data", "evaluation", "preview-data"};
 
 FakeVitd Healthy(Health::ServingStatus status) {
   FakeAnswers answers;
@@ -62,7 +62,8 @@ TEST(UsageTest, MistakesAreExplainedOnStderr) {
       {{"nonsense", "--help"},
        "vitctl: unknown command 'nonsense'; commands: start-run, preview-data, status, watch, "
        "runs, "
-       "stop, resume, rm, history, evaluation, presets, fields, classify, embed, explain, models, "
+       "stop, resume, rm, history, evaluation, presets, fields, classify, bench, embed, explain, "
+       "models, "
        "publish, "
        "import, export, load, unload, pack-data, inspect-data, health, completion; see vitctl "
        "--help\n"},
@@ -77,6 +78,9 @@ TEST(UsageTest, MistakesAreExplainedOnStderr) {
        "--help\n"},
       {{"runs", "--state", "runing"},
        "vitctl: --state runing: no such state; did you mean running?\n"},
+      {{"-o", "xml", "runs"},
+       "vitctl: --output: xml not in {table,wide,json,csv,jsonl}; see vitctl runs --help\n"},
+      {{"-o", "csv", "runs"}, "vitctl: -o csv: runs has the formats table, wide, json\n"},
       {{"--server", "here", "runs"},
        "vitctl: --server: 'here' is not an address; expected HOST:PORT, such as 127.0.0.1:50051\n"},
   };

@@ -27,6 +27,7 @@ void AddEvaluation(CLI::App& app, Session& session);
 void AddPresets(CLI::App& app, Session& session);
 void AddFields(CLI::App& app, Session& session);
 void AddClassify(CLI::App& app, Session& session);
+void AddBench(CLI::App& app, Session& session);
 void AddEmbed(CLI::App& app, Session& session);
 void AddExplain(CLI::App& app, Session& session);
 void AddModels(CLI::App& app, Session& session);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/vitctl/output_formats.h"
 #include "client/vitctl/view/field_text.h"
 #include "client/vitctl/view/run_text.h"
 #include "google/protobuf/descriptor.h"
@@ -166,7 +167,13 @@ void Completer::AddValues(const CLI::App* command, const std::string& type_name,
       candidates_.push_back({ShortEnumName(type->value(i)), ""});
     }
   } else if (type_name == "FORMAT") {
-    candidates_ = {{"table", ""}, {"wide", ""}, {"json", ""}};
+    for (const std::string& format : OutputFormats(command == nullptr ? "" : command->get_name())) {
+      candidates_.push_back({format, ""});
+    }
+  } else if (type_name == "PRIORITY") {
+    candidates_ = {{"low", ""}, {"normal", ""}, {"high", ""}};
+  } else if (type_name == "ARRIVALS") {
+    candidates_ = {{"poisson", ""}, {"constant", ""}};
   } else if (type_name == "PROGRAM") {
     candidates_ = {{"timm", ""}, {"hf", ""}, {"torchvision", ""}, {"onnx", ""}};
   } else if (type_name == "SPLIT") {

@@ -114,7 +114,7 @@ int ShowHistory(Session& session, const HistoryOptions& options) {
   if (!response.ok()) return session.Fail(response.status());
   if (session.json()) {
     session.PrintJson(*response);
-  } else if (options.csv) {
+  } else if (options.csv || session.output == "csv") {
     PrintCsv(session, *response);
   } else if (response->points().empty()) {
     session.err() << "run " << RunTitle(response->run()) << " has no matching points yet"
@@ -142,7 +142,7 @@ void AddHistory(CLI::App& app, Session& session) {
   command->add_option("--max-points", options->max_points, "At most this many, evenly thinned")
       ->type_name("N")
       ->check(CLI::Range(1, 1000000).description(""));
-  command->add_flag("--csv", options->csv, "Print comma-separated values in full precision");
+  command->add_flag("--csv", options->csv, "Comma-separated values, in full, as -o csv");
   command->callback([&session, options] {
     session.action = [&session, options] { return ShowHistory(session, *options); };
   });
