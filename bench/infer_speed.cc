@@ -60,10 +60,10 @@ class Model {
 
   // [count, K], of the first images.
   at::Tensor Compute(const FrozenTransformer& frozen, int64_t count) {
-    std::vector<const uint8_t*> images;
+    std::vector<FrozenTransformer::Image> images;
     images.reserve(count);
     for (int64_t i = 0; i < count; ++i) {
-      images.push_back(bytes_[i].const_data_ptr<uint8_t>());
+      images.push_back({.bytes = bytes_[i].const_data_ptr<uint8_t>()});
     }
     at::Tensor out = at::empty({count, config_.num_classes()});
     frozen.Compute(images, FrozenTransformer::Output::kLogits, &team_, out.data_ptr<float>());

@@ -8,28 +8,28 @@ import sys
 TORCH = "torch==2.13.0"
 
 
-def enter_environment(source, venv, packages):
-    """Restarts the running program in `venv`, which has `packages` and torch; torch comes from the project's .venv
-    (`source`/.venv) if it is there. Creates `venv` if it is missing or has other packages. Returns True if this process
-    already runs in `venv`, and False if it cannot be created (pip prints why)."""
+def enter_environment(source, venv, packages, torch=True):
+    """Restarts the running program in `venv`, which has `packages` and, unless `torch` is False, torch; that comes from
+    the project's .venv (`source`/.venv) if it is there. Creates `venv` if it is missing or has other packages. Returns
+    True if this process already runs in `venv`, and False if it cannot be created (pip prints why)."""
     venv = pathlib.Path(venv).absolute()
     if pathlib.Path(sys.prefix) == venv:
         return True
-    if not _make(pathlib.Path(source), venv, packages):
+    if not _make(pathlib.Path(source), venv, packages, torch):
         return False
     os.execv(venv / "bin/python", [venv / "bin/python", *sys.argv])
 
 
-def _make(source, venv, packages):
-    wanted = " ".join([TORCH, *packages])
+def _make(source, venv, packages, torch):
+    # Named even if it is there, so that no package that depends on torch replaces it by a newer one.
+    packages = [TORCH, *packages] if torch else packages
+    wanted = " ".join(packages)
     done = venv / "installed"
     if done.exists() and done.read_text() == wanted:
         return True
     print(f"installing {wanted} into {venv}", flush=True)
     subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
-    # Named even if it is there, so that no package that depends on torch replaces it by a newer one.
-    packages = [TORCH, *packages]
-    own = sorted(source.glob(".venv/lib/python3*/site-packages/torch"))
+    own = torch and sorted(source.glob(".venv/lib/python3*/site-packages/torch"))
     if own:
         (site,) = venv.glob("lib/python3*/site-packages")
         (site / "torch.pth").write_text(f"{own[0].parent}\n")

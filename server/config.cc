@@ -30,7 +30,8 @@ constexpr char kDescription[] =
 struct RawSettings {
   ServerConfig config;
   std::string config_file;
-  std::string drain_timeout = "30s";
+  std::string drain_timeout = "30s", max_queue_delay = "0s", inference_timeout = "2m";
+  std::string serving_objective = "none";
   std::string log_format = "text";
   std::string log_level = "info";
 };
@@ -93,6 +94,23 @@ void AddOptions(CLI::App* app, RawSettings* raw) {
                    "Most pixels of an image, read from its header before it is decoded"));
   show_default(add("Limits", "--max-queued-runs", config.max_queued_runs, "COUNT",
                    "Runs that may wait for the device"));
+  show_default(add("Limits", "--max-queued-images", config.max_queued_images, "COUNT",
+                   "Images of calls that may wait for their answer"));
+  show_default(add("Limits", "--max-queued-images-per-model", config.max_queued_images_per_model,
+                   "COUNT", "The same for one model"));
+  show_default(add("Limits", "--max-queued-bytes", config.max_queued_bytes, "SIZE",
+                   "Bytes of the images that wait")
+                   ->transform(size));
+  show_default(add("Limits", "--max-loaded-models", config.max_loaded_models, "COUNT",
+                   "Models in memory; the one not used for longest goes"));
+  show_default(add("Inference", "--max-batch-size", config.max_batch_size, "COUNT",
+                   "Images of a model that are computed together"));
+  show_default(add("Inference", "--max-queue-delay", raw->max_queue_delay, "DURATION",
+                   "How long an image waits for others while nothing is computed (0s, 5ms)"));
+  show_default(add("Inference", "--serving-objective", raw->serving_objective, "DURATION",
+                   "p99 of queue and compute that training gives way for (50ms), or none"));
+  show_default(add("Inference", "--inference-timeout", raw->inference_timeout, "DURATION",
+                   "Deadline of calls that have none of their own"));
   show_default(add("Compute", "--device", config.device, "DEVICE", "auto, cpu, cuda or cuda:N"));
   show_default(add("Compute", "--threads", config.threads, "COUNT",
                    "Compute threads; 0 means one per processor"));
@@ -221,18 +239,21 @@ absl::StatusOr<std::string> AbsoluteFolder(absl::string_view name, const std::st
   return absolute.lexically_normal().string();
 }
 
-absl::StatusOr<absl::Duration> ParseDrainTimeout(const std::string& text) {
+// `text`: a duration, or a number of seconds.
+absl::StatusOr<absl::Duration> ParseDuration(absl::string_view name, const std::string& text,
+                                             absl::Duration low, absl::Duration high) {
   absl::Duration duration;
   double seconds = 0;
   if (absl::SimpleAtod(text, &seconds)) {
     duration = absl::Seconds(seconds);
   } else if (!absl::ParseDuration(text, &duration)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("--drain-timeout '", text, "': expected a duration such as 30s or 2m"));
+        absl::StrCat(name, " '", text, "': expected a duration such as 20ms, 30s or 2m"));
   }
-  if (duration < absl::Seconds(1) || duration > absl::Hours(24)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--drain-timeout is ", text, "; expected 1s to 24h"));
+  if (duration < low || duration > high) {
+    return absl::InvalidArgumentError(absl::StrCat(name, " is ", text, "; expected ",
+                                                   absl::FormatDuration(low), " to ",
+                                                   absl::FormatDuration(high)));
   }
   return duration;
 }
@@ -260,7 +281,26 @@ absl::StatusOr<ServerConfig> Check(RawSettings raw) {
   VIT_RETURN_IF_ERROR(CheckRange("--max-image-bytes", config.max_image_bytes, 1, int64_t{1} << 30));
   VIT_RETURN_IF_ERROR(
       CheckRange("--max-image-pixels", config.max_image_pixels, 1, int64_t{1} << 32));
-  VIT_ASSIGN_OR_RETURN(config.drain_timeout, ParseDrainTimeout(raw.drain_timeout));
+  VIT_RETURN_IF_ERROR(CheckRange("--max-queued-images", config.max_queued_images, 1, 1'000'000));
+  VIT_RETURN_IF_ERROR(CheckRange("--max-queued-images-per-model",
+                                 config.max_queued_images_per_model, 1, 1'000'000));
+  VIT_RETURN_IF_ERROR(
+      CheckRange("--max-queued-bytes", config.max_queued_bytes, 1, int64_t{1} << 40));
+  VIT_RETURN_IF_ERROR(CheckRange("--max-loaded-models", config.max_loaded_models, 1, 1000));
+  VIT_RETURN_IF_ERROR(CheckRange("--max-batch-size", config.max_batch_size, 1, 4096));
+  VIT_ASSIGN_OR_RETURN(config.drain_timeout, ParseDuration("--drain-timeout", raw.drain_timeout,
+                                                           absl::Seconds(1), absl::Hours(24)));
+  VIT_ASSIGN_OR_RETURN(config.max_queue_delay,
+                       ParseDuration("--max-queue-delay", raw.max_queue_delay, absl::ZeroDuration(),
+                                     absl::Seconds(10)));
+  if (raw.serving_objective != "none") {
+    VIT_ASSIGN_OR_RETURN(config.serving_objective,
+                         ParseDuration("--serving-objective", raw.serving_objective,
+                                       absl::Milliseconds(1), absl::Hours(1)));
+  }
+  VIT_ASSIGN_OR_RETURN(config.inference_timeout,
+                       ParseDuration("--inference-timeout", raw.inference_timeout,
+                                     absl::Milliseconds(1), absl::Hours(24)));
   VIT_ASSIGN_OR_RETURN(config.log_format, ParseLogFormat(raw.log_format));
   VIT_ASSIGN_OR_RETURN(config.log_level, ParseLogLevel(raw.log_level));
   return config;

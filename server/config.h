@@ -27,6 +27,14 @@ struct ServerConfig {
   int max_queued_runs = 100;
   int64_t max_image_bytes = int64_t{32} << 20;
   int64_t max_image_pixels = 100'000'000;
+  int max_batch_size = 32;                                // images of one model computed together
+  absl::Duration max_queue_delay = absl::ZeroDuration();  // for others to join a batch
+  int max_queued_images = 1024;                           // accepted and not answered yet
+  int max_queued_images_per_model = 1024;
+  int64_t max_queued_bytes = int64_t{1} << 30;
+  absl::Duration inference_timeout = absl::Minutes(2);  // of calls without a deadline
+  int max_loaded_models = 4;
+  absl::Duration serving_objective = absl::InfiniteDuration();  // p99 of queue and compute
   LogFormat log_format = LogFormat::kText;
   LogLevel log_level = LogLevel::kInfo;
 };

@@ -14,6 +14,7 @@
 #include "core/base/compute/compute_budget.h"
 #include "core/base/compute/cuda_driver.h"
 #include "core/base/compute/device.h"
+#include "core/base/compute/serving_objective.h"
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/base/task_pool.h"
@@ -32,6 +33,8 @@
 #include "server/services/data_service.h"
 #include "server/services/inference_service.h"
 #include "server/services/model_service.h"
+#include "server/services/open_inference/model_statistics.h"
+#include "server/services/open_inference/open_inference_service.h"
 #include "server/services/training_service.h"
 
 namespace vit {
@@ -104,13 +107,17 @@ class DaemonImpl final : public Daemon {
   const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
   TrainingMetrics training_metrics_{registry_.get()};
   InferenceMetrics inference_metrics_{registry_.get()};
+  ModelStatistics model_statistics_{clock_};
+  InferenceObservers inference_observers_{{&inference_metrics_, &model_statistics_}};
   RunLog run_log_{logger_, clock_};
   ModelUnloader unloader_;
   RunListeners listeners_{{&training_metrics_, &run_log_, &unloader_}};
+  std::optional<ServingObjective> serving_objective_;
   std::unique_ptr<MetricsEndpoint> endpoint_;
   std::unique_ptr<ModelRepository> models_;
   std::unique_ptr<RunManager> runs_;
   std::unique_ptr<ModelCatalog> catalog_;
+  BatchLimits batch_limits_;  // the engine's
   std::unique_ptr<InferenceEngine> engine_;
   CallTracker calls_{clock_};
   TaskPool pool_{"call", /*threads=*/4, /*max_queued=*/256};
@@ -118,6 +125,7 @@ class DaemonImpl final : public Daemon {
   InferenceService inference_service_{&calls_};
   ModelService model_service_{&pool_, &calls_};
   DataService data_service_{&calls_};
+  OpenInferenceService open_inference_service_{&pool_, &calls_, VIT_VERSION, clock_};
   std::unique_ptr<GrpcServer> grpc_;
 };
 
@@ -150,6 +158,12 @@ absl::Status DaemonImpl::Start(const ServerConfig& config) {
                         .engine = engine_.get(),
                         .data_roots = config.data_roots,
                         .export_dir = StateLayout(config.state_dir).exports()});
+  open_inference_service_.Serve({.engine = engine_.get(),
+                                 .models = models_.get(),
+                                 .source = catalog_.get(),
+                                 .statistics = &model_statistics_,
+                                 .observer = &inference_observers_,
+                                 .limits = batch_limits_});
   data_service_.Serve({.data_roots = config.data_roots, .limits = Limits(config)},
                       budget.loader_threads());
   grpc_->SetServing(true);
@@ -182,9 +196,10 @@ absl::Status DaemonImpl::Listen(const ServerConfig& config, const Device& device
       endpoint_, MetricsEndpoint::Create(metrics_address,
                                          {registry_, std::make_shared<ProcessMetrics>(device)}));
   VIT_ASSIGN_OR_RETURN(
-      grpc_, GrpcServer::Create(
-                 {.address = grpc_address, .max_image_bytes = config.max_image_bytes},
-                 {&training_service_, &inference_service_, &model_service_, &data_service_}));
+      grpc_,
+      GrpcServer::Create({.address = grpc_address, .max_image_bytes = config.max_image_bytes},
+                         {&training_service_, &inference_service_, &model_service_, &data_service_,
+                          &open_inference_service_}));
   return absl::OkStatus();
 }
 
@@ -200,6 +215,11 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
   RunManager::Options run_options;
   run_options.state_dir = config.state_dir;
   run_options.environment = Environment(config, device, budget);
+  serving_objective_.emplace(ServingObjective::Options{
+      .p99 = config.serving_objective,
+      .on_pause = [this](absl::Duration pause) { training_metrics_.OnPause(pause); },
+      .clock = clock_});
+  run_options.environment.serving_objective = &*serving_objective_;
   run_options.repository = models_.get();
   run_options.max_queued_runs = config.max_queued_runs;
   run_options.resume_interrupted = config.resume_interrupted;
@@ -213,13 +233,24 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
   engine_options.device = device;
   engine_options.budget = budget;
   engine_options.limits = Limits(config);
-  engine_options.observer = &inference_metrics_;
+  engine_options.max_batch_size = config.max_batch_size;
+  engine_options.max_queue_delay = config.max_queue_delay;
+  engine_options.queue = {.max_images = config.max_queued_images,
+                          .max_images_per_model = config.max_queued_images_per_model,
+                          .max_bytes = config.max_queued_bytes};
+  engine_options.default_timeout = config.inference_timeout;
+  engine_options.max_loaded_models = config.max_loaded_models;
+  engine_options.observer = &inference_observers_;
+  engine_options.objective = &*serving_objective_;
   engine_options.clock = clock_;
   engine_options.on_failure = [this, device](const absl::Status& why) {
     if (absl::IsInvalidArgument(why)) return;
     if (const absl::Status lost = device.Probe(); !lost.ok()) TellDeviceLost(lost);
   };
   VIT_ASSIGN_OR_RETURN(engine_, InferenceEngine::Create(catalog_.get(), engine_options));
+  batch_limits_ = {.max_images_per_request = engine_options.max_images_per_request,
+                   .max_batch_size = engine_options.max_batch_size,
+                   .max_queue_delay = engine_options.max_queue_delay};
   unloader_.SetEngine(engine_.get());
   return absl::OkStatus();
 }
@@ -241,6 +272,7 @@ void DaemonImpl::Shutdown(absl::Time deadline) {
   inference_service_.RefuseNewWork();
   model_service_.RefuseNewWork();
   data_service_.RefuseNewWork();
+  open_inference_service_.RefuseNewWork();
   if (runs_ != nullptr) runs_->Shutdown(deadline);
   training_service_.EndWatches();
   if (!calls_.AwaitIdle(deadline)) {

@@ -1,5 +1,6 @@
 #include "core/base/task_pool.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,13 +24,14 @@ TaskPool::~TaskPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-absl::Status TaskPool::Run(std::function<void()> task) {
+absl::Status TaskPool::Run(std::function<void()> task, TaskPriority priority) {
   MutexLock lock(&mu_);
-  if (tasks_.size() >= max_queued_) {
+  if (queued_ >= max_queued_) {
     return absl::ResourceExhaustedError(
-        absl::StrCat(tasks_.size(), " tasks are already waiting; retry in a moment"));
+        absl::StrCat(queued_, " tasks are already waiting; retry in a moment"));
   }
-  tasks_.push_back(std::move(task));
+  ++queued_;
+  tasks_[static_cast<size_t>(priority)].push_back(std::move(task));
   changed_.NotifyOne();
   return absl::OkStatus();
 }
@@ -39,10 +41,13 @@ void TaskPool::Work() {
     std::function<void()> task;
     {
       MutexLock lock(&mu_);
-      while (tasks_.empty() && !stopping_) changed_.Wait(&mu_);
-      if (tasks_.empty()) return;
-      task = std::move(tasks_.front());
-      tasks_.pop_front();
+      while (queued_ == 0 && !stopping_) changed_.Wait(&mu_);
+      if (queued_ == 0) return;
+      --queued_;
+      auto& first =
+          *std::find_if(tasks_.begin(), tasks_.end(), [](const auto& q) { return !q.empty(); });
+      task = std::move(first.front());
+      first.pop_front();
     }
     task();
   }

@@ -1,7 +1,8 @@
-// A fixed number of threads that run tasks in order of arrival.
+// A fixed number of threads that run tasks by priority, then in order of arrival.
 #ifndef VIT_CORE_BASE_TASK_POOL_H_
 #define VIT_CORE_BASE_TASK_POOL_H_
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <string>
@@ -13,6 +14,9 @@
 
 namespace vit {
 
+// How soon a task is run.
+enum class TaskPriority { kHigh, kNormal, kLow };
+
 // Thread-safe. Destruction runs the queued tasks, then joins.
 class TaskPool {
  public:
@@ -22,7 +26,7 @@ class TaskPool {
   ~TaskPool();
 
   // Queues `task`, or returns an error and never runs it.
-  absl::Status Run(std::function<void()> task);
+  absl::Status Run(std::function<void()> task, TaskPriority priority = TaskPriority::kNormal);
 
  private:
   void Work();
@@ -31,7 +35,8 @@ class TaskPool {
   Mutex mu_;
   CondVar changed_;
   bool stopping_ VIT_GUARDED_BY(mu_) = false;
-  std::deque<std::function<void()>> tasks_ VIT_GUARDED_BY(mu_);
+  size_t queued_ VIT_GUARDED_BY(mu_) = 0;
+  std::array<std::deque<std::function<void()>>, 3> tasks_ VIT_GUARDED_BY(mu_);  // by priority
   std::vector<std::thread> threads_;  // last: they use all of the above
 };
 

@@ -1,92 +1,386 @@
-// Groups images into batches and computes them, one batch at a time.
+// Groups tasks into batches and computes them on threads of its own.
 #ifndef VIT_CORE_INFER_BATCHER_H_
 #define VIT_CORE_INFER_BATCHER_H_
 
+#include <algorithm>
+#include <array>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
+#include "core/base/compute/compute_budget.h"
 #include "core/base/compute/compute_team.h"
 #include "core/base/mutex.h"
-#include "core/infer/frozen_model.h"
+#include "core/base/task_pool.h"
+#include "core/infer/batch_lane.h"
 #include "core/infer/inference_observer.h"
 
 namespace vit {
 
-// A batch holds images of one model and one kind of work, those of the oldest image. It closes when
-// it holds `max_batch_size` images or when its oldest has waited `max_queue_delay`, whichever comes
-// first. An image whose deadline passed or whose call was cancelled while it waited is answered
-// (DEADLINE_EXCEEDED, CANCELLED) and never computed.
+// A batch holds tasks of one kind. A kind is ready when it has `max_batch_size` tasks or its oldest
+// has waited for `max_queue_delay`. Of the ready kinds, that with a task of the highest priority is
+// next; among equals, that of the model which has computed least while it had tasks; then that with
+// the oldest task. A batch is computed by all threads, but if it has fewer tasks than there are
+// threads and another kind is ready, by one thread for each of its tasks, so that the other is
+// computed at the same time.
 //
-// Thread-safe. Destruction answers what is queued with UNAVAILABLE and waits for the batch in
-// flight.
+// A task whose deadline passed or whose call was cancelled is evicted: before the next batch, or
+// when EvictGivenUp is called, and never computed.
+//
+// `Task` must be movable and have the members
+//   kind: compared by ==, what a batch has in common
+//   model(): const std::string&, the model whose share it takes
+//   priority, deadline, cancelled: TaskPriority, absl::Time, std::stop_token
+// Thread-safe. Destruction evicts what is queued and waits for the batches in flight.
+template <typename Task>
 class Batcher {
  public:
   struct Options {
     int max_batch_size = 32;
     absl::Duration max_queue_delay = absl::ZeroDuration();
-    int threads = 1;  // for one batch
-    InferenceObserver* observer = nullptr;
-    // Called on the batcher's thread when a batch could not be computed.
-    std::function<void(const absl::Status& why)> on_failure = [](const absl::Status&) {};
+    int threads = 1;  // for all batches together
+    // Required. Computes a batch on a thread of the batcher's, with `team`. Must not throw.
+    // Returns what is to be done once other batches may have the threads, such as answering.
+    std::function<std::function<void()>(std::vector<Task> batch, ComputeTeam* team)> compute;
+    // Required. Receives a task that will not be computed.
+    std::function<void(Task task, Eviction why)> evict;
+    // Receives how many tasks of a model wait, whenever that changes. Called with a lock held.
+    std::function<void(const std::string& model, int depth)> on_depth = [](auto&&...) {};
     Clock* clock = Clock::Real();
   };
 
-  struct Item {
-    std::shared_ptr<const FrozenModel> model;
-    Work work;
-    std::vector<uint8_t> prepared;
-    absl::Time deadline;
-    std::function<bool()> cancelled;
-    // Runs once, on the batcher's thread.
-    std::function<void(absl::StatusOr<Computed>)> done;
-  };
-
-  explicit Batcher(const Options& options);
+  // INVALID_ARGUMENT names the option that is out of range.
+  static absl::StatusOr<std::unique_ptr<Batcher>> Create(Options options);
   ~Batcher();
 
-  void Submit(Item item);
+  // Queues a task, or evicts it if nobody waits for it any more or the batcher is being destroyed.
+  void Submit(Task task);
 
-  // Calls `task`, which must not throw, on the batcher's thread between two batches, with the team
-  // that computes them, and returns when it is done. Must not be called during destruction.
-  void Run(absl::FunctionRef<void(ComputeTeam* team)> task);
+  // Evicts the tasks that nobody waits for any more.
+  void EvictGivenUp();
+
+  // Calls `job`, which must not throw, on each thread that takes batches, while nothing else is
+  // computed, and returns when all are done. Must not be called during destruction.
+  void RunOnEach(absl::FunctionRef<void(ComputeTeam* team)> job);
 
  private:
-  struct Queued {
-    Item item;
-    absl::Time arrival;
+  using Lane = BatchLane<Task>;
+  using Queued = typename Lane::Queued;
+  // A model that has tasks.
+  struct Model {
+    int waiting = 0;
+    int computing = 0;
+    double used = 0;  // seconds of all threads, since its first task or what others had then
   };
-  struct Task {
+  struct Job {
     absl::FunctionRef<void(ComputeTeam*)> run;
-    bool done = false;
+    std::vector<bool> done_by;
+    bool running = false;
   };
+  struct Batch {
+    std::string model;
+    std::vector<Task> tasks;
+    int members = 0;
+  };
+  using Evicted = std::vector<std::pair<Task, Eviction>>;
 
-  void Loop();
-  // Waits for a batch and takes it out of the queue. Returns an empty one if only a task waits, and
-  // none once the batcher closes.
-  std::optional<std::vector<Queued>> NextBatch();
-  // Runs the oldest task, if there is one.
-  void RunTask();
-  void Compute(std::vector<Queued> batch);
-  void TellDepth(const std::string& model) VIT_REQUIRES(mu_);
+  explicit Batcher(Options options);
+  void Loop(int runner);
+  // Runs this runner's part of the oldest job if it has not. Returns whether it did.
+  bool RunJob(int runner, ComputeTeam* team) VIT_REQUIRES(mu_);
+  // Takes the next batch out of the queue, if one is ready and has its threads.
+  std::optional<Batch> TakeBatch() VIT_REQUIRES(mu_);
+  Lane* NextLane(absl::Time now, int* ready) VIT_REQUIRES(mu_);
+  void Compute(Batch batch, ComputeTeam* team);
+  // Returns why a task will not be computed, if so.
+  std::optional<Eviction> WhyGivenUp(const Task& task, absl::Time now) const VIT_REQUIRES(mu_);
+  // Takes out the tasks that will not be computed.
+  Evicted TakeGivenUp() VIT_REQUIRES(mu_);
+  void Evict(Evicted evicted);
+  void RemoveFromModel(const std::string& model, int count) VIT_REQUIRES(mu_);
+  // When something may be done without a notification.
+  absl::Time NextChange() const VIT_REQUIRES(mu_);
 
   const Options options_;
-  ComputeTeam team_;  // of the batcher's thread
   Mutex mu_;
   CondVar changed_;
-  std::deque<Queued> queue_ VIT_GUARDED_BY(mu_);
-  std::deque<Task*> tasks_ VIT_GUARDED_BY(mu_);
+  std::deque<Lane> lanes_ VIT_GUARDED_BY(mu_);  // none is empty
+  std::map<std::string, Model> models_ VIT_GUARDED_BY(mu_);
+  absl::Time first_deadline_ VIT_GUARDED_BY(mu_) = absl::InfiniteFuture();
+  std::deque<Job*> jobs_ VIT_GUARDED_BY(mu_);
+  int free_threads_ VIT_GUARDED_BY(mu_);
   bool closing_ VIT_GUARDED_BY(mu_) = false;
-  std::thread thread_;  // last: joined before what it uses is destroyed
+  std::vector<std::thread> runners_;  // last: joined before what they use is destroyed
 };
+
+template <typename Task>
+absl::StatusOr<std::unique_ptr<Batcher<Task>>> Batcher<Task>::Create(Options options) {
+  const auto at_least_one = [](absl::string_view name, int value) {
+    return value >= 1 ? absl::OkStatus()
+                      : absl::InvalidArgumentError(
+                            absl::StrCat(name, " is ", value, "; expected at least 1"));
+  };
+  for (const absl::Status& status : {at_least_one("max_batch_size", options.max_batch_size),
+                                     at_least_one("threads", options.threads)}) {
+    if (!status.ok()) return status;
+  }
+  if (options.max_queue_delay < absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(absl::StrCat("max_queue_delay is ",
+                                                   absl::FormatDuration(options.max_queue_delay),
+                                                   "; expected at least 0"));
+  }
+  return std::unique_ptr<Batcher>(new Batcher(std::move(options)));
+}
+
+template <typename Task>
+Batcher<Task>::Batcher(Options options)
+    : options_(std::move(options)), free_threads_(options_.threads) {
+  // Two at least: while one answers, another computes.
+  const int runners = std::clamp(options_.threads, 2, 4);
+  for (int i = 0; i < runners; ++i) {
+    runners_.push_back(
+        ComputeBudget::StartThread("infer", options_.threads, [this, i] { Loop(i); }));
+  }
+}
+
+template <typename Task>
+Batcher<Task>::~Batcher() {
+  Evicted left;
+  {
+    MutexLock lock(&mu_);
+    closing_ = true;
+    left = TakeGivenUp();
+    changed_.NotifyAll();
+  }
+  Evict(std::move(left));
+  for (std::thread& runner : runners_) runner.join();
+}
+
+template <typename Task>
+void Batcher<Task>::Submit(Task task) {
+  Evicted evicted;
+  {
+    MutexLock lock(&mu_);
+    if (const std::optional<Eviction> why = WhyGivenUp(task, options_.clock->Now())) {
+      evicted.emplace_back(std::move(task), *why);
+    } else {
+      const auto [known, is_new] = models_.try_emplace(task.model());
+      Model& model = known->second;
+      if (is_new) {
+        double least = 0;
+        for (const auto& [name, other] : models_) {
+          if (&other != &model) least = least == 0 ? other.used : std::min(least, other.used);
+        }
+        model.used = least;
+      }
+      auto lane = std::find_if(lanes_.begin(), lanes_.end(), [&](const Lane& other) {
+        return other.First()->task.kind == task.kind;
+      });
+      if (lane == lanes_.end()) lane = lanes_.emplace(lanes_.end());
+      first_deadline_ = std::min(first_deadline_, task.deadline);
+      const auto level = static_cast<size_t>(task.priority);
+      lane->tasks[level].push_back({std::move(task), options_.clock->Now()});
+      ++lane->count;
+      options_.on_depth(known->first, ++model.waiting);
+      changed_.NotifyAll();
+    }
+  }
+  Evict(std::move(evicted));
+}
+
+template <typename Task>
+void Batcher<Task>::RemoveFromModel(const std::string& model, int count) {
+  const auto known = models_.find(model);
+  known->second.waiting -= count;
+  options_.on_depth(known->first, known->second.waiting);
+  if (known->second.waiting == 0 && known->second.computing == 0) models_.erase(known);
+}
+
+template <typename Task>
+std::optional<Eviction> Batcher<Task>::WhyGivenUp(const Task& task, absl::Time now) const {
+  if (task.cancelled.stop_requested()) return Eviction::kCancelled;
+  if (task.deadline <= now) return Eviction::kDeadline;
+  if (closing_) return Eviction::kShutdown;
+  return std::nullopt;
+}
+
+template <typename Task>
+typename Batcher<Task>::Evicted Batcher<Task>::TakeGivenUp() {
+  Evicted evicted;
+  const absl::Time now = options_.clock->Now();
+  first_deadline_ = absl::InfiniteFuture();
+  for (Lane& lane : lanes_) {
+    for (std::deque<Queued>& level : lane.tasks) {
+      for (Queued& queued : level) {
+        const std::optional<Eviction> why = WhyGivenUp(queued.task, now);
+        if (!why) {
+          first_deadline_ = std::min(first_deadline_, queued.task.deadline);
+          continue;
+        }
+        --lane.count;
+        RemoveFromModel(queued.task.model(), 1);
+        evicted.emplace_back(std::move(queued.task), *why);
+        queued.arrival = absl::InfiniteFuture();  // marks it as taken
+      }
+      std::erase_if(level, [](const Queued& q) { return q.arrival == absl::InfiniteFuture(); });
+    }
+  }
+  std::erase_if(lanes_, [](const Lane& lane) { return lane.count == 0; });
+  return evicted;
+}
+
+template <typename Task>
+void Batcher<Task>::Evict(Evicted evicted) {
+  for (auto& [task, why] : evicted) options_.evict(std::move(task), why);
+}
+
+template <typename Task>
+void Batcher<Task>::EvictGivenUp() {
+  Evicted evicted;
+  {
+    MutexLock lock(&mu_);
+    evicted = TakeGivenUp();
+  }
+  Evict(std::move(evicted));
+}
+
+template <typename Task>
+void Batcher<Task>::RunOnEach(absl::FunctionRef<void(ComputeTeam* team)> job) {
+  Job waiting{job, std::vector<bool>(runners_.size()), false};
+  MutexLock lock(&mu_);
+  jobs_.push_back(&waiting);
+  changed_.NotifyAll();
+  while (!std::all_of(waiting.done_by.begin(), waiting.done_by.end(), [](bool b) { return b; })) {
+    changed_.Wait(&mu_);
+  }
+  jobs_.erase(std::find(jobs_.begin(), jobs_.end(), &waiting));
+  changed_.NotifyAll();
+}
+
+template <typename Task>
+bool Batcher<Task>::RunJob(int runner, ComputeTeam* team) {
+  Job* const job = jobs_.front();
+  if (job->running || job->done_by[runner] || free_threads_ < options_.threads) return false;
+  job->running = true;
+  mu_.Unlock();
+  team->Limit(options_.threads);
+  job->run(team);
+  mu_.Lock();
+  job->running = false;
+  job->done_by[runner] = true;
+  changed_.NotifyAll();
+  return true;
+}
+
+template <typename Task>
+typename Batcher<Task>::Lane* Batcher<Task>::NextLane(absl::Time now, int* ready) {
+  Lane* next = nullptr;
+  const auto rank = [&](const Lane& lane) {
+    const Queued& first = *lane.First();
+    return std::tuple(first.task.priority, models_[first.task.model()].used, lane.OldestArrival());
+  };
+  *ready = 0;
+  for (Lane& lane : lanes_) {
+    if (lane.count < options_.max_batch_size &&
+        now < lane.OldestArrival() + options_.max_queue_delay) {
+      continue;
+    }
+    ++*ready;
+    if (next == nullptr || rank(lane) < rank(*next)) next = &lane;
+  }
+  return next;
+}
+
+template <typename Task>
+std::optional<typename Batcher<Task>::Batch> Batcher<Task>::TakeBatch() {
+  int ready = 0;
+  Lane* const lane = NextLane(options_.clock->Now(), &ready);
+  if (lane == nullptr) return std::nullopt;
+  const int size = std::min(lane->count, options_.max_batch_size);
+  const int members = ready > 1 ? std::min(size, options_.threads) : options_.threads;
+  if (free_threads_ < members) return std::nullopt;
+  free_threads_ -= members;
+  Batch batch = {lane->First()->task.model(), {}, members};
+  batch.tasks.reserve(size);
+  for (std::deque<Queued>& level : lane->tasks) {
+    while (!level.empty() && static_cast<int>(batch.tasks.size()) < size) {
+      batch.tasks.push_back(std::move(level.front().task));
+      level.pop_front();
+    }
+  }
+  lane->count -= size;
+  ++models_[batch.model].computing;
+  RemoveFromModel(batch.model, size);
+  std::erase_if(lanes_, [](const Lane& other) { return other.count == 0; });
+  return batch;
+}
+
+template <typename Task>
+absl::Time Batcher<Task>::NextChange() const {
+  absl::Time next = first_deadline_;
+  const absl::Time now = options_.clock->Now();
+  for (const Lane& lane : lanes_) {
+    const absl::Time close = lane.OldestArrival() + options_.max_queue_delay;
+    if (close > now) next = std::min(next, close);
+  }
+  return next;
+}
+
+template <typename Task>
+void Batcher<Task>::Loop(int runner) {
+  ComputeTeam team("infer", options_.threads);
+  mu_.Lock();
+  while (!closing_) {
+    if (options_.clock->Now() >= first_deadline_) {
+      Evicted evicted = TakeGivenUp();
+      mu_.Unlock();
+      Evict(std::move(evicted));
+      mu_.Lock();
+    } else if (!jobs_.empty()) {
+      if (!RunJob(runner, &team)) changed_.Wait(&mu_);
+    } else if (std::optional<Batch> batch = TakeBatch()) {
+      mu_.Unlock();
+      Compute(*std::move(batch), &team);
+      mu_.Lock();
+    } else if (const absl::Time next = NextChange(); next < absl::InfiniteFuture()) {
+      options_.clock->WaitUntil(&changed_, &mu_, next);
+    } else {
+      changed_.Wait(&mu_);
+    }
+  }
+  mu_.Unlock();
+}
+
+template <typename Task>
+void Batcher<Task>::Compute(Batch batch, ComputeTeam* team) {
+  team->Limit(batch.members);
+  const absl::Time start = options_.clock->Now();
+  const std::function<void()> finish = options_.compute(std::move(batch.tasks), team);
+  const double seconds = absl::ToDoubleSeconds(options_.clock->Now() - start);
+  {
+    MutexLock lock(&mu_);
+    free_threads_ += batch.members;
+    Model& model = models_[batch.model];
+    model.used += seconds * batch.members;
+    --model.computing;
+    if (model.waiting == 0 && model.computing == 0) models_.erase(batch.model);
+    changed_.NotifyAll();
+  }
+  finish();
+}
 
 }  // namespace vit
 

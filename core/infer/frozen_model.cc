@@ -45,16 +45,59 @@ class FrozenModel::Impl {
     if (frozen.ok()) frozen_ = *std::move(frozen);
   }
 
-  std::vector<Computed> Compute(const Work& work,
-                                absl::Span<const std::vector<uint8_t>* const> prepared,
+  std::vector<Computed> Compute(const Work& work, absl::Span<const PreparedImage* const> prepared,
                                 ComputeTeam* team) const {
     return frozen_ != nullptr && work.kind != Work::Kind::kExplain
                ? ComputeFrozen(work, prepared, team)
                : ComputeInParts(work, prepared);
   }
 
+  absl::StatusOr<PreparedImage> Prepare(const ImageInput& image, const ImageLimits& limits) const {
+    PreparedImage prepared;
+    const auto check_size = [&](size_t value_bytes) {
+      const size_t expected = ImageValues() * value_bytes;
+      return image.data.size() == expected
+                 ? absl::OkStatus()
+                 : absl::InvalidArgumentError(absl::StrCat("an image has ", image.data.size(),
+                                                           " bytes; [3, ", image_size(), ", ",
+                                                           image_size(), "] has ", expected));
+    };
+    switch (image.form) {
+      case ImageInput::Form::kEncoded: {
+        // In full size, as evaluation decodes.
+        const vit::v1::DataConfig& preprocessing = description_.preprocessing;
+        VIT_ASSIGN_OR_RETURN(
+            const Image decoded,
+            DecodeImage(image.data, {.limits = limits,
+                                     .apply_orientation = preprocessing.apply_orientation()}));
+        prepared.bytes.resize(ImageValues());
+        EvalTransformImage(decoded, static_cast<int>(image_size()), preprocessing.eval(),
+                           preprocessing.interpolation(), absl::MakeSpan(prepared.bytes));
+        break;
+      }
+      case ImageInput::Form::kPixels:
+        VIT_RETURN_IF_ERROR(check_size(1));
+        prepared.bytes.assign(image.data.begin(), image.data.end());
+        break;
+      case ImageInput::Form::kNormalized: {
+        VIT_RETURN_IF_ERROR(check_size(sizeof(float)));
+        prepared.values.resize(ImageValues());
+        memcpy(prepared.values.data(), image.data.data(), image.data.size());
+        const size_t plane = ImageValues() / 3;
+        for (size_t i = 0; i < ImageValues(); ++i) {
+          const int channel = static_cast<int>(i / plane);
+          float& value = prepared.values[i];
+          value = static_cast<float>(255 * (value * description_.preprocessing.std(channel) +
+                                            description_.preprocessing.mean(channel)));
+        }
+        break;
+      }
+    }
+    return prepared;
+  }
+
   int64_t image_size() const { return config_.image_size(); }
-  size_t ImageBytes() const { return size_t{3} * image_size() * image_size(); }
+  size_t ImageValues() const { return size_t{3} * image_size() * image_size(); }
   const vit::v1::ModelConfig& config() const { return config_; }
   const ModelDescription& description() const { return description_; }
 
@@ -62,11 +105,15 @@ class FrozenModel::Impl {
   static constexpr int64_t kMostBatchBytes = int64_t{1} << 30;
 
   std::vector<Computed> ComputeFrozen(const Work& work,
-                                      absl::Span<const std::vector<uint8_t>* const> prepared,
+                                      absl::Span<const PreparedImage* const> prepared,
                                       ComputeTeam* team) const {
     using Output = FrozenTransformer::Output;
-    std::vector<const uint8_t*> images;
-    for (const std::vector<uint8_t>* image : prepared) images.push_back(image->data());
+    std::vector<FrozenTransformer::Image> images;
+    images.reserve(prepared.size());
+    for (const PreparedImage* image : prepared) {
+      images.push_back({.bytes = image->bytes.empty() ? nullptr : image->bytes.data(),
+                        .values = image->values.empty() ? nullptr : image->values.data()});
+    }
     const bool classifies = work.kind == Work::Kind::kClassify;
     const Output output = classifies                              ? Output::kLogits
                           : work.kind == Work::Kind::kEmbedTokens ? Output::kTokens
@@ -94,8 +141,8 @@ class FrozenModel::Impl {
 
   // Computes as many images at once as fit into a moderate part of the device's memory, so that no
   // call can take that memory from a training run.
-  std::vector<Computed> ComputeInParts(
-      const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared) const {
+  std::vector<Computed> ComputeInParts(const Work& work,
+                                       absl::Span<const PreparedImage* const> prepared) const {
     const auto most =
         static_cast<size_t>(std::max<int64_t>(1, kMostBatchBytes / BytesPerImage(work)));
     std::vector<Computed> computed;
@@ -120,20 +167,15 @@ class FrozenModel::Impl {
     return 4 * floats;
   }
 
-  std::vector<Computed> ComputeTogether(
-      const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared) const {
+  std::vector<Computed> ComputeTogether(const Work& work,
+                                        absl::Span<const PreparedImage* const> prepared) const {
     const UseStream use(stream_);
     c10::InferenceMode inference;
     AutocastGuard autocast(bfloat16_, torch_device_.type());
     // The module's forward is not const, but changes nothing in evaluation mode.
     auto& model = const_cast<VisionTransformerImpl&>(*model_);
     const auto count = static_cast<int64_t>(prepared.size());
-    HostBuffer bytes(count * ImageBytes(), device_);
-    for (int64_t i = 0; i < count; ++i) {
-      memcpy(bytes.data() + i * ImageBytes(), prepared[i]->data(), ImageBytes());
-    }
-    const at::Tensor input =
-        normalize_(HostTensor(std::move(bytes), {count, 3, image_size(), image_size()}));
+    const at::Tensor input = normalize_(Pixels(prepared));
     std::vector<Computed> computed(count);
     switch (work.kind) {
       case Work::Kind::kClassify:
@@ -158,6 +200,28 @@ class FrozenModel::Impl {
       }
     }
     return computed;
+  }
+
+  // Returns [count, 3, S, S]: bytes, or float32 if an image has values that are not whole.
+  at::Tensor Pixels(absl::Span<const PreparedImage* const> prepared) const {
+    const auto count = static_cast<int64_t>(prepared.size());
+    const bool bytes =
+        std::all_of(prepared.begin(), prepared.end(),
+                    [](const PreparedImage* image) { return !image->bytes.empty(); });
+    at::Tensor pixels = EmptyHostTensor({count, 3, image_size(), image_size()},
+                                        bytes ? at::kByte : at::kFloat, torch_device_);
+    auto* to = static_cast<uint8_t*>(pixels.mutable_data_ptr());
+    for (const PreparedImage* image : prepared) {
+      if (bytes) {
+        memcpy(to, image->bytes.data(), ImageValues());
+      } else if (!image->values.empty()) {
+        memcpy(to, image->values.data(), ImageValues() * sizeof(float));
+      } else {
+        std::copy(image->bytes.begin(), image->bytes.end(), reinterpret_cast<float*>(to));
+      }
+      to += ImageValues() * pixels.element_size();
+    }
+    return pixels;
   }
 
   // Copies row i of `values`, flattened, to `field` of the i-th result.
@@ -202,28 +266,17 @@ absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(const Serva
 
 absl::Status FrozenModel::WarmUp(int count, ComputeTeam* team) const {
   const Work work{.kind = config().num_classes() == 0 ? Work::Kind::kEmbed : Work::Kind::kClassify};
-  const std::vector<uint8_t> black(impl_->ImageBytes());
-  return Compute(work, std::vector<const std::vector<uint8_t>*>(count, &black), team).status();
+  const PreparedImage black = {.bytes = std::vector<uint8_t>(impl_->ImageValues()), .values = {}};
+  return Compute(work, std::vector<const PreparedImage*>(count, &black), team).status();
 }
 
-absl::StatusOr<std::vector<uint8_t>> FrozenModel::Prepare(absl::string_view bytes,
-                                                          const ImageLimits& limits) const {
-  const vit::v1::DataConfig& preprocessing = impl_->description().preprocessing;
-  // In full size, as evaluation decodes.
-  VIT_ASSIGN_OR_RETURN(
-      const Image image,
-      DecodeImage(bytes,
-                  {.limits = limits, .apply_orientation = preprocessing.apply_orientation()}));
-  const int size = static_cast<int>(impl_->image_size());
-  std::vector<uint8_t> out(size_t{3} * size * size);
-  EvalTransformImage(image, size, preprocessing.eval(), preprocessing.interpolation(),
-                     absl::MakeSpan(out));
-  return out;
+absl::StatusOr<PreparedImage> FrozenModel::Prepare(const ImageInput& image,
+                                                   const ImageLimits& limits) const {
+  return impl_->Prepare(image, limits);
 }
 
 absl::StatusOr<std::vector<Computed>> FrozenModel::Compute(
-    const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared,
-    ComputeTeam* team) const {
+    const Work& work, absl::Span<const PreparedImage* const> prepared, ComputeTeam* team) const {
   if (work.block >= config().depth()) {
     return absl::InvalidArgumentError(absl::StrCat("block is ", work.block, "; ", name(), " has ",
                                                    config().depth(), " blocks, counted from 0"));

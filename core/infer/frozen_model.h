@@ -13,26 +13,11 @@
 #include "core/base/compute/compute_team.h"
 #include "core/base/compute/device.h"
 #include "core/data/image/image.h"
+#include "core/infer/inference_request.h"
 #include "core/models/servable_model.h"
 #include "vit/v1/model.pb.h"
 
 namespace vit {
-
-// What is computed for an image.
-struct Work {
-  enum class Kind { kClassify, kEmbed, kEmbedTokens, kExplain };
-  Kind kind = Kind::kClassify;
-  int block = -1;  // kExplain: the block whose attention is shown; -1 for rollout over all
-  bool operator==(const Work&) const = default;
-};
-
-// The result for one image.
-struct Computed {
-  std::vector<float> probabilities;  // kClassify, kExplain: of each class, with sum 1
-  std::vector<float> features;       // kEmbed: [features]; kEmbedTokens: [tokens, features]
-  std::vector<float> relevance;      // kExplain: [rows * columns]
-  std::vector<float> attention;      // kExplain with a block: [heads, tokens, tokens]
-};
 
 // The weights of one model directory with their preprocessing and labels. Immutable and thread-safe
 // once loaded; keeps the directory's files as long as it lives. On the CPU it computes by
@@ -49,16 +34,15 @@ class FrozenModel {
   // CUDA device also that through each size of batch on each thread: let it happen here.
   absl::Status WarmUp(int count, ComputeTeam* team) const;
 
-  // Decodes and preprocesses `bytes` to [3, image_size, image_size] bytes. Statuses as
-  // DecodeImage's.
-  absl::StatusOr<std::vector<uint8_t>> Prepare(absl::string_view bytes,
-                                               const ImageLimits& limits) const;
+  // Decodes and preprocesses an image; takes pixels and normalized values as they are. Statuses as
+  // DecodeImage's; INVALID_ARGUMENT for data of the wrong size.
+  absl::StatusOr<PreparedImage> Prepare(const ImageInput& image, const ImageLimits& limits) const;
 
   // Returns one result per prepared image, computed by `team`. INVALID_ARGUMENT for a block that
   // the model does not have.
-  absl::StatusOr<std::vector<Computed>> Compute(
-      const Work& work, absl::Span<const std::vector<uint8_t>* const> prepared,
-      ComputeTeam* team) const;
+  absl::StatusOr<std::vector<Computed>> Compute(const Work& work,
+                                                absl::Span<const PreparedImage* const> prepared,
+                                                ComputeTeam* team) const;
 
   // Its image_size is that of the images that are served, which evaluation may have set.
   const vit::v1::ModelConfig& config() const;

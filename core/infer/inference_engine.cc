@@ -2,33 +2,84 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/mutex.h"
 #include "core/base/status.h"
 #include "core/base/task_pool.h"
 #include "core/infer/batcher.h"
-#include "core/infer/frozen_model.h"
-#include "core/infer/inference_call.h"
 #include "core/infer/model_cache.h"
 
 namespace vit {
 namespace {
+
+// A request in progress. Its images finish in any order, on any thread; the last one answers.
+struct Call {
+  InferenceRequest request;
+  std::function<void(absl::StatusOr<InferenceAnswer>)> done;
+  Admission::Demand demand;  // its model: ServableModel's name, before it is loaded
+  absl::Time arrival;
+  std::shared_ptr<const FrozenModel> model;
+  std::vector<absl::StatusOr<Computed>> results;
+  std::atomic<int> left{0};
+  // Evicts its images when the caller goes away.
+  std::optional<std::stop_callback<std::function<void()>>> on_cancel;
+};
+
+// What the images of a batch have in common.
+struct BatchKind {
+  const FrozenModel* model;
+  Work work;
+  bool operator==(const BatchKind&) const = default;
+};
+
+// An image that waits for its batch.
+struct ImageTask {
+  BatchKind kind;
+  TaskPriority priority;
+  absl::Time deadline;
+  std::stop_token cancelled;
+  absl::Time arrival;
+  std::shared_ptr<Call> call;
+  int index;
+  PreparedImage image;
+
+  const std::string& model() const { return kind.model->name(); }
+};
+
+TaskPriority ToPriority(vit::v1::Priority priority) {
+  switch (priority) {
+    case vit::v1::PRIORITY_HIGH:
+      return TaskPriority::kHigh;
+    case vit::v1::PRIORITY_LOW:
+      return TaskPriority::kLow;
+    default:
+      return TaskPriority::kNormal;
+  }
+}
+
+absl::Status WhyEvicted(Eviction why) {
+  switch (why) {
+    case Eviction::kDeadline:
+      return absl::DeadlineExceededError("the deadline passed in the queue");
+    case Eviction::kCancelled:
+      return absl::CancelledError("the call was cancelled");
+    case Eviction::kShutdown:
+      break;
+  }
+  return absl::UnavailableError("vitd is shutting down; retry later");
+}
 
 class Engine : public InferenceEngine {
  public:
   Engine(ModelSource* source, const Options& options)
       : source_(source),
         options_(options),
-        batcher_({.max_batch_size = options.max_batch_size,
-                  .max_queue_delay = options.max_queue_delay,
-                  .threads = options.budget.serving_threads(),
-                  .observer = options.observer,
-                  .on_failure = options.on_failure,
-                  .clock = options.clock}),
-        decoders_("decode", options.budget.decode_threads(), options.max_queue_size),
+        observer_({options.observer}),
+        admission_(options.queue),
+        decoders_("decode", options.budget.decode_threads(), options.queue.max_images),
         cache_({.device = options.device,
                 .load_threads = options.budget.serving_threads(),
                 .max_loaded_models = options.max_loaded_models,
@@ -37,42 +88,67 @@ class Engine : public InferenceEngine {
                 .on_failure = options.on_failure,
                 .clock = options.clock}) {}
 
-  void Classify(vit::v1::ClassifyRequest request, absl::Time deadline,
-                std::function<bool()> cancelled,
-                std::function<void(absl::StatusOr<vit::v1::ClassifyResponse>)> done) override {
-    absl::Status status;
-    if (request.top_k() < 0) {
-      status = absl::InvalidArgumentError(
-          absl::StrCat("top_k is ", request.top_k(), "; expected at least 0"));
-    }
-    const std::string model = request.model();
-    Start(std::make_shared<ClassifyCall>(std::move(request), std::move(done)), model, deadline,
-          std::move(cancelled), std::move(status));
+  absl::Status Start() {
+    VIT_ASSIGN_OR_RETURN(
+        batcher_,
+        Batcher<ImageTask>::Create(
+            {.max_batch_size = options_.max_batch_size,
+             .max_queue_delay = options_.max_queue_delay,
+             .threads = options_.budget.serving_threads(),
+             .compute = [this](std::vector<ImageTask> batch,
+                               ComputeTeam* team) { return Compute(std::move(batch), team); },
+             .evict = [this](const ImageTask& task,
+                             Eviction why) { Evict(task.call, task.index, why); },
+             .on_depth = [this](const std::string& model,
+                                int depth) { observer_.OnQueueDepth(model, depth); },
+             .clock = options_.clock}));
+    return absl::OkStatus();
   }
 
-  void Embed(vit::v1::EmbedRequest request, absl::Time deadline, std::function<bool()> cancelled,
-             std::function<void(absl::StatusOr<vit::v1::EmbedResponse>)> done) override {
-    const std::string model = request.model();
-    Start(std::make_shared<EmbedCall>(std::move(request), std::move(done)), model, deadline,
-          std::move(cancelled), absl::OkStatus());
+  void Infer(InferenceRequest request,
+             std::function<void(absl::StatusOr<InferenceAnswer>)> done) override {
+    absl::Status refused = CheckImages(request);
+    absl::StatusOr<ServableModel> wanted = absl::UnknownError("");
+    if (refused.ok()) {
+      wanted = Find(request.model);
+      refused = wanted.status();
+    }
+    const int count = static_cast<int>(request.images.size());
+    Admission::Demand demand = {.model = wanted.ok() ? wanted->name : "unknown",
+                                .images = count,
+                                .priority = ToPriority(request.priority)};
+    for (const ImageInput& image : request.images) {
+      demand.bytes += static_cast<int64_t>(image.data.size());
+    }
+    const absl::Time now = options_.clock->Now();
+    if (request.deadline == absl::InfiniteFuture()) {
+      request.deadline = now + options_.default_timeout;
+    }
+    if (refused.ok()) refused = Admit(demand, now, request.deadline);
+    if (!refused.ok()) {
+      return RefuseAs(demand.model, wanted.ok() ? wanted->version() : 0, count, refused, done);
+    }
+    auto call = std::make_shared<Call>();
+    call->request = std::move(request);
+    call->done = std::move(done);
+    call->arrival = now;
+    call->demand = std::move(demand);
+    call->results.resize(count, absl::UnknownError(""));
+    call->left = count;
+    cache_.Get(*wanted, [this, call](absl::StatusOr<std::shared_ptr<const FrozenModel>> found) {
+      if (!found.ok()) return RefuseCall(call, 0, found.status());
+      Begin(call, *std::move(found));
+    });
   }
 
-  void Explain(vit::v1::ExplainRequest request, absl::Time deadline,
-               std::function<bool()> cancelled,
-               std::function<void(absl::StatusOr<vit::v1::ExplainResponse>)> done) override {
-    absl::Status status;
-    if (request.has_block() && request.block() < 0) {
-      status = absl::InvalidArgumentError(
-          absl::StrCat("block is ", request.block(), "; blocks count from 0"));
-    }
-    const std::string model = request.model();
-    Start(std::make_shared<ExplainCall>(std::move(request), std::move(done)), model, deadline,
-          std::move(cancelled), std::move(status));
+  void Load(const std::string& model,
+            std::function<void(absl::StatusOr<std::shared_ptr<const FrozenModel>>)> done) override {
+    const absl::StatusOr<ServableModel> wanted = Find(model);
+    if (!wanted.ok()) return done(wanted.status());
+    cache_.Get(*wanted, std::move(done));
   }
 
   absl::Status Preload(const std::string& model) override {
-    const absl::StatusOr<ServableModel> wanted = Find(model);
-    if (!wanted.ok()) return wanted.status();
     struct Waiter {
       Mutex mu;
       CondVar changed;
@@ -80,7 +156,7 @@ class Engine : public InferenceEngine {
       absl::Status status VIT_GUARDED_BY(mu);
     };
     auto waiter = std::make_shared<Waiter>();
-    cache_.Get(*wanted, [waiter](const absl::StatusOr<std::shared_ptr<const FrozenModel>>& loaded) {
+    Load(model, [waiter](const absl::StatusOr<std::shared_ptr<const FrozenModel>>& loaded) {
       MutexLock lock(&waiter->mu);
       waiter->finished = true;
       waiter->status = loaded.status();
@@ -103,17 +179,17 @@ class Engine : public InferenceEngine {
   // thread and one for all cover most.
   absl::Status WarmUp(const FrozenModel& model) {
     absl::Status status;
-    const auto warm_up = [&](int count) {
-      if (status.ok()) {
-        batcher_.Run([&](ComputeTeam* team) { status = model.WarmUp(count, team); });
+    batcher_->RunOnEach([&](ComputeTeam* team) {
+      const auto warm_up = [&](int count) {
+        if (status.ok()) status = model.WarmUp(count, team);
+      };
+      if (options_.device.kind() == Device::Kind::kCuda) {
+        for (int count = 1; count <= options_.max_batch_size; ++count) warm_up(count);
+      } else {
+        warm_up(1);
+        warm_up(options_.budget.serving_threads());
       }
-    };
-    if (options_.device.kind() == Device::Kind::kCuda) {
-      for (int count = 1; count <= options_.max_batch_size; ++count) warm_up(count);
-    } else {
-      warm_up(1);
-      warm_up(options_.budget.serving_threads());
-    }
+    });
     return status;
   }
 
@@ -122,132 +198,164 @@ class Engine : public InferenceEngine {
     return source_->Find(ref);
   }
 
-  absl::Status CheckImages(const Call& call) const {
-    if (call.images() == 0) {
+  absl::Status CheckImages(const InferenceRequest& request) const {
+    if (request.images.empty()) {
       return absl::InvalidArgumentError(
           "images is empty; send at least one JPEG, PNG, WebP or BMP file");
     }
-    if (call.images() > options_.max_images_per_request) {
+    if (std::ssize(request.images) > options_.max_images_per_request) {
       return absl::InvalidArgumentError(
-          absl::StrCat("images has ", call.images(), " entries; at most ",
+          absl::StrCat("images has ", request.images.size(), " entries; at most ",
                        options_.max_images_per_request, " are allowed in one request"));
     }
     return absl::OkStatus();
   }
 
-  void TellDone(const std::string& model, int64_t version, absl::StatusCode code,
-                absl::Time arrival) {
-    if (options_.observer != nullptr) {
-      options_.observer->OnImageDone(model, version, code, options_.clock->Now() - arrival);
-    }
+  absl::Status Admit(const Admission::Demand& demand, absl::Time now, absl::Time deadline) {
+    VIT_RETURN_IF_ERROR(admission_.Admit(demand, now, deadline));
+    if (options_.objective != nullptr) options_.objective->OnArrived(demand.images);
+    return absl::OkStatus();
+  }
+  void Release(const Call& call) {
+    admission_.Release(call.demand);
+    if (options_.objective != nullptr) options_.objective->OnLeft(call.demand.images);
   }
 
-  // `refused`: what is wrong with the request itself.
-  void Start(const std::shared_ptr<Call>& call, const std::string& model, absl::Time deadline,
-             std::function<bool()> cancelled, absl::Status refused) {
-    call->arrival = options_.clock->Now();
-    call->deadline = deadline;
-    call->cancelled = std::move(cancelled);
-    const int count = call->images();
-    if (refused.ok()) refused = CheckImages(*call);
-    absl::StatusOr<ServableModel> wanted = absl::UnknownError("");
-    if (refused.ok()) {
-      wanted = Find(model);
-      refused = wanted.status();
+  void Refuse(const InferenceRequest& request, const absl::Status& why,
+              const std::function<void(const absl::Status&)>& done) override {
+    const absl::StatusOr<ServableModel> wanted = Find(request.model);
+    RefuseAs(wanted.ok() ? wanted->name : "unknown", wanted.ok() ? wanted->version() : 0,
+             static_cast<int>(request.images.size()), why, done);
+  }
+
+  // Answers a request that was not admitted.
+  void RefuseAs(const std::string& model, int64_t version, int images, const absl::Status& why,
+                const std::function<void(const absl::Status&)>& done) {
+    for (int i = 0; i < std::max(1, images); ++i) {
+      observer_.OnImageDone(model, version, why.code(), absl::ZeroDuration());
     }
-    if (refused.ok() && in_flight_.fetch_add(count) + count > options_.max_queue_size) {
-      in_flight_.fetch_sub(count);
-      refused = absl::ResourceExhaustedError(absl::StrCat(
-          "the queue is full: ", options_.max_queue_size, " images are waiting; retry later"));
-    }
-    if (!refused.ok()) {
-      for (int i = 0; i < std::max(1, count); ++i) {
-        TellDone(wanted.ok() ? wanted->name : "unknown", wanted.ok() ? wanted->version() : 0,
-                 refused.code(), call->arrival);
-      }
-      call->Refuse(refused);
-      return;
-    }
-    call->left = count;
-    cache_.Get(*wanted, [this, call, name = wanted->name](
-                            absl::StatusOr<std::shared_ptr<const FrozenModel>> found) {
-      if (!found.ok()) {
-        const int images = call->images();
-        for (int i = 0; i < images; ++i) TellDone(name, 0, found.status().code(), call->arrival);
-        in_flight_.fetch_sub(images);
-        call->Refuse(found.status());
-        return;
-      }
-      Begin(call, *std::move(found));
-    });
+    done(why);
+  }
+
+  // Answers an admitted call of which no image was begun.
+  void RefuseCall(const std::shared_ptr<Call>& call, int64_t version, const absl::Status& why) {
+    const int count = static_cast<int>(call->request.images.size());
+    const absl::Duration total = options_.clock->Now() - call->arrival;
+    for (int i = 0; i < count; ++i)
+      observer_.OnImageDone(call->demand.model, version, why.code(), total);
+    Release(*call);
+    call->done(why);
   }
 
   void Begin(const std::shared_ptr<Call>& call, std::shared_ptr<const FrozenModel> model) {
     call->model = std::move(model);
-    const int count = call->images();
-    const bool classifies =
-        call->work.kind == Work::Kind::kClassify || call->work.kind == Work::Kind::kExplain;
-    if (classifies && call->model->config().num_classes() == 0) {
-      const absl::Status refused = absl::FailedPreconditionError(absl::StrCat(
-          call->model->name(),
-          " is an encoder without a head and cannot classify; ask for its features (vitctl embed), "
-          "or start a run from it, which gives it a head"));
-      for (int i = 0; i < count; ++i) {
-        TellDone(call->model->name(), call->model->version(), refused.code(), call->arrival);
-      }
-      in_flight_.fetch_sub(count);
-      call->Refuse(refused);
-      return;
+    const Work::Kind kind = call->request.work.kind;
+    if ((kind == Work::Kind::kClassify || kind == Work::Kind::kExplain) &&
+        call->model->config().num_classes() == 0) {
+      return RefuseCall(
+          call, call->model->version(),
+          absl::FailedPreconditionError(absl::StrCat(
+              call->model->name(),
+              " is an encoder without a head and cannot classify; ask for its features (vitctl "
+              "embed), or start a run from it, which gives it a head")));
     }
+    call->on_cancel.emplace(call->request.cancelled,
+                            [batcher = batcher_.get()] { batcher->EvictGivenUp(); });
+    const int count = static_cast<int>(call->request.images.size());
     for (int i = 0; i < count; ++i) {
-      const absl::Status queued = decoders_.Run([this, call, i] { Prepare(call, i); });
-      if (!queued.ok()) Finish(call, i, {}, queued);
+      const absl::Status queued =
+          decoders_.Run([this, call, i] { Prepare(call, i); }, call->demand.priority);
+      if (!queued.ok()) Finish(call, i, queued);
     }
   }
 
   void Prepare(const std::shared_ptr<Call>& call, int index) {
-    if (call->cancelled()) {
-      return Finish(call, index, {}, absl::CancelledError("the call was cancelled"));
-    }
-    if (call->deadline <= options_.clock->Now()) {
-      return Finish(call, index, {},
-                    absl::DeadlineExceededError("the deadline passed in the queue"));
-    }
-    absl::StatusOr<std::vector<uint8_t>> prepared =
-        call->model->Prepare(call->image(index), options_.limits);
-    if (!prepared.ok()) return Finish(call, index, {}, prepared.status());
-    // Explain shows the image next to the answer; nothing else needs it again.
-    const bool keep = call->work.kind == Work::Kind::kExplain;
-    batcher_.Submit({.model = call->model,
-                     .work = call->work,
-                     .prepared = keep ? *prepared : std::move(*prepared),
-                     .deadline = call->deadline,
-                     .cancelled = call->cancelled,
-                     .done = [this, call, index, image = keep ? *prepared : std::vector<uint8_t>()](
-                                 absl::StatusOr<Computed> computed) {
-                       Finish(call, index, image, std::move(computed));
-                     }});
+    const InferenceRequest& request = call->request;
+    if (request.cancelled.stop_requested()) return Evict(call, index, Eviction::kCancelled);
+    const absl::Time start = options_.clock->Now();
+    if (request.deadline <= start) return Evict(call, index, Eviction::kDeadline);
+    absl::StatusOr<PreparedImage> prepared =
+        call->model->Prepare(request.images[index], options_.limits);
+    const absl::Time end = options_.clock->Now();
+    observer_.OnDecoded(call->model->name(), call->model->version(), end - start);
+    if (!prepared.ok()) return Finish(call, index, prepared.status());
+    batcher_->Submit({.kind = {call->model.get(), request.work},
+                      .priority = call->demand.priority,
+                      .deadline = request.deadline,
+                      .cancelled = request.cancelled,
+                      .arrival = end,
+                      .call = call,
+                      .index = index,
+                      .image = *std::move(prepared)});
   }
 
-  void Finish(const std::shared_ptr<Call>& call, int index, const std::vector<uint8_t>& prepared,
-              absl::StatusOr<Computed> computed) {
-    const absl::StatusCode code = computed.status().code();
-    if (computed.ok()) {
-      call->Fill(index, prepared, *std::move(computed));
-    } else {
-      call->Fail(index, computed.status());
+  // Called by the batcher. Returns what answers the images.
+  std::function<void()> Compute(std::vector<ImageTask> batch, ComputeTeam* team) {
+    const FrozenModel& model = *batch.front().kind.model;
+    const absl::Time start = options_.clock->Now();
+    std::vector<const PreparedImage*> images;
+    images.reserve(batch.size());
+    for (const ImageTask& task : batch) {
+      observer_.OnQueued(model.name(), model.version(), start - task.arrival);
+      images.push_back(&task.image);
     }
-    TellDone(call->model->name(), call->model->version(), code, call->arrival);
-    in_flight_.fetch_sub(1);
-    if (call->left.fetch_sub(1) == 1) call->Answer();
+    auto computed = model.Compute(batch.front().kind.work, images, team);
+    const absl::Time end = options_.clock->Now();
+    const int size = static_cast<int>(batch.size());
+    observer_.OnBatch(model.name(), model.version(), size, end - start);
+    admission_.OnBatch(model.name(), size, end);
+    if (options_.objective != nullptr) {
+      for (const ImageTask& task : batch) options_.objective->OnServed(end - task.arrival);
+    }
+    return [this, batch = std::move(batch), computed = std::move(computed)]() mutable {
+      if (!computed.ok()) options_.on_failure(computed.status());
+      for (size_t i = 0; i < batch.size(); ++i) {
+        if (!computed.ok()) {
+          Finish(batch[i].call, batch[i].index, computed.status());
+          continue;
+        }
+        Computed& result = (*computed)[i];
+        // Explain shows the image next to the answer; nothing else needs it again.
+        if (batch[i].kind.work.kind == Work::Kind::kExplain) {
+          result.image = std::move(batch[i].image);
+        }
+        Finish(batch[i].call, batch[i].index, std::move(result));
+      }
+    };
+  }
+
+  void Evict(const std::shared_ptr<Call>& call, int index, Eviction why) {
+    observer_.OnEvicted(call->model->name(), call->model->version(), why);
+    Finish(call, index, WhyEvicted(why));
+  }
+
+  void Finish(const std::shared_ptr<Call>& call, int index, absl::StatusOr<Computed> result) {
+    observer_.OnImageDone(call->model->name(), call->model->version(), result.status().code(),
+                          options_.clock->Now() - call->arrival);
+    call->results[index] = std::move(result);
+    if (call->left.fetch_sub(1) == 1) Answer(call.get());
+  }
+
+  // A request fails as a whole if its only image fails, or if no image could be computed in time.
+  void Answer(Call* call) {
+    call->on_cancel.reset();
+    Release(*call);
+    const absl::Status& first = call->results.front().status();
+    const bool whole = call->results.size() == 1 || absl::IsDeadlineExceeded(first) ||
+                       absl::IsCancelled(first) || absl::IsUnavailable(first);
+    const bool all_failed = std::all_of(call->results.begin(), call->results.end(),
+                                        [](const auto& result) { return !result.ok(); });
+    if (whole && all_failed) return call->done(first);
+    call->done(InferenceAnswer{call->model, std::move(call->results)});
   }
 
   ModelSource* const source_;
   const Options options_;
-  std::atomic<int> in_flight_{0};  // images
+  InferenceObservers observer_;
+  Admission admission_;
   // Destroyed from the last to the first: then no model is handed out any more, no image decoded,
   // none computed.
-  Batcher batcher_;
+  std::unique_ptr<Batcher<ImageTask>> batcher_;
   TaskPool decoders_;
   ModelCache cache_;
 };
@@ -256,14 +364,23 @@ class Engine : public InferenceEngine {
 
 absl::StatusOr<std::unique_ptr<InferenceEngine>> InferenceEngine::Create(ModelSource* source,
                                                                          const Options& options) {
-  if (options.max_batch_size < 1 || options.max_queue_size < 1 ||
-      options.max_images_per_request < 1 || options.max_loaded_models < 1 ||
-      options.max_queue_delay < absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(
-        "max_batch_size, max_queue_size, max_images_per_request and max_loaded_models must be at "
-        "least 1, max_queue_delay at least 0");
+  for (const auto& [name, value] :
+       {std::pair<const char*, int64_t>("max_batch_size", options.max_batch_size),
+        {"max_images", options.queue.max_images},
+        {"max_images_per_model", options.queue.max_images_per_model},
+        {"max_bytes", options.queue.max_bytes},
+        {"max_images_per_request", options.max_images_per_request},
+        {"max_loaded_models", options.max_loaded_models}}) {
+    if (value < 1) {
+      return absl::InvalidArgumentError(absl::StrCat(name, " is ", value, "; expected at least 1"));
+    }
   }
-  return std::make_unique<Engine>(source, options);
+  if (options.default_timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError("default_timeout must be above 0");
+  }
+  auto engine = std::make_unique<Engine>(source, options);
+  VIT_RETURN_IF_ERROR(engine->Start());
+  return engine;
 }
 
 }  // namespace vit

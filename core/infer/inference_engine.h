@@ -1,5 +1,5 @@
-// Answers Classify, Embed and Explain: decode, preprocess, batch, forward, answer. Images go in as
-// bytes, scores come out as floats.
+// Answers requests to models: decode, preprocess, batch, forward, answer. Images go in as bytes,
+// scores come out as floats.
 #ifndef VIT_CORE_INFER_INFERENCE_ENGINE_H_
 #define VIT_CORE_INFER_INFERENCE_ENGINE_H_
 
@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,8 +17,12 @@
 #include "core/base/clock.h"
 #include "core/base/compute/compute_budget.h"
 #include "core/base/compute/device.h"
+#include "core/base/compute/serving_objective.h"
 #include "core/data/image/image.h"
+#include "core/infer/admission.h"
+#include "core/infer/frozen_model.h"
 #include "core/infer/inference_observer.h"
+#include "core/infer/inference_request.h"
 #include "core/models/servable_model.h"
 #include "vit/v1/inference.pb.h"
 
@@ -41,35 +46,47 @@ class InferenceEngine {
     // while the previous one is computed, so waiting only costs time unless the device is much
     // faster with large batches.
     absl::Duration max_queue_delay = absl::ZeroDuration();
-    int max_queue_size = 1024;  // images waiting; RESOURCE_EXHAUSTED beyond it
+    // Images accepted and not answered yet; RESOURCE_EXHAUSTED beyond one of these.
+    Admission::Limits queue;
+    // Of calls without a deadline.
+    absl::Duration default_timeout = absl::InfiniteDuration();
     int max_images_per_request = 256;
     int max_loaded_models = 4;
     InferenceObserver* observer = nullptr;  // may be null
+    // Learns what is served and how fast; may be null.
+    ServingObjective* objective = nullptr;
     // Called on a thread of the engine when a batch could not be computed, or a model not loaded:
     // the device may be lost.
     std::function<void(const absl::Status& why)> on_failure = [](const absl::Status&) {};
     Clock* clock = Clock::Real();
   };
-  // `source` and the observer must outlive the engine.
+  // `source`, the observer and the objective must outlive the engine. INVALID_ARGUMENT names an
+  // option that is out of range.
   static absl::StatusOr<std::unique_ptr<InferenceEngine>> Create(ModelSource* source,
                                                                  const Options& options);
   virtual ~InferenceEngine() = default;
 
   // Answers `request`; `done` runs exactly once, on a thread of the engine or the caller's.
-  // `cancelled` is asked before work begins on an image. Statuses as in inference.proto: a request
-  // whose only image is bad fails as a whole; in a request with several, an undecodable image fails
-  // alone.
-  virtual void Classify(vit::v1::ClassifyRequest request, absl::Time deadline,
-                        std::function<bool()> cancelled,
-                        std::function<void(absl::StatusOr<vit::v1::ClassifyResponse>)> done) = 0;
-  virtual void Embed(vit::v1::EmbedRequest request, absl::Time deadline,
-                     std::function<bool()> cancelled,
-                     std::function<void(absl::StatusOr<vit::v1::EmbedResponse>)> done) = 0;
-  virtual void Explain(vit::v1::ExplainRequest request, absl::Time deadline,
-                       std::function<bool()> cancelled,
-                       std::function<void(absl::StatusOr<vit::v1::ExplainResponse>)> done) = 0;
+  // Statuses as in inference.proto: a request whose only image is bad fails as a whole; in a
+  // request with several, an undecodable image fails alone.
+  virtual void Infer(InferenceRequest request,
+                     std::function<void(absl::StatusOr<InferenceAnswer>)> done) = 0;
 
-  // Loads what `model` means now, if it is not loaded yet, so that the next request does not wait.
+  // The same for the requests of inference.proto, which must live until `done` is called.
+  void Classify(const vit::v1::ClassifyRequest& request, const CallContext& context,
+                std::function<void(absl::StatusOr<vit::v1::ClassifyResponse>)> done);
+  void Embed(const vit::v1::EmbedRequest& request, const CallContext& context,
+             std::function<void(absl::StatusOr<vit::v1::EmbedResponse>)> done);
+  void Explain(const vit::v1::ExplainRequest& request, const CallContext& context,
+               std::function<void(absl::StatusOr<vit::v1::ExplainResponse>)> done);
+
+  // Passes what `model` means now to `done`, once it is loaded: immediately, or on a thread of the
+  // engine.
+  virtual void Load(
+      const std::string& model,
+      std::function<void(absl::StatusOr<std::shared_ptr<const FrozenModel>>)> done) = 0;
+
+  // Does so and waits for it.
   virtual absl::Status Preload(const std::string& model) = 0;
 
   // Releases a model (ServableModel's name) and its files. Requests that it is working on are still
@@ -80,6 +97,11 @@ class InferenceEngine {
 
   // Returns the models in memory, by name, with their versions.
   virtual std::map<std::string, int64_t> Loaded() const = 0;
+
+ private:
+  // Answers a request that is wrong in itself, and reports it.
+  virtual void Refuse(const InferenceRequest& request, const absl::Status& why,
+                      const std::function<void(const absl::Status&)>& done) = 0;
 };
 
 }  // namespace vit

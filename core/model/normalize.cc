@@ -29,7 +29,7 @@ Normalizer::Normalizer(const vit::v1::DataConfig& config, c10::Device device) : 
 }
 
 at::Tensor Normalizer::operator()(const at::Tensor& pixels) const {
-  if (device_.is_cpu()) {
+  if (device_.is_cpu() && pixels.scalar_type() == at::kByte) {
     // In one pass, where LibTorch's operators make three.
     at::Tensor out = at::empty(pixels.sizes(), at::kFloat);
     const int64_t count = pixels.size(0), plane = pixels.size(2) * pixels.size(3);
@@ -47,7 +47,7 @@ at::Tensor Normalizer::operator()(const at::Tensor& pixels) const {
     return out;
   }
   // Bytes travel to the device, a quarter of the floats.
-  return pixels.to(device_, /*non_blocking=*/true).to(at::kFloat).mul_(scale_).add_(shift_);
+  return pixels.to(device_, /*non_blocking=*/true).to(at::kFloat).mul(scale_).add_(shift_);
 }
 
 }  // namespace vit

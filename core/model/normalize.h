@@ -16,8 +16,9 @@ class Normalizer {
   // `config`: mean and std set, three values each.
   Normalizer(const vit::v1::DataConfig& config, c10::Device device);
 
-  // `pixels`: [count, 3, S, S] bytes, contiguous, on the host or the device. Returns float32 on the
-  // device, without waiting for it if the bytes are there already or pinned.
+  // `pixels`: [count, 3, S, S] bytes, contiguous, or float32 on the same scale, on the host or the
+  // device. Returns float32 on the device, without waiting for it if the bytes are there already or
+  // pinned.
   at::Tensor operator()(const at::Tensor& pixels) const;
 
  private:

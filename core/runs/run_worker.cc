@@ -128,9 +128,10 @@ absl::StatusOr<TrainOutcome> RunWorker::TrainRun(const std::string& run,
                           ? record->spec.compute_threads()
                           : options_.manager.environment.budget.training_threads();
   absl::StatusOr<TrainOutcome> outcome = absl::InternalError("never ran");
-  std::thread trainer = ComputeBudget::StartThread("vit-train", threads, [&] {
-    outcome = CatchExceptions("training", [&] { return Execute(run, stop, note); });
-  });
+  std::thread trainer = ComputeBudget::StartThread(
+      "vit-train", threads,
+      [&] { outcome = CatchExceptions("training", [&] { return Execute(run, stop, note); }); },
+      ComputeBudget::kTrainingNiceness);
   trainer.join();
   return outcome;
 }

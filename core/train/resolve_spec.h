@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "core/base/compute/compute_budget.h"
 #include "core/base/compute/device.h"
+#include "core/base/compute/serving_objective.h"
 #include "core/data/dataset.h"
 #include "core/models/servable_model.h"
 #include "core/train/memory_estimate.h"
@@ -27,6 +28,8 @@ struct TrainingEnvironment {
   ImageLimits image_limits;
   // The models that init and distillation.teacher may name; null if there are none.
   ModelSource* models = nullptr;
+  // What training gives way to; null if nothing is served.
+  ServingObjective* serving_objective = nullptr;
 };
 
 // A specification with every default filled in, and what follows from it.

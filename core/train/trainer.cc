@@ -214,7 +214,10 @@ class TrainingRun {
   void TrainStep(Batch* batch) {
     if (batch->labels.empty()) return training_step_->SkipEmpty(state_.step);
     const auto [images, labels] = upload_(batch);
-    training_step_->Run(images, labels, batch->slots, batch->size, state_.step);
+    training_step_->Run(images, labels, batch->slots, batch->size, state_.step, [&] {
+      ServingObjective* const objective = options_.environment.serving_objective;
+      if (objective != nullptr) objective->GiveWay(stop_);
+    });
   }
 
   // Does what is due after this step: history, evaluation and checkpoint, in this order.

@@ -53,7 +53,8 @@ std::optional<int64_t> TrainingStep::FirstBadStep() const {
 }
 
 void TrainingStep::Run(const at::Tensor& images, const at::Tensor& labels,
-                       const std::vector<int>& slots, int batch_size, int64_t step) {
+                       const std::vector<int>& slots, int batch_size, int64_t step,
+                       absl::FunctionRef<void()> give_way) {
   const int64_t count = images.size(0);
   for (ParameterGroup& group : groups_) group.gradients.zero_();
   const Examples examples = MakeExamples(spec_, steps_, images, labels, slots, batch_size, step);
@@ -67,6 +68,7 @@ void TrainingStep::Run(const at::Tensor& images, const at::Tensor& labels,
     int64_t end = begin;
     while (end < count && slots[end] < (micro + 1) * micro_size) ++end;
     if (end == begin) continue;
+    give_way();
     SeedDropout(micro, step);
     AutocastGuard autocast(spec_.precision() == vit::v1::PRECISION_BFLOAT16, device_.type());
     const Targets targets = examples.targets.Slice(begin, end);

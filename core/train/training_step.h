@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "core/model/vision_transformer.h"
 #include "core/train/optim/averaging.h"
 #include "core/train/optim/optimizer.h"
@@ -37,9 +38,10 @@ class TrainingStep {
   // the spec says, micro-batch by micro-batch, clipped to clip_grad_norm. `images`: [count, 3, S,
   // S], normalised; `labels`: [count]; both on the device. `slots`: the place of each image in a
   // batch of `batch_size`; at least one. If the loss or the gradient is not finite, nothing is
-  // updated.
-  void Run(const at::Tensor& images, const at::Tensor& labels, const std::vector<int>& slots,
-           int batch_size, int64_t step);
+  // updated. Calls `give_way` before each micro-batch.
+  void Run(
+      const at::Tensor& images, const at::Tensor& labels, const std::vector<int>& slots,
+      int batch_size, int64_t step, absl::FunctionRef<void()> give_way = [] {});
 
   // Runs update `step` for a batch without readable images.
   void SkipEmpty(int64_t step) { averages_.Update(step); }

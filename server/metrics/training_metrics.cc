@@ -167,6 +167,11 @@ TrainingMetrics::TrainingMetrics(prometheus::Registry* registry, int max_runs)
   data_wait_seconds_ = &steps.Add({{"phase", "data_wait"}}, kSeconds);
   compute_seconds_ = &steps.Add({{"phase", "compute"}}, kSeconds);
   checkpoint_seconds_ = &steps.Add({{"phase", "checkpoint"}}, kSeconds);
+  yield_seconds_ = &prometheus::BuildCounter()
+                        .Name("vitd_training_yield_seconds_total")
+                        .Help("Time that training paused for the serving objective.")
+                        .Register(*registry)
+                        .Add({});
   checkpoint_write_seconds_ = &prometheus::BuildHistogram()
                                    .Name("vitd_checkpoint_write_seconds")
                                    .Help("Time to write one checkpoint, beside training.")
@@ -218,6 +223,10 @@ void TrainingMetrics::OnCheckpoint(const std::string& run,
 void TrainingMetrics::OnBadImage(const std::string& run, const std::string&, const absl::Status&) {
   MutexLock lock(&mu_);
   if (RunSeries* series = FindSeries(run)) series->AddBadImage();
+}
+
+void TrainingMetrics::OnPause(absl::Duration pause) {
+  yield_seconds_->Increment(absl::ToDoubleSeconds(pause));
 }
 
 void TrainingMetrics::OnRunDeleted(const std::string& run) {

@@ -38,6 +38,8 @@ class TrainingMetrics : public RunListener {
   void OnBadImage(const std::string& run, const std::string& name,
                   const absl::Status& why) override;
   void OnRunDeleted(const std::string& run) override;
+  // Training paused for serving.
+  void OnPause(absl::Duration pause);
 
  private:
   class RunSeries;
@@ -72,6 +74,7 @@ class TrainingMetrics : public RunListener {
   prometheus::Family<prometheus::Counter>& bad_images_;
   prometheus::Family<prometheus::Gauge>& checkpoint_time_;
   prometheus::Family<prometheus::Gauge>& runs_by_state_;
+  prometheus::Counter* yield_seconds_;
   prometheus::Histogram* data_wait_seconds_;
   prometheus::Histogram* compute_seconds_;
   prometheus::Histogram* checkpoint_seconds_;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "inference/grpc_predict_v2.grpc.pb.h"
 #include "server/net/malformed_requests.h"
 #include "vit/v1/datasets.grpc.pb.h"
 #include "vit/v1/inference.grpc.pb.h"
@@ -66,8 +67,8 @@ void GrpcServer::SetServing(bool serving) {
   health->SetServingStatus(serving);
   for (const char* service :
        {vit::v1::TrainingService::service_full_name(), vit::v1::ModelService::service_full_name(),
-        vit::v1::InferenceService::service_full_name(),
-        vit::v1::DataService::service_full_name()}) {
+        vit::v1::InferenceService::service_full_name(), vit::v1::DataService::service_full_name(),
+        inference::GRPCInferenceService::service_full_name()}) {
     health->SetServingStatus(service, serving);
   }
 }

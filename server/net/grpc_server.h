@@ -32,7 +32,7 @@ class GrpcServer {
   // Returns the port it listens on, also if port 0 was requested; 0 for a Unix socket.
   int port() const { return port_; }
 
-  // Sets what a health check of the server and of each vit.v1 service reports.
+  // Sets what a health check of the server and of each of vitd's services reports.
   void SetServing(bool serving);
 
   // Takes no more calls and waits for those in flight; after `grace` they are cancelled. Called at

@@ -1,8 +1,7 @@
 #include "server/services/inference_service.h"
 
-#include <atomic>
 #include <chrono>
-#include <memory>
+#include <stop_token>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -17,16 +16,16 @@ absl::Time Deadline(const grpc::CallbackServerContext& context) {
                                                                   : absl::FromChrono(deadline);
 }
 
-// One call. Deletes itself when gRPC is done with it; the engine keeps only the flag.
+// One call. Deletes itself when gRPC is done with it.
 class CallReactor : public grpc::ServerUnaryReactor {
  public:
-  void OnCancel() override { *cancelled_ = true; }
+  void OnCancel() override { stop_.request_stop(); }
   void OnDone() override { delete this; }
 
-  std::shared_ptr<std::atomic<bool>> cancelled() const { return cancelled_; }
+  std::stop_token cancelled() const { return stop_.get_token(); }
 
  private:
-  const std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
+  std::stop_source stop_;
 };
 
 }  // namespace
@@ -34,7 +33,7 @@ class CallReactor : public grpc::ServerUnaryReactor {
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* InferenceService::Answer(
     grpc::CallbackServerContext* context, const Request& request, Response* response,
-    void (InferenceEngine::*method)(Request, absl::Time, std::function<bool()>,
+    void (InferenceEngine::*method)(const Request&, const CallContext&,
                                     std::function<void(absl::StatusOr<Response>)>)) {
   auto* reactor = new CallReactor;
   if (const absl::Status refused = gate_.Check(/*new_work=*/true); !refused.ok()) {
@@ -42,7 +41,7 @@ grpc::ServerUnaryReactor* InferenceService::Answer(
     return reactor;
   }
   (gate_.backend()->*method)(
-      request, Deadline(*context), [cancelled = reactor->cancelled()] { return cancelled->load(); },
+      request, {.deadline = Deadline(*context), .cancelled = reactor->cancelled()},
       [reactor, response, in_flight = calls_->Enter()](absl::StatusOr<Response> answer) {
         const grpc::Status status = ToGrpcStatus(answer.status());
         if (answer.ok()) *response = *std::move(answer);

@@ -37,7 +37,7 @@ class InferenceService final : public vit::v1::InferenceService::CallbackService
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Answer(
       grpc::CallbackServerContext* context, const Request& request, Response* response,
-      void (InferenceEngine::*method)(Request, absl::Time, std::function<bool()>,
+      void (InferenceEngine::*method)(const Request&, const CallContext&,
                                       std::function<void(absl::StatusOr<Response>)>));
 
   CallTracker* const calls_;

@@ -124,6 +124,12 @@ TEST(ServerConfigTest, ErrorsNameTheSettingItsOriginAndWhatWasExpected) {
             "VITD_THREADS: 'many' is not a whole number");
   EXPECT_EQ(ParseError({}, {{"VITD_RESUME_INTERRUPTED", "maybe"}}),
             "VITD_RESUME_INTERRUPTED: 'maybe' is not true or false");
+  EXPECT_EQ(ParseError({"--max-batch-size=0"}), "--max-batch-size is 0; expected 1 to 4096");
+  EXPECT_EQ(ParseError({"--max-queue-delay=20s"}), "--max-queue-delay is 20s; expected 0 to 10s");
+  EXPECT_EQ(ParseError({"--serving-objective=soon"}),
+            "--serving-objective 'soon': expected a duration such as 20ms, 30s or 2m");
+  EXPECT_EQ(ParseError({"--inference-timeout=0s"}),
+            "--inference-timeout is 0s; expected 1ms to 24h");
   EXPECT_THAT(ParseError({"--drain-timeout=soon"}), AllOf(HasSubstr("soon"), HasSubstr("30s")));
   EXPECT_THAT(ParseError({"--log-format=xml"}), AllOf(HasSubstr("xml"), HasSubstr("text or json")));
   EXPECT_THAT(ParseError({"--log-level=loud"}), AllOf(HasSubstr("loud"), HasSubstr("warning")));
@@ -170,10 +176,29 @@ TEST(ServerConfigTest, HelpAndVersionAreForPrinting) {
   const auto help = Parse({"--help"});
   ASSERT_TRUE(help.ok()) << help.status();
   const std::string text = std::get<PrintAndExit>(*help).text;
-  for (const char* flag :
-       {"--state-dir", "--listen", "--metrics-listen", "--data-root", "--device", "--threads",
-        "--loader-threads", "--drain-timeout", "--resume-interrupted", "--max-queued-runs",
-        "--max-image-bytes", "--max-image-pixels", "--log-format", "--log-level", "--config"}) {
+  for (const char* flag : {"--state-dir",
+                           "--listen",
+                           "--metrics-listen",
+                           "--data-root",
+                           "--device",
+                           "--threads",
+                           "--loader-threads",
+                           "--drain-timeout",
+                           "--resume-interrupted",
+                           "--max-queued-runs",
+                           "--max-queued-images",
+                           "--max-queued-images-per-model",
+                           "--max-queued-bytes",
+                           "--max-loaded-models",
+                           "--max-batch-size",
+                           "--max-queue-delay",
+                           "--inference-timeout",
+                           "--serving-objective",
+                           "--max-image-bytes",
+                           "--max-image-pixels",
+                           "--log-format",
+                           "--log-level",
+                           "--config"}) {
     EXPECT_THAT(text, HasSubstr(flag));
   }
   const auto version = Parse({"--version"});

@@ -141,17 +141,28 @@ TEST(InferenceMetricsTest, CountsByModelVersionAndCode) {
   InferenceMetrics metrics(&registry);
   metrics.OnModelLoaded("run:a", 100);
   metrics.OnQueueDepth("run:a", 3);
-  metrics.OnQueued("run:a", absl::Milliseconds(1));
-  metrics.OnBatch("run:a", 4, absl::Milliseconds(2));
+  metrics.OnDecoded("run:a", 100, absl::Milliseconds(1));
+  metrics.OnQueued("run:a", 100, absl::Milliseconds(1));
+  metrics.OnBatch("run:a", 100, 4, absl::Milliseconds(2));
+  metrics.OnEvicted("run:a", 100, Eviction::kDeadline);
+  metrics.OnEvicted("run:a", 100, Eviction::kCancelled);
   metrics.OnImageDone("run:a", 100, absl::StatusCode::kOk, absl::Milliseconds(5));
   metrics.OnImageDone("run:a", 100, absl::StatusCode::kInvalidArgument, absl::Milliseconds(5));
   const std::string text = Text(registry);
   EXPECT_THAT(text, HasSubstr("model=\"run:a\""));
   EXPECT_THAT(text, HasSubstr("vitd_inference_queue_depth{model=\"run:a\"} 3\n"));
-  EXPECT_THAT(text, HasSubstr("vitd_inference_batch_size_sum{model=\"run:a\"} 4\n"));
-  EXPECT_THAT(text, HasSubstr("vitd_inference_queue_seconds_count{model=\"run:a\"} 1\n"));
-  EXPECT_THAT(text, HasSubstr("vitd_inference_compute_seconds_count{model=\"run:a\"} 1\n"));
-  EXPECT_THAT(text, HasSubstr("vitd_inference_request_seconds_count{model=\"run:a\"} 2\n"));
+  EXPECT_THAT(text,
+              HasSubstr("vitd_inference_batch_size_sum{model=\"run:a\",version=\"100\"} 4\n"));
+  EXPECT_THAT(text,
+              HasSubstr("vitd_inference_queue_seconds_count{model=\"run:a\",version=\"100\"} 1\n"));
+  EXPECT_THAT(
+      text, HasSubstr("vitd_inference_compute_seconds_count{model=\"run:a\",version=\"100\"} 1\n"));
+  EXPECT_THAT(
+      text, HasSubstr("vitd_inference_request_seconds_count{model=\"run:a\",version=\"100\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("decode_seconds_count{model=\"run:a\",version=\"100\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("vitd_inference_evictions_total"));
+  EXPECT_THAT(text, HasSubstr("reason=\"deadline\""));
+  EXPECT_THAT(text, HasSubstr("reason=\"cancelled\""));
   EXPECT_THAT(text, HasSubstr("code=\"OK\""));
   EXPECT_THAT(text, HasSubstr("code=\"INVALID_ARGUMENT\""));
 }

@@ -15,6 +15,9 @@ namespace vit {
 // copy freely.
 class ComputeBudget {
  public:
+  // What is added to the niceness of the threads of a training step, so that serving goes first.
+  static constexpr int kTrainingNiceness = 10;
+
   // One thread of each kind.
   ComputeBudget() = default;
 
@@ -24,8 +27,9 @@ class ComputeBudget {
 
   // LibTorch's threads for a training step.
   int training_threads() const { return threads_; }
-  // LibTorch's threads for one inference batch: few, so that training keeps the machine.
-  int serving_threads() const { return threads_ > 4 ? threads_ / 4 : 1; }
+  // Threads that compute inference batches: all, because training's yield to them
+  // (kTrainingNiceness).
+  int serving_threads() const { return threads_; }
   // Threads that decode and preprocess the images of Classify calls.
   int decode_threads() const { return threads_ > 4 ? threads_ / 2 : 2; }
   // Threads that load training data, if the spec gives no number.

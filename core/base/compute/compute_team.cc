@@ -27,7 +27,7 @@ void AwaitChange(const std::atomic<T>& value, T old, int spins) {
 
 }  // namespace
 
-ComputeTeam::ComputeTeam(const std::string& name, int size) : size_(size) {
+ComputeTeam::ComputeTeam(const std::string& name, int size) : thread_count_(size), limit_(size) {
   for (int rank = 1; rank < size; ++rank) {
     threads_.push_back(ComputeBudget::StartThread(absl::StrCat(name, "-", rank), 1,
                                                   [this, rank] { Serve(rank); }));
@@ -74,7 +74,7 @@ void ComputeTeam::Run(int members, absl::FunctionRef<void(int rank)> work) {
   failed_ = false;
   // All threads, also those that have nothing to do: the next task must not begin before each of
   // them has seen this one.
-  busy_ = size_ - 1;
+  busy_ = thread_count_ - 1;
   ++task_;
   task_.notify_all();
   Work(0);

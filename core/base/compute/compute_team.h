@@ -24,10 +24,14 @@ class ComputeTeam {
   ComputeTeam(const std::string& name, int size);
   ~ComputeTeam();
 
-  int size() const { return size_; }
+  // How many threads the next task may have: the limit.
+  int size() const { return limit_; }
+  // Sets it, to 1 or more, at most the number of threads; at first it is that.
+  void Limit(int members) { limit_ = members; }
 
   // Calls work(rank) with every rank below `members` at once, 0 on the calling thread, and returns
-  // when all have returned. `members`: 1 to size(). What a rank throws is thrown here.
+  // when all have returned. `members`: 1 to the number of threads. What a rank throws is thrown
+  // here.
   void Run(int members, absl::FunctionRef<void(int rank)> work);
 
   // Waits, in a task, until each of its members has called it as often. Throws if another member
@@ -42,7 +46,8 @@ class ComputeTeam {
   void Work(int rank);
   void Fail(std::exception_ptr why);
 
-  const int size_;
+  const int thread_count_;
+  int limit_;
   // The current task. Written by Run before `task_` changes.
   const absl::FunctionRef<void(int)>* work_ = nullptr;
   int members_ = 0;

@@ -200,8 +200,8 @@ void CpuTransformer<T>::ReturnWorkspace(std::unique_ptr<Workspace> workspace) co
 }
 
 template <typename T>
-void CpuTransformer<T>::Compute(absl::Span<const uint8_t* const> images, Output output,
-                                ComputeTeam* team, float* out) const {
+void CpuTransformer<T>::Compute(absl::Span<const Image> images, Output output, ComputeTeam* team,
+                                float* out) const {
   const auto count = static_cast<int64_t>(images.size());
   const int64_t size = OutputSize(output);
   int64_t members = team->size();
@@ -277,8 +277,13 @@ void CpuTransformer<T>::Embed(const Group& group, const Range& rows, Scratch* sc
       count = std::min(count, kBlockRows);
       const int64_t patch = token - prefix_;
       std::copy_n(position_rows_.const_data_ptr<float>() + patch * x_stride_, count * x_stride_, x);
-      kernels_.cut_patches(group.images[image], side_, config_.patch_size(), config_.patch_width(),
-                           patch, count, patches, patches_.inputs());
+      const auto cut = [&](const auto& kernel, const auto* pixels) {
+        kernel(pixels, side_, config_.patch_size(), config_.patch_width(), patch, count, patches,
+               patches_.inputs());
+      };
+      const Image& pixels = group.images[image];
+      pixels.bytes != nullptr ? cut(kernels_.cut_patches, pixels.bytes)
+                              : cut(kernels_.cut_float_patches, pixels.values);
       patches_.Add(patches, patches_.inputs(), count, x, x_stride_);
     }
     row += count;

@@ -32,7 +32,7 @@ class CpuTransformer : public FrozenTransformer {
                  int64_t image_size);
   ~CpuTransformer() override;
 
-  void Compute(absl::Span<const uint8_t* const> images, Output output, ComputeTeam* team,
+  void Compute(absl::Span<const Image> images, Output output, ComputeTeam* team,
                float* out) const override;
   int64_t OutputSize(Output output) const override;
 
@@ -48,7 +48,7 @@ class CpuTransformer : public FrozenTransformer {
   };
   // Images that are computed together.
   struct Group {
-    absl::Span<const uint8_t* const> images;
+    absl::Span<const Image> images;
     Output output;
     Activations* activations;
     float* out;

@@ -28,6 +28,12 @@ class FrozenTransformer {
     kTokens,    // VisionTransformer::ForwardFeatures', [N, D]
   };
 
+  // [3, S, S], planes, red first; one of the two.
+  struct Image {
+    const uint8_t* bytes = nullptr;
+    const float* values = nullptr;  // on the scale of bytes, but not whole
+  };
+
   struct Options {
     int64_t image_size = 0;  // of the images that are given
     bool bfloat16 = false;   // else float32
@@ -40,9 +46,9 @@ class FrozenTransformer {
       const Options& options);
   virtual ~FrozenTransformer() = default;
 
-  // Computes `images`, each [3, S, S] bytes, with the threads of `team`; `out` receives OutputSize
-  // values for each. May throw std::bad_alloc.
-  virtual void Compute(absl::Span<const uint8_t* const> images, Output output, ComputeTeam* team,
+  // Computes `images` with the threads of `team`; `out` receives OutputSize values for each. May
+  // throw std::bad_alloc.
+  virtual void Compute(absl::Span<const Image> images, Output output, ComputeTeam* team,
                        float* out) const = 0;
 
   virtual int64_t OutputSize(Output output) const = 0;

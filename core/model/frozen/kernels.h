@@ -67,6 +67,10 @@ struct Kernels {
   // to `stride`], of byte - kByteCentre.
   void (*cut_patches)(const uint8_t* image, int64_t side, int64_t patch_height, int64_t patch_width,
                       int64_t first, int64_t count, T* out, int64_t stride);
+  // The same of values that need not be whole.
+  void (*cut_float_patches)(const float* image, int64_t side, int64_t patch_height,
+                            int64_t patch_width, int64_t first, int64_t count, T* out,
+                            int64_t stride);
 };
 
 // Centred, every byte is a bfloat16, and a weight's rounding matters least.

@@ -276,27 +276,32 @@ void PackPairs(const at::BFloat16* in, int64_t stride, int64_t rows, int64_t col
 }
 
 // Exact: a byte's 8 bits fit into bfloat16's significand.
-VIT_INLINE void PutByte(uint8_t byte, float* to) {
+VIT_INLINE void PutPixel(uint8_t byte, float* to) {
   *to = static_cast<float>(static_cast<int>(byte) - kByteCentre);
 }
-VIT_INLINE void PutByte(uint8_t byte, at::BFloat16* to) {
+VIT_INLINE void PutPixel(uint8_t byte, at::BFloat16* to) {
   const float value = static_cast<float>(static_cast<int>(byte) - kByteCentre);
   *reinterpret_cast<uint16_t*>(to) =
       static_cast<uint16_t>(__builtin_bit_cast(uint32_t, value) >> 16);
 }
 
 template <typename T>
-void CutPatches(const uint8_t* image, int64_t side, int64_t patch_height, int64_t patch_width,
+VIT_INLINE void PutPixel(float value, T* to) {
+  *to = static_cast<T>(value - kByteCentre);
+}
+
+template <typename T, typename Pixel>
+void CutPatches(const Pixel* image, int64_t side, int64_t patch_height, int64_t patch_width,
                 int64_t first, int64_t count, T* out, int64_t stride) {
   const int64_t across = side / patch_width;
   for (int64_t patch = first; patch < first + count; ++patch, out += stride) {
-    const uint8_t* const corner =
+    const Pixel* const corner =
         image + patch / across * patch_height * side + patch % across * patch_width;
     T* to = out;
     for (int64_t channel = 0; channel < 3; ++channel) {
       for (int64_t y = 0; y < patch_height; ++y) {
-        const uint8_t* const from = corner + (channel * side + y) * side;
-        for (int64_t x = 0; x < patch_width; ++x) PutByte(from[x], to + x);
+        const Pixel* const from = corner + (channel * side + y) * side;
+        for (int64_t x = 0; x < patch_width; ++x) PutPixel(from[x], to + x);
         to += patch_width;
       }
     }
@@ -315,7 +320,8 @@ Kernels<T> MakeKernels() {
       .normalize_heads = NormalizeHeads<T>,
       .pack_transposed = PackTransposed<T>,
       .pack = nullptr,
-      .cut_patches = CutPatches<T>,
+      .cut_patches = CutPatches<T, uint8_t>,
+      .cut_float_patches = CutPatches<T, float>,
   };
   if constexpr (!std::is_same_v<T, float>) kernels.pack = PackPairs;
   return kernels;

@@ -4,159 +4,262 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <set>
 #include <thread>
-
-#include "core/base/clock.h"
-#include "tests/core/infer/testing.h"
 
 namespace vit {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
 
-using Result = absl::StatusOr<Computed>;
+struct TestTask {
+  std::string kind;
+  std::string of;  // the model
+  int id = 0;
+  TaskPriority priority = TaskPriority::kNormal;
+  absl::Time deadline = absl::InfiniteFuture();
+  std::stop_token cancelled = {};
 
-// Records the sizes of batches; the first one waits until it is released, so that others queue
-// behind it.
-class BatchRecorder : public InferenceObserver {
- public:
-  void OnImageDone(const std::string&, int64_t, absl::StatusCode, absl::Duration) override {}
-  void OnBatch(const std::string&, int batch_size, absl::Duration) override {
-    {
-      MutexLock lock(&mu_);
-      sizes_.push_back(batch_size);
-    }
-    if (first_.exchange(false)) gate_.get_future().wait();
-  }
-  void OnQueued(const std::string&, absl::Duration) override {}
-  void OnQueueDepth(const std::string&, int) override {}
-  void OnModelLoaded(const std::string&, int64_t) override {}
-  void OnModelUnloaded(const std::string&, int64_t) override {}
-
-  void HoldFirstBatch() { first_ = true; }
-  void LetGo() { gate_.set_value(); }
-  std::vector<int> sizes() {
-    MutexLock lock(&mu_);
-    return sizes_;
-  }
-
- private:
-  std::atomic<bool> first_{false};
-  std::promise<void> gate_;
-  Mutex mu_;
-  std::vector<int> sizes_ VIT_GUARDED_BY(mu_);
+  const std::string& model() const { return of; }
 };
 
 class BatcherTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    checkpoints_.Serve("a", 1);
-    checkpoints_.Serve("b", 2);
-    a_ = *FrozenModel::Load(*checkpoints_.FindModel("run:a"), Device::Cpu());
-    b_ = *FrozenModel::Load(*checkpoints_.FindModel("run:b"), Device::Cpu());
-    prepared_ = *a_->Prepare(Encode(SmoothImage(20, 16), ".png"), {});
+  struct Computed {
+    std::string kind;
+    std::vector<int> ids;
+    int threads;
+  };
+
+  using TestBatcher = Batcher<TestTask>;
+
+  void Start(int max_batch_size, absl::Duration max_queue_delay = absl::ZeroDuration(),
+             int threads = 1) {
+    auto batcher = TestBatcher::Create({
+        .max_batch_size = max_batch_size,
+        .max_queue_delay = max_queue_delay,
+        .threads = threads,
+        .compute = [this](const auto& batch,
+                          ComputeTeam* team) { return Compute(batch, team->size()); },
+        .evict =
+            [this](const TestTask& task, Eviction why) {
+              MutexLock lock(&mu_);
+              evicted_.emplace_back(task.id, why);
+              changed_.NotifyAll();
+            },
+        .on_depth =
+            [this](const std::string& model, int depth) {
+              MutexLock lock(&mu_);
+              depths_[model] = depth;
+            },
+        .clock = &clock_,
+    });
+    ASSERT_EQ(batcher.status(), absl::OkStatus());
+    batcher_ = *std::move(batcher);
   }
-  std::future<Result> Submit(Batcher& batcher, const std::shared_ptr<const FrozenModel>& model,
-                             absl::Time deadline = absl::InfiniteFuture(), bool cancelled = false) {
-    auto promise = std::make_shared<std::promise<Result>>();
-    std::future<Result> future = promise->get_future();
-    batcher.Submit({.model = model,
-                    .prepared = prepared_,
-                    .deadline = deadline,
-                    .cancelled = [cancelled] { return cancelled; },
-                    .done = [promise](Result result) { promise->set_value(std::move(result)); }});
-    return future;
+
+  // A batch whose kind is "hold" is computed until Release.
+  std::function<void()> Compute(const std::vector<TestTask>& batch, int threads) {
+    std::vector<int> ids;
+    for (const TestTask& task : batch) ids.push_back(task.id);
+    if (batch.front().kind.starts_with("hold")) {
+      {
+        MutexLock lock(&mu_);
+        ++holding_;
+        changed_.NotifyAll();
+        while (!released_) changed_.Wait(&mu_);
+      }
+      clock_.Advance(absl::Seconds(1));
+    }
+    MutexLock lock(&mu_);
+    computed_.push_back({batch.front().kind, std::move(ids), threads});
+    changed_.NotifyAll();
+    return [this, count = batch.size()] {
+      MutexLock lock(&mu_);
+      answered_ += static_cast<int>(count);
+      changed_.NotifyAll();
+    };
   }
-  TestCheckpoints checkpoints_;
-  std::shared_ptr<const FrozenModel> a_, b_;
-  std::vector<uint8_t> prepared_;
+
+  // Occupies all threads, so that what follows queues.
+  void Hold(const std::string& kind = "hold", const std::string& model = "hold") {
+    batcher_->Submit({.kind = kind, .of = model, .id = -1});
+    MutexLock lock(&mu_);
+    while (holding_ == 0) changed_.Wait(&mu_);
+  }
+  void Release() {
+    MutexLock lock(&mu_);
+    released_ = true;
+    changed_.NotifyAll();
+  }
+  // Waits until as many tasks were answered, and returns the ids in each batch, without the held.
+  std::vector<std::vector<int>> Answers(int count) {
+    MutexLock lock(&mu_);
+    while (answered_ < count) changed_.Wait(&mu_);
+    std::vector<std::vector<int>> batches;
+    for (const Computed& computed : computed_) {
+      if (!computed.kind.starts_with("hold")) batches.push_back(computed.ids);
+    }
+    return batches;
+  }
+  std::vector<std::pair<int, Eviction>> Evicted(size_t count) {
+    MutexLock lock(&mu_);
+    while (evicted_.size() < count) changed_.Wait(&mu_);
+    return evicted_;
+  }
+  int Depth(const std::string& model) {
+    MutexLock lock(&mu_);
+    return depths_[model];
+  }
+  void Submit(const std::string& kind, const std::string& model, std::initializer_list<int> ids,
+              TaskPriority priority = TaskPriority::kNormal) {
+    for (const int id : ids) {
+      batcher_->Submit({.kind = kind, .of = model, .id = id, .priority = priority});
+    }
+  }
+
   FakeClock clock_;
+  Mutex mu_;
+  CondVar changed_;
+  int holding_ VIT_GUARDED_BY(mu_) = 0;
+  bool released_ VIT_GUARDED_BY(mu_) = false;
+  int answered_ VIT_GUARDED_BY(mu_) = 0;
+  std::vector<Computed> computed_ VIT_GUARDED_BY(mu_);
+  std::vector<std::pair<int, Eviction>> evicted_ VIT_GUARDED_BY(mu_);
+  std::map<std::string, int> depths_ VIT_GUARDED_BY(mu_);
+  std::unique_ptr<TestBatcher> batcher_;  // last: it uses the above
 };
 
-TEST_F(BatcherTest, WhatQueuesBehindABatchIsComputedTogetherByModel) {
-  BatchRecorder recorder;
-  recorder.HoldFirstBatch();
-  std::vector<std::future<Result>> results;
-  {
-    Batcher batcher({.max_batch_size = 3, .observer = &recorder, .clock = &clock_});
-    results.push_back(Submit(batcher, a_));
-    while (recorder.sizes().empty()) std::this_thread::yield();  // it is being computed
-    for (int i = 0; i < 4; ++i) results.push_back(Submit(batcher, a_));
-    results.push_back(Submit(batcher, b_));
-    recorder.LetGo();
-    for (auto& result : results) EXPECT_TRUE(result.get().ok());
-  }
-  // One alone, then three of model a, then the fourth of a, then b's.
-  EXPECT_THAT(recorder.sizes(), ElementsAre(1, 3, 1, 1));
+TEST_F(BatcherTest, WhatQueuesBehindABatchIsComputedTogetherByKind) {
+  Start(/*max_batch_size=*/3);
+  Hold();
+  Submit("a", "m", {1, 2, 3, 4});
+  Submit("b", "m", {5});
+  EXPECT_EQ(Depth("m"), 5);
+  Release();
+  EXPECT_THAT(Answers(6), ElementsAre(ElementsAre(1, 2, 3), ElementsAre(4), ElementsAre(5)));
+  EXPECT_EQ(Depth("m"), 0);
 }
 
 TEST_F(BatcherTest, ABatchClosesWhenItsOldestHasWaitedLongEnough) {
-  BatchRecorder recorder;
-  Batcher batcher({.max_batch_size = 8,
-                   .max_queue_delay = absl::Milliseconds(5),
-                   .observer = &recorder,
-                   .clock = &clock_});
-  auto first = Submit(batcher, a_), second = Submit(batcher, a_);
+  Start(8, absl::Milliseconds(5));
+  Submit("a", "m", {1, 2});
   clock_.AwaitWaiters(1);
-  EXPECT_TRUE(recorder.sizes().empty());
+  EXPECT_EQ(Depth("m"), 2);
   clock_.Advance(absl::Milliseconds(5));
-  EXPECT_TRUE(first.get().ok());
-  EXPECT_TRUE(second.get().ok());
-  EXPECT_THAT(recorder.sizes(), ElementsAre(2));
-}
-
-TEST_F(BatcherTest, ATaskRunsOnTheThreadThatComputes) {
-  Batcher batcher({.clock = &clock_});
-  std::thread::id computing, task;
-  std::promise<void> computed;
-  batcher.Submit({.model = a_,
-                  .prepared = prepared_,
-                  .deadline = absl::InfiniteFuture(),
-                  .cancelled = [] { return false; },
-                  .done =
-                      [&](const Result&) {
-                        computing = std::this_thread::get_id();
-                        computed.set_value();
-                      }});
-  batcher.Run([&](ComputeTeam* team) {
-    task = std::this_thread::get_id();
-    EXPECT_TRUE(a_->WarmUp(2, team).ok());
-  });
-  computed.get_future().wait();
-  EXPECT_EQ(task, computing);
-  EXPECT_NE(task, std::this_thread::get_id());
+  EXPECT_THAT(Answers(2), ElementsAre(ElementsAre(1, 2)));
 }
 
 TEST_F(BatcherTest, AFullBatchDoesNotWait) {
-  BatchRecorder recorder;
-  Batcher batcher({.max_batch_size = 2,
-                   .max_queue_delay = absl::Hours(1),
-                   .observer = &recorder,
-                   .clock = &clock_});
-  auto first = Submit(batcher, a_), second = Submit(batcher, a_);
-  EXPECT_TRUE(first.get().ok());
-  EXPECT_TRUE(second.get().ok());
-  EXPECT_THAT(recorder.sizes(), ElementsAre(2));
+  Start(2, absl::Hours(1));
+  Submit("a", "m", {1, 2});
+  EXPECT_THAT(Answers(2), ElementsAre(ElementsAre(1, 2)));
 }
 
-TEST_F(BatcherTest, ExpiredAndCancelledImagesAreNeverComputed) {
-  BatchRecorder recorder;
-  Batcher batcher({.observer = &recorder, .clock = &clock_});
-  EXPECT_EQ(Submit(batcher, a_, clock_.Now()).get().status().code(),
-            absl::StatusCode::kDeadlineExceeded);
-  EXPECT_EQ(Submit(batcher, a_, absl::InfiniteFuture(), /*cancelled=*/true).get().status().code(),
-            absl::StatusCode::kCancelled);
-  EXPECT_TRUE(recorder.sizes().empty());
+TEST_F(BatcherTest, AHigherPriorityGoesFirstAndIntoTheBatchFirst) {
+  Start(2);
+  Hold();
+  Submit("a", "m", {1}, TaskPriority::kLow);
+  Submit("a", "m", {2}, TaskPriority::kNormal);
+  Submit("b", "n", {3}, TaskPriority::kNormal);
+  Submit("a", "m", {4}, TaskPriority::kHigh);
+  Release();
+  EXPECT_THAT(Answers(5), ElementsAre(ElementsAre(4, 2), ElementsAre(3), ElementsAre(1)));
 }
 
-TEST_F(BatcherTest, DestructionAnswersWhatIsQueuedWithUnavailable) {
-  std::future<Result> queued;
+TEST_F(BatcherTest, AModelThatHasComputedLessGoesFirst) {
+  Start(1);
+  // Model m computes for a second, while n's tasks come after its own.
+  Hold("hold m", "m");
+  Submit("a", "m", {1, 2});
+  Submit("b", "n", {3, 4});
+  Release();
+  EXPECT_THAT(Answers(5),
+              ElementsAre(ElementsAre(3), ElementsAre(4), ElementsAre(1), ElementsAre(2)));
+}
+
+TEST_F(BatcherTest, SmallBatchesOfSeveralKindsShareTheThreads) {
+  Start(/*max_batch_size=*/8, absl::ZeroDuration(), /*threads=*/2);
+  Hold();
+  Submit("hold a", "m", {1});
+  Submit("hold b", "n", {2});
   {
-    Batcher batcher({.max_batch_size = 8, .max_queue_delay = absl::Hours(1), .clock = &clock_});
-    queued = Submit(batcher, a_);
-    clock_.AwaitWaiters(1);
+    MutexLock lock(&mu_);
+    released_ = true;
+    changed_.NotifyAll();
+    while (answered_ < 3) changed_.Wait(&mu_);
+    std::map<std::string, int> threads;
+    for (const Computed& computed : computed_) threads[computed.kind] = computed.threads;
+    // Alone, a batch has all; the first of two leaves a thread for the second.
+    EXPECT_EQ(threads["hold"], 2);
+    EXPECT_EQ(threads["hold a"], 1);
   }
-  EXPECT_EQ(queued.get().status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(BatcherTest, ExpiredAndCancelledTasksAreNeverComputed) {
+  Start(8);
+  std::stop_source caller, gone;
+  gone.request_stop();
+  Hold();
+  batcher_->Submit({.kind = "a", .of = "m", .id = 1, .deadline = clock_.Now()});
+  batcher_->Submit({.kind = "a", .of = "m", .id = 2, .cancelled = gone.get_token()});
+  EXPECT_THAT(Evicted(2), ElementsAre(Pair(1, Eviction::kDeadline), Pair(2, Eviction::kCancelled)));
+  batcher_->Submit(
+      {.kind = "a", .of = "m", .id = 3, .deadline = clock_.Now() + absl::Milliseconds(1)});
+  batcher_->Submit({.kind = "a", .of = "m", .id = 4, .cancelled = caller.get_token()});
+  Submit("a", "m", {5});
+  EXPECT_EQ(Depth("m"), 3);
+  caller.request_stop();
+  batcher_->EvictGivenUp();
+  EXPECT_THAT(Evicted(3), ::testing::Contains(Pair(4, Eviction::kCancelled)));
+  EXPECT_EQ(Depth("m"), 2);
+  Release();  // the held batch takes a second
+  EXPECT_THAT(Answers(2), ElementsAre(ElementsAre(5)));
+  EXPECT_THAT(Evicted(4), ::testing::Contains(Pair(3, Eviction::kDeadline)));
+}
+
+TEST_F(BatcherTest, ATaskIsEvictedAtItsDeadlineWhileItsBatchWaitsForOthers) {
+  Start(8, absl::Hours(1));
+  batcher_->Submit(
+      {.kind = "a", .of = "m", .id = 1, .deadline = clock_.Now() + absl::Milliseconds(5)});
+  clock_.AwaitWaiters(1);
+  clock_.Advance(absl::Milliseconds(5));
+  EXPECT_THAT(Evicted(1), ElementsAre(Pair(1, Eviction::kDeadline)));
+}
+
+TEST_F(BatcherTest, AJobRunsOnEachThreadThatTakesBatches) {
+  Start(1, absl::ZeroDuration(), /*threads=*/2);
+  std::set<std::thread::id> threads;
+  std::vector<int> sizes;
+  batcher_->RunOnEach([&](ComputeTeam* team) {
+    threads.insert(std::this_thread::get_id());
+    sizes.push_back(team->size());
+  });
+  EXPECT_EQ(threads.size(), 2);
+  EXPECT_FALSE(threads.contains(std::this_thread::get_id()));
+  EXPECT_THAT(sizes, ElementsAre(2, 2));
+}
+
+TEST_F(BatcherTest, DestructionEvictsWhatIsQueued) {
+  Start(8, absl::Hours(1));
+  Submit("a", "m", {1, 2});
+  batcher_.reset();
+  EXPECT_THAT(evicted_,
+              UnorderedElementsAre(Pair(1, Eviction::kShutdown), Pair(2, Eviction::kShutdown)));
+  EXPECT_THAT(computed_, IsEmpty());
+}
+
+TEST_F(BatcherTest, OptionsOutOfRangeAreNamed) {
+  const auto message = [](TestBatcher::Options options) {
+    return std::string(TestBatcher::Create(std::move(options)).status().message());
+  };
+  EXPECT_EQ(message({.max_batch_size = 0}), "max_batch_size is 0; expected at least 1");
+  EXPECT_EQ(message({.threads = 0}), "threads is 0; expected at least 1");
+  EXPECT_EQ(message({.max_queue_delay = absl::Seconds(-1)}),
+            "max_queue_delay is -1s; expected at least 0");
 }
 
 }  // namespace

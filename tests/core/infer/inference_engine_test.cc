@@ -33,12 +33,10 @@ class InferenceEngineTest : public ::testing::Test {
     request.set_model(model);
     return request;
   }
-  Answer Classify(ClassifyRequest request, absl::Time deadline = absl::InfiniteFuture(),
-                  bool cancelled = false) {
+  Answer Classify(const ClassifyRequest& request, const CallContext& context = {}) {
     std::promise<Answer> promise;
-    engine_->Classify(
-        std::move(request), deadline, [=] { return cancelled; },
-        [&](Answer answer) { promise.set_value(std::move(answer)); });
+    engine_->Classify(request, context,
+                      [&](Answer answer) { promise.set_value(std::move(answer)); });
     return promise.get_future().get();
   }
   static void ExpectModelsAnswer(const vit::v1::ImageResult& result, uint64_t seed,
@@ -50,6 +48,7 @@ class InferenceEngineTest : public ::testing::Test {
     }
   }
   TestCheckpoints checkpoints_;
+  FakeClock clock_;
   std::unique_ptr<InferenceEngine> engine_;
   const Image image_ = SmoothImage(40, 30, 3);
   const std::string png_ = Encode(image_, ".png");
@@ -119,15 +118,85 @@ TEST_F(InferenceEngineTest, AnUnknownModelIsTheSourcesError) {
 TEST_F(InferenceEngineTest, APassedDeadlineAndAGoneCallerAreNotComputed) {
   checkpoints_.Serve("a", 1);
   Start();
-  EXPECT_EQ(Classify(Request({png_, png_}), absl::InfinitePast()).status().code(),
+  EXPECT_EQ(Classify(Request({png_, png_}), {.deadline = absl::InfinitePast()}).status().code(),
             absl::StatusCode::kDeadlineExceeded);
-  EXPECT_EQ(Classify(Request({png_}), absl::InfiniteFuture(), true).status().code(),
+  std::stop_source caller;
+  caller.request_stop();
+  EXPECT_EQ(Classify(Request({png_}), {.cancelled = caller.get_token()}).status().code(),
             absl::StatusCode::kCancelled);
+}
+
+TEST_F(InferenceEngineTest, ACallWithoutADeadlineHasTheDefaultTimeout) {
+  checkpoints_.Serve("a", 1);
+  Start({.max_queue_delay = absl::Hours(1),
+         .default_timeout = absl::Milliseconds(20),
+         .clock = &clock_});
+  std::promise<Answer> promise;
+  const ClassifyRequest request = Request({png_});
+  engine_->Classify(request, {}, [&](Answer answer) { promise.set_value(std::move(answer)); });
+  clock_.AwaitWaiters(1);
+  clock_.Advance(absl::Milliseconds(20));
+  EXPECT_EQ(promise.get_future().get().status().code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(InferenceEngineTest, ACancelledCallLeavesTheQueueAtOnce) {
+  checkpoints_.Serve("a", 1);
+  Start({.max_queue_delay = absl::Hours(1), .clock = &clock_});
+  std::stop_source caller;
+  std::promise<Answer> promise;
+  const ClassifyRequest request = Request({png_});
+  engine_->Classify(request, {.cancelled = caller.get_token()},
+                    [&](Answer answer) { promise.set_value(std::move(answer)); });
+  clock_.AwaitWaiters(1);
+  caller.request_stop();
+  EXPECT_EQ(promise.get_future().get().status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(InferenceEngineTest, PixelsAndNormalizedValuesAreTakenAsTheyAre) {
+  checkpoints_.Serve("a", 7);
+  Start();
+  auto model = *FrozenModel::Load(*checkpoints_.FindModel("run:a"), Device::Cpu());
+  const PreparedImage prepared = *model->Prepare({.data = png_}, {});
+  std::vector<float> normalized;
+  for (const uint8_t byte : prepared.bytes) normalized.push_back((byte / 255.F - 0.5F) / 0.25F);
+  const absl::string_view bytes(reinterpret_cast<const char*>(prepared.bytes.data()),
+                                prepared.bytes.size());
+  const absl::string_view floats(reinterpret_cast<const char*>(normalized.data()),
+                                 normalized.size() * sizeof(float));
+  const auto infer = [&](ImageInput::Form form, absl::string_view data) {
+    std::promise<absl::StatusOr<InferenceAnswer>> promise;
+    engine_->Infer({.model = "run:a", .images = {{.form = form, .data = data}}},
+                   [&](auto answer) { promise.set_value(std::move(answer)); });
+    return promise.get_future().get();
+  };
+  const std::vector<float> expected = ExpectedProbabilities(7, image_);
+  for (const auto& answer :
+       {infer(ImageInput::Form::kEncoded, png_), infer(ImageInput::Form::kPixels, bytes),
+        infer(ImageInput::Form::kNormalized, floats)}) {
+    ASSERT_EQ(answer.status(), absl::OkStatus());
+    EXPECT_THAT(answer->results[0]->probabilities,
+                ::testing::Pointwise(::testing::FloatNear(1e-5), expected));
+  }
+  EXPECT_EQ(infer(ImageInput::Form::kPixels, bytes.substr(1)).status(),
+            absl::InvalidArgumentError("an image has 767 bytes; [3, 16, 16] has 768"));
+  EXPECT_EQ(infer(ImageInput::Form::kNormalized, bytes).status(),
+            absl::InvalidArgumentError("an image has 768 bytes; [3, 16, 16] has 3072"));
+}
+
+TEST_F(InferenceEngineTest, OptionsOutOfRangeAreNamed) {
+  const auto message = [&](const InferenceEngine::Options& options) {
+    return std::string(InferenceEngine::Create(&checkpoints_, options).status().message());
+  };
+  EXPECT_EQ(message({.max_batch_size = 0}), "max_batch_size is 0; expected at least 1");
+  EXPECT_EQ(message({.max_queue_delay = absl::Seconds(-1)}),
+            "max_queue_delay is -1s; expected at least 0");
+  EXPECT_EQ(message({.queue = {.max_bytes = 0}}), "max_bytes is 0; expected at least 1");
+  EXPECT_EQ(message({.default_timeout = absl::ZeroDuration()}), "default_timeout must be above 0");
 }
 
 TEST_F(InferenceEngineTest, TooManyImagesAreRefused) {
   checkpoints_.Serve("a", 1);
-  Start({.max_queue_size = 3, .max_images_per_request = 8});
+  Start({.queue = {.max_images = 3}, .max_images_per_request = 8});
   EXPECT_EQ(Classify(Request({png_, png_, png_, png_})).status().code(),
             absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(Classify(Request({png_, png_, png_})).ok());
@@ -169,12 +238,12 @@ TEST_F(InferenceEngineTest, DestructionAnswersEveryCall) {
   checkpoints_.Serve("a", 1);
   Start();
   std::vector<std::future<Answer>> answers;
+  const ClassifyRequest request = Request({png_});
   for (int i = 0; i < 50; ++i) {
     auto promise = std::make_shared<std::promise<Answer>>();
     answers.push_back(promise->get_future());
-    engine_->Classify(
-        Request({png_}), absl::InfiniteFuture(), [] { return false; },
-        [promise](Answer answer) { promise->set_value(std::move(answer)); });
+    engine_->Classify(request, {},
+                      [promise](Answer answer) { promise->set_value(std::move(answer)); });
   }
   engine_.reset();
   for (auto& answer : answers) {
@@ -200,9 +269,7 @@ class EmbedExplainTest : public InferenceEngineTest {
     request.set_model("run:a");
     request.set_tokens(tokens);
     std::promise<absl::StatusOr<vit::v1::EmbedResponse>> promise;
-    engine_->Embed(
-        request, absl::InfiniteFuture(), [] { return false; },
-        [&](auto answer) { promise.set_value(std::move(answer)); });
+    engine_->Embed(request, {}, [&](auto answer) { promise.set_value(std::move(answer)); });
     return promise.get_future().get();
   }
   absl::StatusOr<vit::v1::ExplainResponse> Explain(const std::string& image,
@@ -212,9 +279,7 @@ class EmbedExplainTest : public InferenceEngineTest {
     request.set_model("run:a");
     if (block) request.set_block(*block);
     std::promise<absl::StatusOr<vit::v1::ExplainResponse>> promise;
-    engine_->Explain(
-        request, absl::InfiniteFuture(), [] { return false; },
-        [&](auto answer) { promise.set_value(std::move(answer)); });
+    engine_->Explain(request, {}, [&](auto answer) { promise.set_value(std::move(answer)); });
     return promise.get_future().get();
   }
 };

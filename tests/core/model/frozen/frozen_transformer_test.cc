@@ -126,8 +126,10 @@ class FrozenTransformerTest : public ::testing::TestWithParam<std::string> {
   // Computes the first `count` images.
   at::Tensor Compute(const FrozenTransformer& frozen, Output output, int count,
                      ComputeTeam* team) const {
-    std::vector<const uint8_t*> images;
-    for (int i = 0; i < count; ++i) images.push_back(bytes_[i].const_data_ptr<uint8_t>());
+    std::vector<FrozenTransformer::Image> images;
+    for (int i = 0; i < count; ++i) {
+      images.push_back({.bytes = bytes_[i].const_data_ptr<uint8_t>()});
+    }
     at::Tensor out = at::full({count, frozen.OutputSize(output)}, NAN);
     frozen.Compute(images, output, team, out.data_ptr<float>());
     return out;
