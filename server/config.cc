@@ -63,68 +63,79 @@ std::string CheckBool(const std::string& text) {
   return absl::StrCat("'", text, "' is not true or false");
 }
 
-void AddOptions(CLI::App* app, RawSettings* raw) {
-  ServerConfig& config = raw->config;
-  const auto add = [app](const char* group, const char* name, auto& field, const char* type,
-                         const char* help) {
-    CLI::Option* option = app->add_option(name, field, help)->type_name(type)->group(group);
-    using Field = std::remove_reference_t<decltype(field)>;
-    if constexpr (std::is_same_v<Field, bool>) {
-      option->check(CheckBool);
-    } else if constexpr (std::is_integral_v<Field>) {
-      option->check(CheckWholeNumber);
-    }
-    return option;
-  };
-  const auto show_default = [](CLI::Option* option) { return option->capture_default_str(); };
+// Adds an option whose help shows its default.
+template <typename Field>
+CLI::Option* AddOption(CLI::App* app, const char* group, const char* name, Field& field,
+                       const char* type, const char* help) {
+  CLI::Option* option = app->add_option(name, field, help)->type_name(type)->group(group);
+  if constexpr (std::is_same_v<Field, bool>) {
+    option->check(CheckBool);
+  } else if constexpr (std::is_integral_v<Field>) {
+    option->check(CheckWholeNumber);
+  }
+  return option->capture_default_str();
+}
+
+CLI::AsSizeValue Size() {
   CLI::AsSizeValue size(/*kb_is_1000=*/true);
   size.description("");  // its default is a list of units
-  show_default(add("Storage", "--state-dir", config.state_dir, "DIR",
-                   "Folder of runs, checkpoints and the database"));
+  return size;
+}
+
+// Limits and inference.
+void AddServingOptions(CLI::App* app, RawSettings* raw) {
+  ServerConfig& config = raw->config;
+  const auto limit = [&](auto&&... option) { return AddOption(app, "Limits", option...); };
+  const auto inference = [&](auto&&... option) { return AddOption(app, "Inference", option...); };
+  limit("--max-image-bytes", config.max_image_bytes, "SIZE",
+        "Largest encoded image that is accepted (1000, 500kB, 32MiB)")
+      ->transform(Size());
+  limit("--max-image-pixels", config.max_image_pixels, "COUNT",
+        "Most pixels of an image, read from its header before it is decoded");
+  limit("--max-queued-runs", config.max_queued_runs, "COUNT", "Runs that may wait for the device");
+  limit("--max-queued-images", config.max_queued_images, "COUNT",
+        "Images of calls that may wait for their answer");
+  limit("--max-queued-images-per-model", config.max_queued_images_per_model, "COUNT",
+        "The same for one model");
+  limit("--max-queued-bytes", config.max_queued_bytes, "SIZE", "Bytes of the images that wait")
+      ->transform(Size());
+  limit("--max-loaded-models", config.max_loaded_models, "COUNT",
+        "Models in memory; the one not used for longest goes");
+  inference("--max-batch-size", config.max_batch_size, "COUNT",
+            "Images of a model that are computed together");
+  inference("--max-queue-delay", raw->max_queue_delay, "DURATION",
+            "How long an image waits for others while nothing is computed (0s, 5ms)");
+  inference("--serving-objective", raw->serving_objective, "DURATION",
+            "p99 of queue and compute that training gives way for (50ms), or none");
+  inference("--inference-timeout", raw->inference_timeout, "DURATION",
+            "Deadline of calls that have none of their own");
+}
+
+void AddOptions(CLI::App* app, RawSettings* raw) {
+  ServerConfig& config = raw->config;
+  const auto add = [&](auto&&... option) { return AddOption(app, option...); };
+  add("Storage", "--state-dir", config.state_dir, "DIR",
+      "Folder of runs, checkpoints and the database");
   add("Storage", "--data-root", config.data_roots, "DIR",
-      "Folder that training data and weights may be read from; repeatable");
-  show_default(add("Network", "--listen", config.listen, "HOST:PORT",
-                   "Where gRPC listens; port 0 picks a free one, unix:/PATH is a socket"));
-  show_default(add("Network", "--metrics-listen", config.metrics_listen, "HOST:PORT",
-                   "Where http://HOST:PORT/metrics is served"));
-  show_default(add("Limits", "--max-image-bytes", config.max_image_bytes, "SIZE",
-                   "Largest encoded image that is accepted (1000, 500kB, 32MiB)")
-                   ->transform(size));
-  show_default(add("Limits", "--max-image-pixels", config.max_image_pixels, "COUNT",
-                   "Most pixels of an image, read from its header before it is decoded"));
-  show_default(add("Limits", "--max-queued-runs", config.max_queued_runs, "COUNT",
-                   "Runs that may wait for the device"));
-  show_default(add("Limits", "--max-queued-images", config.max_queued_images, "COUNT",
-                   "Images of calls that may wait for their answer"));
-  show_default(add("Limits", "--max-queued-images-per-model", config.max_queued_images_per_model,
-                   "COUNT", "The same for one model"));
-  show_default(add("Limits", "--max-queued-bytes", config.max_queued_bytes, "SIZE",
-                   "Bytes of the images that wait")
-                   ->transform(size));
-  show_default(add("Limits", "--max-loaded-models", config.max_loaded_models, "COUNT",
-                   "Models in memory; the one not used for longest goes"));
-  show_default(add("Inference", "--max-batch-size", config.max_batch_size, "COUNT",
-                   "Images of a model that are computed together"));
-  show_default(add("Inference", "--max-queue-delay", raw->max_queue_delay, "DURATION",
-                   "How long an image waits for others while nothing is computed (0s, 5ms)"));
-  show_default(add("Inference", "--serving-objective", raw->serving_objective, "DURATION",
-                   "p99 of queue and compute that training gives way for (50ms), or none"));
-  show_default(add("Inference", "--inference-timeout", raw->inference_timeout, "DURATION",
-                   "Deadline of calls that have none of their own"));
-  show_default(add("Compute", "--device", config.device, "DEVICE", "auto, cpu, cuda or cuda:N"));
-  show_default(add("Compute", "--threads", config.threads, "COUNT",
-                   "Compute threads; 0 means one per processor"));
-  show_default(add("Compute", "--loader-threads", config.loader_threads, "COUNT",
-                   "Threads that load training data, for every run; 0 uses each run's spec"));
-  show_default(add("Life cycle", "--drain-timeout", raw->drain_timeout, "DURATION",
-                   "How long SIGTERM waits for calls in flight and a checkpoint (30s, 2m)"));
+      "Folder that training data and weights may be read from; repeatable")
+      ->default_str("");
+  add("Network", "--listen", config.listen, "HOST:PORT",
+      "Where gRPC listens; port 0 picks a free one, unix:/PATH is a socket");
+  add("Network", "--metrics-listen", config.metrics_listen, "HOST:PORT",
+      "Where http://HOST:PORT/metrics is served");
+  AddServingOptions(app, raw);
+  add("Compute", "--device", config.device, "DEVICE", "auto, cpu, cuda or cuda:N");
+  add("Compute", "--threads", config.threads, "COUNT",
+      "Compute threads; 0 means one per processor");
+  add("Compute", "--loader-threads", config.loader_threads, "COUNT",
+      "Threads that load training data, for every run; 0 uses each run's spec");
+  add("Life cycle", "--drain-timeout", raw->drain_timeout, "DURATION",
+      "How long SIGTERM waits for calls in flight and a checkpoint (30s, 2m)");
   add("Life cycle", "--resume-interrupted", config.resume_interrupted, "BOOL",
       "Whether runs that an earlier vitd left unfinished continue at start")
       ->default_str("true");
-  show_default(
-      add("Logging", "--log-format", raw->log_format, "FORMAT", "text or json, on standard error"));
-  show_default(
-      add("Logging", "--log-level", raw->log_level, "LEVEL", "debug, info, warning or error"));
+  add("Logging", "--log-format", raw->log_format, "FORMAT", "text or json, on standard error");
+  add("Logging", "--log-level", raw->log_level, "LEVEL", "debug, info, warning or error");
   add("General", "--config", raw->config_file, "FILE", "File of settings (TOML or INI)");
 }
 

@@ -12,6 +12,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -78,7 +79,7 @@ class Batcher {
 
  private:
   using Lane = BatchLane<Task>;
-  using Queued = typename Lane::Queued;
+  using Queued = Lane::Queued;
   // A model that has tasks.
   struct Model {
     int waiting = 0;
@@ -103,6 +104,9 @@ class Batcher {
   bool RunJob(int runner, ComputeTeam* team) VIT_REQUIRES(mu_);
   // Takes the next batch out of the queue, if one is ready and has its threads.
   std::optional<Batch> TakeBatch() VIT_REQUIRES(mu_);
+  // The lowest is next.
+  std::tuple<TaskPriority, double, absl::Time> Rank(const Lane& lane) const VIT_REQUIRES(mu_);
+  // Returns the next lane, or null if none is ready, and how many are.
   Lane* NextLane(absl::Time now, int* ready) VIT_REQUIRES(mu_);
   void Compute(Batch batch, ComputeTeam* team);
   // Returns why a task will not be computed, if so.
@@ -218,7 +222,7 @@ std::optional<Eviction> Batcher<Task>::WhyGivenUp(const Task& task, absl::Time n
 }
 
 template <typename Task>
-typename Batcher<Task>::Evicted Batcher<Task>::TakeGivenUp() {
+Batcher<Task>::Evicted Batcher<Task>::TakeGivenUp() {
   Evicted evicted;
   const absl::Time now = options_.clock->Now();
   first_deadline_ = absl::InfiniteFuture();
@@ -286,12 +290,14 @@ bool Batcher<Task>::RunJob(int runner, ComputeTeam* team) {
 }
 
 template <typename Task>
-typename Batcher<Task>::Lane* Batcher<Task>::NextLane(absl::Time now, int* ready) {
+std::tuple<TaskPriority, double, absl::Time> Batcher<Task>::Rank(const Lane& lane) const {
+  const Task& first = lane.First()->task;
+  return {first.priority, models_.at(first.model()).used, lane.OldestArrival()};
+}
+
+template <typename Task>
+Batcher<Task>::Lane* Batcher<Task>::NextLane(absl::Time now, int* ready) {
   Lane* next = nullptr;
-  const auto rank = [&](const Lane& lane) {
-    const Queued& first = *lane.First();
-    return std::tuple(first.task.priority, models_[first.task.model()].used, lane.OldestArrival());
-  };
   *ready = 0;
   for (Lane& lane : lanes_) {
     if (lane.count < options_.max_batch_size &&
@@ -299,7 +305,7 @@ typename Batcher<Task>::Lane* Batcher<Task>::NextLane(absl::Time now, int* ready
       continue;
     }
     ++*ready;
-    if (next == nullptr || rank(lane) < rank(*next)) next = &lane;
+    if (next == nullptr || Rank(lane) < Rank(*next)) next = &lane;
   }
   return next;
 }

@@ -241,8 +241,9 @@ class Engine : public InferenceEngine {
   void RefuseCall(const std::shared_ptr<Call>& call, int64_t version, const absl::Status& why) {
     const int count = static_cast<int>(call->request.images.size());
     const absl::Duration total = options_.clock->Now() - call->arrival;
-    for (int i = 0; i < count; ++i)
+    for (int i = 0; i < count; ++i) {
       observer_.OnImageDone(call->demand.model, version, why.code(), total);
+    }
     Release(*call);
     call->done(why);
   }
@@ -346,7 +347,9 @@ class Engine : public InferenceEngine {
     const bool all_failed = std::all_of(call->results.begin(), call->results.end(),
                                         [](const auto& result) { return !result.ok(); });
     if (whole && all_failed) return call->done(first);
-    call->done(InferenceAnswer{call->model, std::move(call->results)});
+    InferenceAnswer answer = {call->model, {}};
+    answer.results.swap(call->results);
+    call->done(std::move(answer));
   }
 
   ModelSource* const source_;

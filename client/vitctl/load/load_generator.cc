@@ -114,6 +114,7 @@ LoadReport GenerateLoad(const LoadOptions& options, LoadTarget& target, LoadCloc
   std::latch started(1);
   {
     std::vector<std::jthread> clients;
+    clients.reserve(options.clients);
     for (int i = 0; i < options.clients; ++i) {
       clients.emplace_back([&, i] {
         target.Connect(i, stop);

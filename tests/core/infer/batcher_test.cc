@@ -21,7 +21,7 @@ struct TestTask {
   int id = 0;
   TaskPriority priority = TaskPriority::kNormal;
   absl::Time deadline = absl::InfiniteFuture();
-  std::stop_token cancelled = {};
+  std::stop_token cancelled;
 
   const std::string& model() const { return of; }
 };
@@ -247,9 +247,9 @@ TEST_F(BatcherTest, DestructionEvictsWhatIsQueued) {
   Start(8, absl::Hours(1));
   Submit("a", "m", {1, 2});
   batcher_.reset();
-  EXPECT_THAT(evicted_,
+  EXPECT_THAT(Evicted(2),
               UnorderedElementsAre(Pair(1, Eviction::kShutdown), Pair(2, Eviction::kShutdown)));
-  EXPECT_THAT(computed_, IsEmpty());
+  EXPECT_THAT(Answers(0), IsEmpty());
 }
 
 TEST_F(BatcherTest, OptionsOutOfRangeAreNamed) {
