@@ -368,8 +368,7 @@ class Engine : public InferenceEngine {
 absl::StatusOr<std::unique_ptr<InferenceEngine>> InferenceEngine::Create(ModelSource* source,
                                                                          const Options& options) {
   for (const auto& [name, value] :
-       {std::pair<const char*, int64_t>("max_batch_size", options.max_batch_size),
-        {"max_images", options.queue.max_images},
+       {std::pair<const char*, int64_t>("max_images", options.queue.max_images),
         {"max_images_per_model", options.queue.max_images_per_model},
         {"max_bytes", options.queue.max_bytes},
         {"max_images_per_request", options.max_images_per_request},

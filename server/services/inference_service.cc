@@ -1,34 +1,11 @@
 #include "server/services/inference_service.h"
 
-#include <chrono>
-#include <stop_token>
 #include <utility>
 
-#include "absl/time/time.h"
 #include "server/net/grpc_status.h"
+#include "server/services/call_reactor.h"
 
 namespace vit {
-namespace {
-
-absl::Time Deadline(const grpc::CallbackServerContext& context) {
-  const std::chrono::system_clock::time_point deadline = context.deadline();
-  return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture()
-                                                                  : absl::FromChrono(deadline);
-}
-
-// One call. Deletes itself when gRPC is done with it.
-class CallReactor : public grpc::ServerUnaryReactor {
- public:
-  void OnCancel() override { stop_.request_stop(); }
-  void OnDone() override { delete this; }
-
-  std::stop_token cancelled() const { return stop_.get_token(); }
-
- private:
-  std::stop_source stop_;
-};
-
-}  // namespace
 
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* InferenceService::Answer(
@@ -41,7 +18,7 @@ grpc::ServerUnaryReactor* InferenceService::Answer(
     return reactor;
   }
   (gate_.backend()->*method)(
-      request, {.deadline = Deadline(*context), .cancelled = reactor->cancelled()},
+      request, {.deadline = CallDeadline(*context), .cancelled = reactor->cancelled()},
       [reactor, response, in_flight = calls_->Enter()](absl::StatusOr<Response> answer) {
         const grpc::Status status = ToGrpcStatus(answer.status());
         if (answer.ok()) *response = *std::move(answer);

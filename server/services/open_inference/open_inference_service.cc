@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "server/net/grpc_status.h"
-#include "server/services/open_inference/call_reactor.h"
+#include "server/services/call_reactor.h"
 #include "server/services/open_inference/infer_call.h"
 #include "server/services/open_inference/infer_stream.h"
 #include "server/services/pool_answer.h"

@@ -1,6 +1,6 @@
 // What a call tells the engine: its deadline, and when its client goes away.
-#ifndef VIT_SERVER_SERVICES_OPEN_INFERENCE_CALL_REACTOR_H_
-#define VIT_SERVER_SERVICES_OPEN_INFERENCE_CALL_REACTOR_H_
+#ifndef VIT_SERVER_SERVICES_CALL_REACTOR_H_
+#define VIT_SERVER_SERVICES_CALL_REACTOR_H_
 
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
@@ -32,4 +32,4 @@ class CallReactor : public grpc::ServerUnaryReactor {
 
 }  // namespace vit
 
-#endif  // VIT_SERVER_SERVICES_OPEN_INFERENCE_CALL_REACTOR_H_
+#endif  // VIT_SERVER_SERVICES_CALL_REACTOR_H_
