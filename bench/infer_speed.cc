@@ -51,11 +51,8 @@ class Model {
   }
 
   std::unique_ptr<FrozenTransformer> Freeze(bool bfloat16) {
-    auto frozen = FrozenTransformer::Create(
+    return FrozenTransformer::Create(
         *model_, Preprocessing(), {.image_size = config_.image_size(), .bfloat16 = bfloat16});
-    if (frozen.ok()) return *std::move(frozen);
-    std::fprintf(stderr, "infer_speed: %s\n", frozen.status().ToString().c_str());
-    exit(1);
   }
 
   // [count, K], of the first images.

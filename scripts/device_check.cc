@@ -8,6 +8,7 @@
 #include <torch/torch.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <iostream>
@@ -34,44 +35,11 @@
 #include "core/train/training_step.h"
 #include "proto/set_field.h"
 #include "proto/spec_text.h"
+#include "scripts/checked_model.h"
+#include "scripts/served_logits.h"
 
 namespace vit {
 namespace {
-
-constexpr int kClasses = 10;
-
-// Changes to a model with 32 x 32 pixels, patches of 4, width 64, depth 2 and 4 heads, which
-// together cover every part that a model can have.
-const std::vector<std::pair<std::string, std::string>> kModels = {
-    {"class token", ""},
-    {"average pooling", "class_token: false global_pool: GLOBAL_POOL_AVG"},
-    {"layer scale", "init_values: 1e-2"},
-    {"pre-norm without biases", "pre_norm: true qkv_bias: false"},
-    {"query and key norms", "qk_norm: true"},
-    {"registers", "reg_tokens: 4 no_embed_class: true"},
-    {"distillation token", "distillation_token: true"},
-    {"batch norm", "norm_layer: NORM_LAYER_BATCH_NORM"},
-    {"tanh GELU", "activation: ACTIVATION_GELU_TANH"},
-    {"197 tokens", "image_size: 224 patch_size: 16 embed_dim: 192 num_heads: 3"},
-};
-
-vit::v1::ModelConfig Model(const std::string& text) {
-  vit::v1::ModelConfig config, overrides;
-  config.set_image_size(32);
-  config.set_patch_size(4);
-  config.set_embed_dim(64);
-  config.set_depth(2);
-  config.set_num_heads(4);
-  if (!ParseMessageText(text, &overrides).ok()) throw std::logic_error(text);
-  config.MergeFrom(overrides);
-  FillModelDefaults(kClasses, &config);
-  return config;
-}
-
-double RelativeError(const at::Tensor& actual, const at::Tensor& expected) {
-  const at::Tensor a = actual.to(at::kCPU, at::kDouble), b = expected.to(at::kCPU, at::kDouble);
-  return ((a - b).abs().max() / b.abs().max().clamp_min(1e-12)).item<double>();
-}
 
 class Checks {
  public:
@@ -103,33 +71,11 @@ class Checks {
   bool all_hold_ = true;
 };
 
-VisionTransformer NewModel(const vit::v1::ModelConfig& config, c10::Device device) {
-  VisionTransformer model(config);
-  model->Initialize(1);
-  // A head of zeros would make every logit and most gradients zero.
-  torch::NoGradGuard no_grad;
-  for (auto& item : model->named_parameters()) {
-    if (item.key() == "head.weight" || item.key() == "head_dist.weight") {
-      item.value().copy_(
-          at::sin(at::arange(item.value().numel(), at::kFloat)).view_as(item.value()) / 10);
-    }
-  }
-  model->to(device);
-  model->train();
-  return model;
-}
-
-at::Tensor Images(const vit::v1::ModelConfig& config, int64_t count) {
-  const int64_t side = config.image_size();
-  return at::sin(at::arange(count * 3 * side * side, at::kFloat) * 0.37)
-      .view({count, 3, side, side});
-}
-
 // Returns the largest relative error of the logits and the gradients, computed on the device in
 // float32 or bfloat16, against float32 on the CPU. Errors of gradients are relative to the model's
 // largest gradient, because some gradients are zero except for rounding.
 double ForwardAndBackward(const std::string& text, c10::Device device, bool bfloat16 = false) {
-  const vit::v1::ModelConfig config = Model(text);
+  const vit::v1::ModelConfig config = CheckedModel(text);
   std::vector<at::Tensor> logits;
   std::vector<std::vector<at::Tensor>> gradients;
   for (const auto& [where, low] : {std::pair(c10::Device(c10::kCPU), false), {device, bfloat16}}) {
@@ -155,7 +101,7 @@ double ForwardAndBackward(const std::string& text, c10::Device device, bool bflo
 
 vit::v1::TrainingSpec Recipe(const std::vector<std::string>& assignments) {
   vit::v1::TrainingSpec spec;
-  *spec.mutable_model() = Model("");
+  *spec.mutable_model() = CheckedModel("");
   std::vector<std::string> all = {
       "optimizer.type=adamw", "optimizer.learning_rate=1e-3", "optimizer.weight_decay=0.05",
       "optimizer.beta1=0.9",  "optimizer.beta2=0.99",         "optimizer.eps=1e-8",
@@ -231,7 +177,7 @@ double DifferencesOfTwoRuns(const std::vector<std::string>& assignments, c10::De
 }
 
 double Bfloat16Logits(c10::Device device) {
-  const vit::v1::ModelConfig config = Model(kModels.back().second);
+  const vit::v1::ModelConfig config = CheckedModel(CheckedModels().back().second);
   VisionTransformer model = NewModel(config, device);
   model->eval();
   torch::NoGradGuard no_grad;
@@ -255,15 +201,6 @@ Batch Bytes(int count, const Device& device) {
     batch.slots.push_back(i);
   }
   return batch;
-}
-
-vit::v1::DataConfig Preprocessing() {
-  vit::v1::DataConfig config;
-  for (int channel = 0; channel < 3; ++channel) {
-    config.add_mean(0.4 + 0.1 * channel);
-    config.add_std(0.2 + 0.1 * channel);
-  }
-  return config;
 }
 
 // Returns the largest relative error of batches that travel to the device and, in a snapshot, back.
@@ -328,7 +265,7 @@ bool Check(const Device& device) {
   Checks checks(TorchDevice(device));
   const bool cuda = device.kind() == Device::Kind::kCuda;
   const double exact = cuda ? 1e-4 : 1e-6;
-  for (const auto& [name, text] : kModels) {
+  for (const auto& [name, text] : CheckedModels()) {
     checks.AtMost(absl::StrCat("logits and gradients, ", name), exact,
                   [&, &text = text] { return ForwardAndBackward(text, checks.device()); });
   }
@@ -351,6 +288,13 @@ bool Check(const Device& device) {
     checks.AtMost(absl::StrCat("losses of 20 steps, ", name), cuda ? 1e-3 : 1e-6,
                   [&, &a = assignments] { return LossesOf20Steps(a, checks.device()); });
   }
+  for (const auto& [name, text] : CheckedModels()) {
+    checks.AtMost(absl::StrCat("served logits, ", name), std::max(exact, 1e-5),
+                  [&, &text = text] { return ServedLogits(text, device, /*bfloat16=*/false); });
+    if (!device.has_bfloat16()) continue;
+    checks.AtMost(absl::StrCat("served logits, bfloat16, ", name), 0.05,
+                  [&, &text = text] { return ServedLogits(text, device, /*bfloat16=*/true); });
+  }
   checks.AtMost("batches to the device and back", 1e-6, [&] { return ThereAndBack(device); });
   if (cuda) {
     checks.AtMost("waits for the device that go unnoticed", 0,
@@ -363,10 +307,12 @@ bool Check(const Device& device) {
   if (device.has_bfloat16()) {
     checks.AtMost("bfloat16 logits against float32", 0.05,
                   [&] { return Bfloat16Logits(checks.device()); });
-    for (const size_t i : {size_t{0}, kModels.size() - 1}) {
-      checks.AtMost(absl::StrCat("bfloat16 logits and gradients, ", kModels[i].first), 0.05, [&] {
-        return ForwardAndBackward(kModels[i].second, checks.device(), /*bfloat16=*/true);
-      });
+    for (const size_t i : {size_t{0}, CheckedModels().size() - 1}) {
+      checks.AtMost(absl::StrCat("bfloat16 logits and gradients, ", CheckedModels()[i].first), 0.05,
+                    [&] {
+                      return ForwardAndBackward(CheckedModels()[i].second, checks.device(),
+                                                /*bfloat16=*/true);
+                    });
     }
     checks.AtMost("losses of 20 steps, AdamW, bfloat16", 0.03,
                   [&] { return LossesOf20Steps({"precision=bfloat16"}, checks.device()); });

@@ -18,6 +18,7 @@
 #include "core/infer/attention_rollout.h"
 #include "core/model/autocast.h"
 #include "core/model/frozen/frozen_transformer.h"
+#include "core/model/frozen/image_batch.h"
 #include "core/model/model_config.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
@@ -38,18 +39,15 @@ class FrozenModel::Impl {
         config_(description_.model),
         model_(std::move(loaded.model)) {
     config_.set_image_size(EvalImageSize(description_.preprocessing, config_.image_size()));
-    if (device.kind() != Device::Kind::kCpu) return;
-    auto frozen =
-        FrozenTransformer::Create(*model_, description_.preprocessing,
-                                  {.image_size = config_.image_size(), .bfloat16 = bfloat16_});
-    if (frozen.ok()) frozen_ = *std::move(frozen);
+    frozen_ = FrozenTransformer::Create(
+        *model_, description_.preprocessing,
+        {.image_size = config_.image_size(), .bfloat16 = bfloat16_, .stream = stream_});
   }
 
   std::vector<Computed> Compute(const Work& work, absl::Span<const PreparedImage* const> prepared,
                                 ComputeTeam* team) const {
-    return frozen_ != nullptr && work.kind != Work::Kind::kExplain
-               ? ComputeFrozen(work, prepared, team)
-               : ComputeInParts(work, prepared);
+    return work.kind == Work::Kind::kExplain ? ExplainInParts(work.block, prepared)
+                                             : ComputeFrozen(work.kind, prepared, team);
   }
 
   absl::StatusOr<PreparedImage> Prepare(const ImageInput& image, const ImageLimits& limits) const {
@@ -104,23 +102,28 @@ class FrozenModel::Impl {
  private:
   static constexpr int64_t kMostBatchBytes = int64_t{1} << 30;
 
-  std::vector<Computed> ComputeFrozen(const Work& work,
-                                      absl::Span<const PreparedImage* const> prepared,
-                                      ComputeTeam* team) const {
-    using Output = FrozenTransformer::Output;
+  static std::vector<FrozenTransformer::Image> Images(
+      absl::Span<const PreparedImage* const> prepared) {
     std::vector<FrozenTransformer::Image> images;
     images.reserve(prepared.size());
     for (const PreparedImage* image : prepared) {
       images.push_back({.bytes = image->bytes.empty() ? nullptr : image->bytes.data(),
                         .values = image->values.empty() ? nullptr : image->values.data()});
     }
-    const bool classifies = work.kind == Work::Kind::kClassify;
-    const Output output = classifies                              ? Output::kLogits
-                          : work.kind == Work::Kind::kEmbedTokens ? Output::kTokens
-                                                                  : Output::kFeatures;
+    return images;
+  }
+
+  std::vector<Computed> ComputeFrozen(Work::Kind kind,
+                                      absl::Span<const PreparedImage* const> prepared,
+                                      ComputeTeam* team) const {
+    using Output = FrozenTransformer::Output;
+    const bool classifies = kind == Work::Kind::kClassify;
+    const Output output = classifies                         ? Output::kLogits
+                          : kind == Work::Kind::kEmbedTokens ? Output::kTokens
+                                                             : Output::kFeatures;
     const int64_t size = frozen_->OutputSize(output);
     std::vector<float> values(prepared.size() * size);
-    frozen_->Compute(images, output, team, values.data());
+    frozen_->Compute(Images(prepared), output, team, values.data());
     std::vector<Computed> computed(prepared.size());
     for (size_t i = 0; i < computed.size(); ++i) {
       const absl::Span<float> row = absl::MakeSpan(values).subspan(i * size, size);
@@ -141,87 +144,37 @@ class FrozenModel::Impl {
 
   // Computes as many images at once as fit into a moderate part of the device's memory, so that no
   // call can take that memory from a training run.
-  std::vector<Computed> ComputeInParts(const Work& work,
+  std::vector<Computed> ExplainInParts(int block,
                                        absl::Span<const PreparedImage* const> prepared) const {
-    const auto most =
-        static_cast<size_t>(std::max<int64_t>(1, kMostBatchBytes / BytesPerImage(work)));
+    const int64_t tokens = TokenCount(config_);
+    const int64_t image_bytes = ForwardBytes(config_) + int64_t{sizeof(float)} *
+                                                            (config_.depth() + 2) *
+                                                            config_.num_heads() * tokens * tokens;
+    const auto most = static_cast<size_t>(std::max<int64_t>(1, kMostBatchBytes / image_bytes));
     std::vector<Computed> computed;
     for (size_t begin = 0; begin < prepared.size(); begin += most) {
-      std::vector<Computed> some = ComputeTogether(work, prepared.subspan(begin, most));
+      std::vector<Computed> some = Explain(block, prepared.subspan(begin, most));
       computed.insert(computed.end(), std::make_move_iterator(some.begin()),
                       std::make_move_iterator(some.end()));
     }
     return computed;
   }
 
-  // Returns the most memory that an image takes while it is computed.
-  int64_t BytesPerImage(const Work& work) const {
-    const int64_t tokens = TokenCount(config_), size = image_size();
-    // The pixels, and for one block the residual stream, its norm, q, k, v, the heads' output, and
-    // the hidden layer before and after the activation.
-    int64_t floats =
-        2 * 3 * size * size + tokens * (8 * config_.embed_dim() + 2 * MlpHiddenDim(config_));
-    if (work.kind == Work::Kind::kExplain) {
-      floats += (config_.depth() + 2) * int64_t{config_.num_heads()} * tokens * tokens;
-    }
-    return 4 * floats;
-  }
-
-  std::vector<Computed> ComputeTogether(const Work& work,
-                                        absl::Span<const PreparedImage* const> prepared) const {
+  std::vector<Computed> Explain(int block, absl::Span<const PreparedImage* const> prepared) const {
     const UseStream use(stream_);
     c10::InferenceMode inference;
     AutocastGuard autocast(bfloat16_, torch_device_.type());
     // The module's forward is not const, but changes nothing in evaluation mode.
     auto& model = const_cast<VisionTransformerImpl&>(*model_);
-    const auto count = static_cast<int64_t>(prepared.size());
-    const at::Tensor input = normalize_(Pixels(prepared));
-    std::vector<Computed> computed(count);
-    switch (work.kind) {
-      case Work::Kind::kClassify:
-        Fill(model.forward(input).to(at::kFloat).softmax(1), &Computed::probabilities, &computed);
-        break;
-      case Work::Kind::kEmbed:
-        Fill(model.Pool(model.ForwardFeatures(input)), &Computed::features, &computed);
-        break;
-      case Work::Kind::kEmbedTokens:
-        Fill(model.ForwardFeatures(input), &Computed::features, &computed);
-        break;
-      case Work::Kind::kExplain: {
-        std::vector<at::Tensor> attention;
-        const at::Tensor tokens = model.ForwardFeatures(input, &attention);
-        Fill(model.ForwardHead(tokens).to(at::kFloat).softmax(1), &Computed::probabilities,
-             &computed);
-        const at::Tensor shown =
-            work.block < 0 ? AttentionRollout(attention) : attention[work.block].mean(1);
-        Fill(PatchRelevance(shown, description_.model), &Computed::relevance, &computed);
-        if (work.block >= 0) Fill(attention[work.block], &Computed::attention, &computed);
-        break;
-      }
-    }
+    const at::Tensor input = normalize_(HostBatch(Images(prepared), image_size(), torch_device_));
+    std::vector<at::Tensor> attention;
+    const at::Tensor tokens = model.ForwardFeatures(input, &attention);
+    std::vector<Computed> computed(prepared.size());
+    Fill(model.ForwardHead(tokens).to(at::kFloat).softmax(1), &Computed::probabilities, &computed);
+    const at::Tensor shown = block < 0 ? AttentionRollout(attention) : attention[block].mean(1);
+    Fill(PatchRelevance(shown, description_.model), &Computed::relevance, &computed);
+    if (block >= 0) Fill(attention[block], &Computed::attention, &computed);
     return computed;
-  }
-
-  // Returns [count, 3, S, S]: bytes, or float32 if an image has values that are not whole.
-  at::Tensor Pixels(absl::Span<const PreparedImage* const> prepared) const {
-    const auto count = static_cast<int64_t>(prepared.size());
-    const bool bytes =
-        std::all_of(prepared.begin(), prepared.end(),
-                    [](const PreparedImage* image) { return !image->bytes.empty(); });
-    at::Tensor pixels = EmptyHostTensor({count, 3, image_size(), image_size()},
-                                        bytes ? at::kByte : at::kFloat, torch_device_);
-    auto* to = static_cast<uint8_t*>(pixels.mutable_data_ptr());
-    for (const PreparedImage* image : prepared) {
-      if (bytes) {
-        memcpy(to, image->bytes.data(), ImageValues());
-      } else if (!image->values.empty()) {
-        memcpy(to, image->values.data(), ImageValues() * sizeof(float));
-      } else {
-        std::copy(image->bytes.begin(), image->bytes.end(), reinterpret_cast<float*>(to));
-      }
-      to += ImageValues() * pixels.element_size();
-    }
-    return pixels;
   }
 
   // Copies row i of `values`, flattened, to `field` of the i-th result.
@@ -243,7 +196,7 @@ class FrozenModel::Impl {
   const Normalizer normalize_;
   vit::v1::ModelConfig config_;  // FrozenModel::config
   VisionTransformer model_;
-  std::unique_ptr<const FrozenTransformer> frozen_;  // null if it does not cover the model
+  std::unique_ptr<const FrozenTransformer> frozen_;
 };
 
 FrozenModel::FrozenModel(ServableModel source, std::unique_ptr<Impl> impl)

@@ -20,8 +20,8 @@
 namespace vit {
 
 // The weights of one model directory with their preprocessing and labels. Immutable and thread-safe
-// once loaded; keeps the directory's files as long as it lives. On the CPU it computes by
-// FrozenTransformer what that covers, and the rest by VisionTransformer.
+// once loaded; keeps the directory's files as long as it lives. FrozenTransformer
+// computes, but for explanations, which need VisionTransformer's attention weights.
 class FrozenModel {
  public:
   // Reads the model directory, whose checksums must be right. Statuses of VerifyChecksums and

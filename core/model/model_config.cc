@@ -146,6 +146,15 @@ int64_t PooledFeatures(const ModelConfig& config) {
   }
 }
 
+int64_t ForwardBytes(const ModelConfig& config) {
+  // The pixels, and for one block the residual stream, its norm, q, k, v, the heads' output, and
+  // the hidden layer before and after the activation.
+  const int64_t side = config.image_size();
+  const int64_t floats = 2 * config.in_channels() * side * side +
+                         TokenCount(config) * (8 * config.embed_dim() + 2 * MlpHiddenDim(config));
+  return 4 * floats;
+}
+
 namespace {
 
 // Parameters of a linear map.

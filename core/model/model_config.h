@@ -34,6 +34,8 @@ int64_t TokenCount(const vit::v1::ModelConfig& config);
 int64_t PositionCount(const vit::v1::ModelConfig& config);
 // Features of one image after pooling, before a representation layer.
 int64_t PooledFeatures(const vit::v1::ModelConfig& config);
+// About the most memory that the forward pass takes for one image, in float32 without gradients.
+int64_t ForwardBytes(const vit::v1::ModelConfig& config);
 // Trained values, without fixed or averaged ones such as sin-cos positions and running means.
 int64_t ParameterCount(const vit::v1::ModelConfig& config);
 // Multiplications and additions of one image's forward pass, in its matrix products.

@@ -1,9 +1,12 @@
 #include "core/base/compute/cuda_driver.h"
 
+#include <stdexcept>
+
 #include "absl/strings/str_cat.h"
 
 #ifdef VIT_WITH_CUDA
 
+#include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <cuda_runtime_api.h>
 
@@ -85,6 +88,33 @@ ForbidCudaWaits::~ForbidCudaWaits() {
   c10::cuda::warning_state().set_sync_debug_mode(c10::cuda::SyncDebugMode::L_DISABLED);
 }
 
+class CudaGraph::Impl {
+ public:
+  at::cuda::CUDAGraph graph;
+};
+
+CudaGraph::CudaGraph() : impl_(std::make_unique<Impl>()) {}
+
+void CudaGraph::Record(const CudaGraph* shared, const std::function<void()>& work) {
+  at::cuda::CUDAGraph& graph = impl_->graph;
+  // Other threads, training's among them, may use the device as they like meanwhile.
+  graph.capture_begin(shared == nullptr ? at::cuda::MempoolId_t{0, 0} : shared->impl_->graph.pool(),
+                      cudaStreamCaptureModeThreadLocal);
+  try {
+    work();
+  } catch (...) {
+    try {
+      graph.capture_end();
+    } catch (const std::exception&) {
+      // What `work` threw says why.
+    }
+    throw;
+  }
+  graph.capture_end();
+}
+
+void CudaGraph::Run() { impl_->graph.replay(); }
+
 }  // namespace vit
 
 #else
@@ -106,6 +136,23 @@ absl::Status SynchronizeCudaDevice(int) { return NoCuda(); }
 ForbidCudaWaits::ForbidCudaWaits() = default;
 ForbidCudaWaits::~ForbidCudaWaits() {}  // not = default: with CUDA it does something
 
+class CudaGraph::Impl {};
+
+CudaGraph::CudaGraph() = default;
+
+void CudaGraph::Record(const CudaGraph*, const std::function<void()>&) {
+  throw std::logic_error(std::string(NoCuda().message()));
+}
+
+void CudaGraph::Run() { throw std::logic_error(std::string(NoCuda().message())); }
+
 }  // namespace vit
 
 #endif  // VIT_WITH_CUDA
+
+namespace vit {
+
+CudaGraph::CudaGraph(CudaGraph&&) noexcept = default;
+CudaGraph::~CudaGraph() = default;
+
+}  // namespace vit

@@ -5,6 +5,8 @@
 #define VIT_CORE_BASE_COMPUTE_CUDA_DRIVER_H_
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -37,6 +39,26 @@ class ForbidCudaWaits {
   ForbidCudaWaits();
   ~ForbidCudaWaits();
   ForbidCudaWaits(const ForbidCudaWaits&) = delete;
+};
+
+// Work of a CUDA device that is recorded once and then started by one call. Only for a build with
+// CUDA, and a current stream other than the default one. LibTorch throws if the device fails.
+class CudaGraph {
+ public:
+  CudaGraph();
+  CudaGraph(CudaGraph&&) noexcept;
+  ~CudaGraph();
+
+  // Calls `work`, whose operations on the current stream are recorded and not computed. The tensors
+  // that it makes keep their memory as long as this lives; that of `shared`, if given, is used for
+  // them too, so that the two must not run at the same time.
+  void Record(const CudaGraph* shared, const std::function<void()>& work);
+  // Starts what was recorded, on the current stream.
+  void Run();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace vit

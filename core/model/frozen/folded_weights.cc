@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "core/model/frozen/kernels.h"
+#include "core/model/frozen/byte_centre.h"
 #include "core/model/model_config.h"
 #include "core/model/position_embedding.h"
 
@@ -23,7 +23,8 @@ class Folder {
 
   FoldedWeights Fold(const vit::v1::DataConfig& preprocessing, int64_t image_size) const {
     FoldedWeights folded;
-    AddTokens(preprocessing, image_size, &folded);
+    AddPatches(preprocessing, &folded);
+    AddTokens(image_size, &folded);
     folded.norm_pre = Norm("norm_pre");
     for (int i = 0; i < config_.depth(); ++i) folded.blocks.push_back(Block(i));
     folded.normalizes = config_.norm_layer() != vit::v1::NORM_LAYER_BATCH_NORM;
@@ -122,22 +123,30 @@ class Folder {
     return folded;
   }
 
-  // Adds the patch projection, the tokens in front and the positions. Pixels are
-  // (byte / 255 - mean) / std.
-  void AddTokens(const vit::v1::DataConfig& preprocessing, int64_t image_size,
-                 FoldedWeights* folded) const {
+  // Adds the patch projection. A pixel is (byte / 255 - mean) / std.
+  void AddPatches(const vit::v1::DataConfig& preprocessing, FoldedWeights* folded) const {
     const FoldedLinear projection = Linear("patch_embed.proj");
-    const int64_t dim = config_.embed_dim(), channel_values = PatchValues(config_) / 3;
-    at::Tensor weight = projection.weight.view({dim, 3, channel_values}).clone();
-    at::Tensor bias = projection.bias.clone();
+    const int64_t values = PatchValues(config_);
+    at::Tensor scale = at::empty({3, values / 3}, at::kDouble), offset = at::empty_like(scale);
     for (int channel = 0; channel < 3; ++channel) {
-      at::Tensor part = weight.select(1, channel);
       const double deviation = preprocessing.std(channel), mean = preprocessing.mean(channel);
-      bias += part.sum(1) * ((kByteCentre / 255.0 - mean) / deviation);
-      part /= 255 * deviation;
+      scale.select(0, channel).fill_(1 / (255 * deviation));
+      offset.select(0, channel).fill_((kByteCentre / 255.0 - mean) / deviation);
     }
-    folded->patches = Rounded(FoldedLinear{weight.flatten(1), bias});
+    const FoldedNorm pixels = {
+        .weight = scale.flatten(), .bias = offset.flatten(), .normalizes = false};
+    if (!config_.patch_norm()) {
+      folded->patches = Rounded(After(pixels, projection));
+      return;
+    }
+    folded->pixels = Rounded(pixels);
+    folded->patches = Rounded(After(NormInDouble("patch_embed.input_norm"), projection));
+    folded->patch_norm = Norm("patch_embed.norm");
+  }
 
+  // Adds the tokens in front and the positions.
+  void AddTokens(int64_t image_size, FoldedWeights* folded) const {
+    const int64_t dim = config_.embed_dim();
     const PatchGrid grid = {image_size / config_.patch_size(), image_size / config_.patch_width()};
     const PatchGrid trained = {config_.image_size() / config_.patch_size(),
                                config_.image_size() / config_.patch_width()};
@@ -147,8 +156,8 @@ class Folder {
       const at::Tensor token = Get(name);
       if (token.defined()) tokens.push_back(token.squeeze(0));
     }
-    at::Tensor prefix = tokens.empty() ? at::zeros({0, dim}, weight.options()) : at::cat(tokens);
-    at::Tensor positions = at::zeros({grid.rows * grid.columns, dim}, weight.options());
+    at::Tensor prefix = tokens.empty() ? at::zeros({0, dim}, at::kDouble) : at::cat(tokens);
+    at::Tensor positions = at::zeros({grid.rows * grid.columns, dim}, at::kDouble);
     if (const at::Tensor embedding = Get("pos_embed"); embedding.defined()) {
       const at::Tensor resampled =
           ResamplePositionEmbedding(embedding.to(at::kFloat), with_position, trained, grid)

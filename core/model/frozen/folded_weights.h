@@ -43,14 +43,18 @@ struct FoldedBlock {
 };
 
 struct FoldedWeights {
-  // Takes patches of bytes - kByteCentre: the normalisation of the pixels is in it.
+  // Takes patches of bytes - kByteCentre: the normalisation of the pixels is in it. With
+  // model.patch_norm it takes patches of normalised pixels, themselves normalised.
   FoldedLinear patches;  // [D, 3 * patch height * patch width]
+  // With model.patch_norm: what makes bytes - kByteCentre normalised pixels, and the norm after the
+  // projection.
+  FoldedNorm pixels, patch_norm;
   at::Tensor prefix;     // [tokens in front, D], with their positions
   at::Tensor positions;  // [patches, D]
   FoldedNorm norm_pre;
   std::vector<FoldedBlock> blocks;
   bool normalizes = true;  // whether the blocks' norms do
-  double eps = 0;          // theirs
+  double eps = 0;          // theirs, and of the patches'
   FoldedNorm norm;         // of the tokens after the last block
   FoldedNorm fc_norm;      // of the pooled features
   FoldedLinear pre_logits, head, head_dist;

@@ -2,10 +2,12 @@
 #ifndef VIT_CORE_MODEL_FROZEN_FROZEN_TRANSFORMER_H_
 #define VIT_CORE_MODEL_FROZEN_FROZEN_TRANSFORMER_H_
 
+#include <c10/core/Stream.h>
+
 #include <cstdint>
 #include <memory>
+#include <optional>
 
-#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "core/base/compute/compute_team.h"
 #include "core/model/vision_transformer.h"
@@ -15,9 +17,10 @@ namespace vit {
 
 // Computes what VisionTransformer computes in evaluation mode: in float32 the same within 1e-5, in
 // bfloat16 what autocast computes, within its rounding. Constants are folded (folded_weights.h),
-// weights are cast and arranged once, additions, norms and activations are part of the product
-// before or after them, and nothing goes through LibTorch's dispatcher. If the head needs the
-// class token alone, the last block computes that alone.
+// and weights are cast and arranged once. If the head needs the class token alone, the last block
+// computes that alone. On a CPU whose kernels for small products LibTorch has (CpuTransformer),
+// additions, norms and activations are part of the product before or after them, and nothing goes
+// through LibTorch's dispatcher; elsewhere LibTorch's operators compute (TensorTransformer).
 //
 // Immutable and thread-safe. Keeps its buffers from batch to batch.
 class FrozenTransformer {
@@ -37,17 +40,19 @@ class FrozenTransformer {
   struct Options {
     int64_t image_size = 0;  // of the images that are given
     bool bfloat16 = false;   // else float32
+    // Where a CUDA device computes; not its default stream.
+    std::optional<c10::Stream> stream = std::nullopt;
   };
 
-  // Freezes `model`, which is on the CPU, for images normalised as `preprocessing` says.
-  // UNIMPLEMENTED, with the reason, for what it does not cover. LibTorch may throw (out of memory).
-  static absl::StatusOr<std::unique_ptr<FrozenTransformer>> Create(
-      const VisionTransformerImpl& model, const vit::v1::DataConfig& preprocessing,
-      const Options& options);
+  // Freezes `model` for its device and for images normalised as `preprocessing` says. LibTorch may
+  // throw (out of memory).
+  static std::unique_ptr<FrozenTransformer> Create(const VisionTransformerImpl& model,
+                                                   const vit::v1::DataConfig& preprocessing,
+                                                   const Options& options);
   virtual ~FrozenTransformer() = default;
 
   // Computes `images` with the threads of `team`; `out` receives OutputSize values for each. May
-  // throw std::bad_alloc.
+  // throw (out of memory, a lost device).
   virtual void Compute(absl::Span<const Image> images, Output output, ComputeTeam* team,
                        float* out) const = 0;
 

@@ -10,6 +10,7 @@
 
 #include "core/base/compute/compute_team.h"
 #include "core/model/autocast.h"
+#include "core/model/frozen/tensor_transformer.h"
 #include "core/model/model_config.h"
 #include "core/model/normalize.h"
 #include "core/spec/defaults.h"
@@ -61,6 +62,10 @@ const std::map<std::string, const char*> kCases = {
     {"wide_patches", "patch_size: 4 patch_width: 16"},
     {"pixels", "image_size: 6 patch_size: 1"},
     {"one_patch", "patch_size: 32"},
+    {"patch_norm", "patch_norm: true"},
+    {"patch_norm_odd_sizes",
+     "patch_norm: true embed_dim: 35 num_heads: 5 image_size: 30 patch_size: 5"},
+    {"patch_norm_pre_norm", "patch_norm: true pre_norm: true global_pool: GLOBAL_POOL_AVG"},
     {"long", "patch_size: 2"},
     {"wide", "embed_dim: 192 num_heads: 3 depth: 3 num_classes: 130"},
 };
@@ -117,10 +122,17 @@ class FrozenTransformerTest : public ::testing::TestWithParam<std::string> {
   }
 
   std::unique_ptr<FrozenTransformer> Freeze(bool bfloat16) {
-    auto frozen = FrozenTransformer::Create(*model_, Preprocessing(),
-                                            {.image_size = image_size_, .bfloat16 = bfloat16});
-    EXPECT_EQ(frozen.status(), absl::OkStatus());
-    return frozen.ok() ? *std::move(frozen) : nullptr;
+    return FrozenTransformer::Create(*model_, Preprocessing(),
+                                     {.image_size = image_size_, .bfloat16 = bfloat16});
+  }
+
+  void ExpectWhatTheModelComputes(const FrozenTransformer& frozen, bool bfloat16) {
+    ComputeTeam team("test", 2);
+    for (const Output output : {Output::kLogits, Output::kFeatures, Output::kTokens}) {
+      SCOPED_TRACE(absl::StrCat(bfloat16 ? "bfloat16" : "float32", ", output ", output));
+      EXPECT_LT(LargestError(Compute(frozen, output, kImages, &team), Expected(output, bfloat16)),
+                bfloat16 ? 0.03 : 1e-5);
+    }
   }
 
   // Computes the first `count` images.
@@ -153,15 +165,18 @@ class FrozenTransformerTest : public ::testing::TestWithParam<std::string> {
 
 TEST_P(FrozenTransformerTest, ComputesWhatTheModelComputes) {
   Make(kCases.at(GetParam()));
-  ComputeTeam team("test", 2);
   for (const bool bfloat16 : {false, true}) {
-    const auto frozen = Freeze(bfloat16);
-    ASSERT_NE(frozen, nullptr);
-    for (const Output output : {Output::kLogits, Output::kFeatures, Output::kTokens}) {
-      SCOPED_TRACE(absl::StrCat(bfloat16 ? "bfloat16" : "float32", ", output ", output));
-      EXPECT_LT(LargestError(Compute(*frozen, output, kImages, &team), Expected(output, bfloat16)),
-                bfloat16 ? 0.03 : 1e-5);
-    }
+    ExpectWhatTheModelComputes(*Freeze(bfloat16), bfloat16);
+  }
+}
+
+// What a CUDA device computes, and a CPU without kernels for small products.
+TEST_P(FrozenTransformerTest, LibTorchsOperatorsComputeIt) {
+  Make(kCases.at(GetParam()));
+  for (const bool bfloat16 : {false, true}) {
+    const frozen::TensorTransformer tensors(*model_, Preprocessing(),
+                                            {.image_size = image_size_, .bfloat16 = bfloat16});
+    ExpectWhatTheModelComputes(tensors, bfloat16);
   }
 }
 
@@ -169,7 +184,6 @@ TEST_P(FrozenTransformerTest, AnImageDoesNotDependOnItsBatchOrTheThreads) {
   Make(kCases.at(GetParam()));
   for (const bool bfloat16 : {false, true}) {
     const auto frozen = Freeze(bfloat16);
-    ASSERT_NE(frozen, nullptr);
     ComputeTeam alone("alone", 1);
     const at::Tensor all = Compute(*frozen, Output::kLogits, kImages, &alone);
     for (const int size : {1, 2, 3, 7}) {
@@ -197,18 +211,36 @@ TEST_F(FrozenTransformerTest, TakesTheImageSizeThatIsServed) {
             1e-5);
 }
 
+TEST_F(FrozenTransformerTest, TakesValuesAsItTakesBytes) {
+  for (const char* text : {"", "patch_norm: true"}) {
+    Make(text);
+    const at::Tensor values = bytes_.to(at::kFloat);
+    for (const bool bfloat16 : {false, true}) {
+      const auto frozen = Freeze(bfloat16);
+      const frozen::TensorTransformer tensors(*model_, Preprocessing(),
+                                              {.image_size = image_size_, .bfloat16 = bfloat16});
+      ComputeTeam team("test", 2);
+      const std::vector<const FrozenTransformer*> forms = {frozen.get(), &tensors};
+      for (const FrozenTransformer* form : forms) {
+        // One of bytes among those of values.
+        std::vector<FrozenTransformer::Image> images = {
+            {.bytes = bytes_[0].const_data_ptr<uint8_t>()}};
+        for (int i = 1; i < kImages; ++i)
+          images.push_back({.values = values[i].const_data_ptr<float>()});
+        at::Tensor out = at::full({kImages, form->OutputSize(Output::kLogits)}, NAN);
+        form->Compute(images, Output::kLogits, &team, out.data_ptr<float>());
+        EXPECT_TRUE(out.equal(Compute(*form, Output::kLogits, kImages, &team))) << text << bfloat16;
+      }
+    }
+  }
+}
+
 TEST_F(FrozenTransformerTest, FreezesAnEncoder) {
   Make("num_classes: 0");
   ComputeTeam team("test", 2);
   EXPECT_LT(LargestError(Compute(*Freeze(false), Output::kFeatures, kImages, &team),
                          Expected(Output::kFeatures, false)),
             1e-5);
-}
-
-TEST_F(FrozenTransformerTest, SaysWhatItDoesNotCover) {
-  Make("patch_norm: true");
-  const auto frozen = FrozenTransformer::Create(*model_, Preprocessing(), {.image_size = 32});
-  EXPECT_EQ(frozen.status(), absl::UnimplementedError("the model has model.patch_norm"));
 }
 
 TEST_F(FrozenTransformerTest, SeveralThreadsMayComputeAtOnce) {

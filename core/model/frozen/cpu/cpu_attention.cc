@@ -1,9 +1,9 @@
-#include "core/model/frozen/cpu_attention.h"
+#include "core/model/frozen/cpu/cpu_attention.h"
 
 #include <algorithm>
 
-#include "core/model/frozen/buffers.h"
-#include "core/model/frozen/packed_linear.h"
+#include "core/model/frozen/cpu/buffers.h"
+#include "core/model/frozen/cpu/packed_linear.h"
 #include "core/model/lanes.h"
 
 namespace vit::frozen {

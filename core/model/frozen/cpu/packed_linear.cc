@@ -1,4 +1,4 @@
-#include "core/model/frozen/packed_linear.h"
+#include "core/model/frozen/cpu/packed_linear.h"
 
 #include <ATen/ATen.h>
 #include <ATen/native/CPUBlas.h>
@@ -6,8 +6,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "core/model/frozen/buffers.h"
-#include "core/model/frozen/kernels.h"
+#include "core/model/frozen/cpu/buffers.h"
+#include "core/model/frozen/cpu/kernels.h"
 
 namespace vit::frozen {
 namespace {

@@ -1,10 +1,10 @@
-#include "core/model/frozen/cpu_head.h"
+#include "core/model/frozen/cpu/cpu_head.h"
 
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
-#include "core/model/frozen/buffers.h"
+#include "core/model/frozen/cpu/buffers.h"
 #include "core/model/model_config.h"
 
 namespace vit::frozen {
@@ -24,26 +24,6 @@ CpuHead<T>::CpuHead(const vit::v1::ModelConfig& config, const FoldedWeights& wei
       pre_logits_(weights.pre_logits),
       head_(weights.head),
       head_dist_(weights.head_dist) {}
-
-template <typename T>
-int64_t CpuHead<T>::NeededTokens(Output output) const {
-  if (output == Output::kTokens || config_.global_pool() != vit::v1::GLOBAL_POOL_TOKEN) {
-    return tokens_;
-  }
-  return config_.distillation_token() ? 2 : 1;
-}
-
-template <typename T>
-int64_t CpuHead<T>::OutputSize(Output output) const {
-  switch (output) {
-    case Output::kLogits:
-      return config_.num_classes();
-    case Output::kFeatures:
-      return features_;
-    default:
-      return tokens_ * dim_;
-  }
-}
 
 template <typename T>
 CpuHead<T>::Scratch CpuHead<T>::MakeScratch(int64_t images) const {

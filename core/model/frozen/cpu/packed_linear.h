@@ -1,7 +1,7 @@
 // Matrix products of a frozen model, by oneDNN's kernels for small matrices (brgemm), which
 // LibTorch shows. They run on the calling thread alone and go through no dispatcher.
-#ifndef VIT_CORE_MODEL_FROZEN_PACKED_LINEAR_H_
-#define VIT_CORE_MODEL_FROZEN_PACKED_LINEAR_H_
+#ifndef VIT_CORE_MODEL_FROZEN_CPU_PACKED_LINEAR_H_
+#define VIT_CORE_MODEL_FROZEN_CPU_PACKED_LINEAR_H_
 
 #include <ATen/core/Tensor.h>
 
@@ -91,4 +91,4 @@ class PackedLinear {
 
 }  // namespace vit::frozen
 
-#endif  // VIT_CORE_MODEL_FROZEN_PACKED_LINEAR_H_
+#endif  // VIT_CORE_MODEL_FROZEN_CPU_PACKED_LINEAR_H_

@@ -3,8 +3,8 @@
 // Matrices are row-major. `stride`: values from a row to the next. Columns are a whole number of
 // vectors (kLanes); the padding beyond the values of a row is 0, before and after. T: float, or
 // at::BFloat16, which is computed in float.
-#ifndef VIT_CORE_MODEL_FROZEN_KERNELS_H_
-#define VIT_CORE_MODEL_FROZEN_KERNELS_H_
+#ifndef VIT_CORE_MODEL_FROZEN_CPU_KERNELS_H_
+#define VIT_CORE_MODEL_FROZEN_CPU_KERNELS_H_
 
 #include <c10/util/BFloat16.h>
 
@@ -73,13 +73,10 @@ struct Kernels {
                             int64_t stride);
 };
 
-// Centred, every byte is a bfloat16, and a weight's rounding matters least.
-constexpr int kByteCentre = 128;
-
 // Returns the fastest kernels of this processor.
 template <typename T>
 const Kernels<T>& BestKernels();
 
 }  // namespace vit::frozen
 
-#endif  // VIT_CORE_MODEL_FROZEN_KERNELS_H_
+#endif  // VIT_CORE_MODEL_FROZEN_CPU_KERNELS_H_

@@ -1,6 +1,6 @@
 // A norm of a frozen model on the CPU, with its padding.
-#ifndef VIT_CORE_MODEL_FROZEN_CPU_NORM_H_
-#define VIT_CORE_MODEL_FROZEN_CPU_NORM_H_
+#ifndef VIT_CORE_MODEL_FROZEN_CPU_CPU_NORM_H_
+#define VIT_CORE_MODEL_FROZEN_CPU_CPU_NORM_H_
 
 #include <ATen/core/Tensor.h>
 
@@ -33,4 +33,4 @@ class CpuNorm {
 
 }  // namespace vit::frozen
 
-#endif  // VIT_CORE_MODEL_FROZEN_CPU_NORM_H_
+#endif  // VIT_CORE_MODEL_FROZEN_CPU_CPU_NORM_H_

@@ -1,12 +1,12 @@
 // Attention of a frozen model on the CPU.
-#ifndef VIT_CORE_MODEL_FROZEN_CPU_ATTENTION_H_
-#define VIT_CORE_MODEL_FROZEN_CPU_ATTENTION_H_
+#ifndef VIT_CORE_MODEL_FROZEN_CPU_CPU_ATTENTION_H_
+#define VIT_CORE_MODEL_FROZEN_CPU_CPU_ATTENTION_H_
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 
-#include "core/model/frozen/kernels.h"
+#include "core/model/frozen/cpu/kernels.h"
 
 namespace vit::frozen {
 
@@ -37,4 +37,4 @@ class CpuAttention {
 
 }  // namespace vit::frozen
 
-#endif  // VIT_CORE_MODEL_FROZEN_CPU_ATTENTION_H_
+#endif  // VIT_CORE_MODEL_FROZEN_CPU_CPU_ATTENTION_H_

@@ -1,9 +1,9 @@
-#include "core/model/frozen/cpu_transformer.h"
+#include "core/model/frozen/cpu/cpu_transformer.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "core/model/frozen/buffers.h"
+#include "core/model/frozen/cpu/buffers.h"
 #include "core/model/frozen/folded_weights.h"
 #include "core/model/model_config.h"
 
@@ -60,7 +60,8 @@ struct CpuTransformer<T>::Scratch {
   float* Tile() const { return tile.template data_ptr<float>(); }
   T* Normalized() const { return normalized.template data_ptr<T>(); }
 
-  at::Tensor patches, normalized, hidden, tile;  // of kBlockRows
+  CpuPatches<T>::Scratch patches;
+  at::Tensor normalized, hidden, tile;  // of kBlockRows
   CpuAttention<T>::Scratch attention;
   // The rows of ComputeLastBlock.
   at::Tensor last_x, last_query, last_attended;
@@ -82,11 +83,10 @@ CpuTransformer<T>::CpuTransformer(const VisionTransformerImpl& model,
                                   const vit::v1::DataConfig& preprocessing, int64_t image_size)
     : kernels_(BestKernels<T>()),
       config_(model.config()),
-      side_(image_size),
       dim_(config_.embed_dim()),
       heads_(config_.num_heads()),
-      prefix_(PrefixTokenCount(config_)),
-      tokens_(prefix_ + image_size / config_.patch_size() * (image_size / config_.patch_width())),
+      tokens_(PrefixTokenCount(config_) +
+              image_size / config_.patch_size() * (image_size / config_.patch_width())),
       x_stride_(RoundUpToLanes(dim_)),
       head_stride_(RoundUpToLine<T>(dim_ / heads_)),
       heads_stride_(heads_ * head_stride_),
@@ -94,10 +94,7 @@ CpuTransformer<T>::CpuTransformer(const VisionTransformerImpl& model,
       attention_(tokens_, heads_, head_stride_) {
   const c10::InferenceMode inference;
   const FoldedWeights weights = Fold(model, preprocessing, image_size);
-  patches_ = PackedLinear<T>(weights.patches);
-  prefix_rows_ = PadColumns(weights.prefix, x_stride_);
-  position_rows_ = PadColumns(weights.positions + weights.patches.bias, x_stride_);
-  norm_pre_ = CpuNorm(weights.norm_pre);
+  patches_.emplace(config_, weights, image_size, x_stride_);
   normalizes_ = weights.normalizes;
   eps_ = static_cast<float>(weights.eps);
   AddBlocks(weights);
@@ -155,7 +152,7 @@ CpuTransformer<T>::Scratch CpuTransformer<T>::MakeScratch() const {
   const bool in_front = head_->NeededTokens(Output::kLogits) < tokens_;
   const int64_t rows = in_front ? std::max(kBlockRows, last_rows) : kBlockRows;
   Scratch scratch = {
-      .patches = Zeros<T>({kBlockRows, patches_.inputs()}),
+      .patches = patches_->MakeScratch(),
       .normalized = Zeros<T>({rows, blocks_.front().query.inputs()}),
       .hidden = Zeros<T>({rows, blocks_.front().fc2.inputs()}),
       .tile = Zeros<float>({rows, PackedLinear<T>::kBlock}),
@@ -243,7 +240,8 @@ void CpuTransformer<T>::ComputePart(const Group& group, const Range& rows, const
   const int64_t needed = head_->NeededTokens(group.output);
   const bool in_front = needed < tokens_;
   const size_t depth = blocks_.size();
-  Embed(group, rows, scratch);
+  patches_->Embed(group.images, rows.first, rows.last, activations.X(rows.first),
+                  &scratch->patches);
   for_each_piece([&](const Range& some) { Project(group, 0, some, scratch); });
   for (size_t i = 0; i < depth - (in_front ? 1 : 0); ++i) {
     await();
@@ -261,35 +259,6 @@ void CpuTransformer<T>::ComputePart(const Group& group, const Range& rows, const
       in_front ? scratch->last_x.template data_ptr<float>() : activations.X(images.first * tokens_);
   head_->Finish(group.output, x, images.size(), group.out + images.first * OutputSize(group.output),
                 &scratch->head);
-}
-
-template <typename T>
-void CpuTransformer<T>::Embed(const Group& group, const Range& rows, Scratch* scratch) const {
-  T* const patches = scratch->patches.template data_ptr<T>();
-  for (int64_t row = rows.first; row < rows.last;) {
-    const int64_t image = row / tokens_, token = row % tokens_;
-    float* const x = group.activations->X(row);
-    int64_t count = std::min(rows.last - row, tokens_ - token);
-    if (token < prefix_) {
-      count = std::min(count, prefix_ - token);
-      std::copy_n(prefix_rows_.const_data_ptr<float>() + token * x_stride_, count * x_stride_, x);
-    } else {
-      count = std::min(count, kBlockRows);
-      const int64_t patch = token - prefix_;
-      std::copy_n(position_rows_.const_data_ptr<float>() + patch * x_stride_, count * x_stride_, x);
-      const auto cut = [&](const auto& kernel, const auto* pixels) {
-        kernel(pixels, side_, config_.patch_size(), config_.patch_width(), patch, count, patches,
-               patches_.inputs());
-      };
-      const Image& pixels = group.images[image];
-      pixels.bytes != nullptr ? cut(kernels_.cut_patches, pixels.bytes)
-                              : cut(kernels_.cut_float_patches, pixels.values);
-      patches_.Add(patches, patches_.inputs(), count, x, x_stride_);
-    }
-    row += count;
-  }
-  float* const x = group.activations->X(rows.first);
-  if (norm_pre_.exists()) norm_pre_.Apply(x, nullptr, rows.size(), x_stride_, x);
 }
 
 template <typename T>

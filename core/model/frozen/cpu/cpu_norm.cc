@@ -1,7 +1,7 @@
-#include "core/model/frozen/cpu_norm.h"
+#include "core/model/frozen/cpu/cpu_norm.h"
 
-#include "core/model/frozen/buffers.h"
-#include "core/model/frozen/kernels.h"
+#include "core/model/frozen/cpu/buffers.h"
+#include "core/model/frozen/cpu/kernels.h"
 
 namespace vit::frozen {
 

@@ -1,6 +1,6 @@
 // FrozenTransformer on the CPU.
-#ifndef VIT_CORE_MODEL_FROZEN_CPU_TRANSFORMER_H_
-#define VIT_CORE_MODEL_FROZEN_CPU_TRANSFORMER_H_
+#ifndef VIT_CORE_MODEL_FROZEN_CPU_CPU_TRANSFORMER_H_
+#define VIT_CORE_MODEL_FROZEN_CPU_CPU_TRANSFORMER_H_
 
 #include <ATen/core/Tensor.h>
 
@@ -10,12 +10,13 @@
 #include <vector>
 
 #include "core/base/mutex.h"
-#include "core/model/frozen/cpu_attention.h"
-#include "core/model/frozen/cpu_head.h"
-#include "core/model/frozen/cpu_norm.h"
+#include "core/model/frozen/cpu/cpu_attention.h"
+#include "core/model/frozen/cpu/cpu_head.h"
+#include "core/model/frozen/cpu/cpu_norm.h"
+#include "core/model/frozen/cpu/cpu_patches.h"
+#include "core/model/frozen/cpu/kernels.h"
+#include "core/model/frozen/cpu/packed_linear.h"
 #include "core/model/frozen/frozen_transformer.h"
-#include "core/model/frozen/kernels.h"
-#include "core/model/frozen/packed_linear.h"
 
 namespace vit::frozen {
 
@@ -65,8 +66,6 @@ class CpuTransformer : public FrozenTransformer {
   template <typename Await>
   void ComputePart(const Group& group, const Range& rows, const Range& images, Scratch* scratch,
                    const Await& await) const;
-  // Begins the residual stream of these rows.
-  void Embed(const Group& group, const Range& rows, Scratch* scratch) const;
   // Computes keys and values of block `index`, and its queries if they are needed of all rows.
   void Project(const Group& group, size_t index, const Range& rows, Scratch* scratch) const;
   // Writes the queries of the rows in scratch->normalized.
@@ -84,16 +83,14 @@ class CpuTransformer : public FrozenTransformer {
 
   const Kernels<T>& kernels_;
   const vit::v1::ModelConfig config_;
-  const int64_t side_, dim_, heads_, prefix_, tokens_;
+  const int64_t dim_, heads_, tokens_;
   // Of a row of the residual stream, of a head, of all heads, of their queries, keys and values.
   const int64_t x_stride_, head_stride_, heads_stride_, qkv_stride_;
   const CpuAttention<T> attention_;
   int64_t group_images_ = 0;  // computed together
   bool normalizes_ = true;    // whether the blocks' norms do
   float eps_ = 0;             // theirs
-  PackedLinear<T> patches_;
-  at::Tensor prefix_rows_, position_rows_;  // float32 [tokens, x_stride_]
-  CpuNorm norm_pre_;
+  std::optional<CpuPatches<T>> patches_;
   std::vector<Block> blocks_;
   std::optional<CpuHead<T>> head_;
   mutable Mutex mu_;
@@ -102,4 +99,4 @@ class CpuTransformer : public FrozenTransformer {
 
 }  // namespace vit::frozen
 
-#endif  // VIT_CORE_MODEL_FROZEN_CPU_TRANSFORMER_H_
+#endif  // VIT_CORE_MODEL_FROZEN_CPU_CPU_TRANSFORMER_H_

@@ -1,15 +1,16 @@
 // What a frozen model computes after its blocks, on the CPU.
-#ifndef VIT_CORE_MODEL_FROZEN_CPU_HEAD_H_
-#define VIT_CORE_MODEL_FROZEN_CPU_HEAD_H_
+#ifndef VIT_CORE_MODEL_FROZEN_CPU_CPU_HEAD_H_
+#define VIT_CORE_MODEL_FROZEN_CPU_CPU_HEAD_H_
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 
-#include "core/model/frozen/cpu_norm.h"
+#include "core/model/frozen/cpu/cpu_norm.h"
+#include "core/model/frozen/cpu/kernels.h"
+#include "core/model/frozen/cpu/packed_linear.h"
 #include "core/model/frozen/frozen_transformer.h"
-#include "core/model/frozen/kernels.h"
-#include "core/model/frozen/packed_linear.h"
+#include "core/model/frozen/output.h"
 
 namespace vit::frozen {
 
@@ -25,8 +26,10 @@ class CpuHead {
           int64_t stride, at::Tensor end_offset);
 
   // The tokens of an image that Finish takes: all of them, or those in front that suffice.
-  int64_t NeededTokens(Output output) const;
-  int64_t OutputSize(Output output) const;
+  int64_t NeededTokens(Output output) const {
+    return frozen::NeededTokens(config_, tokens_, output);
+  }
+  int64_t OutputSize(Output output) const { return frozen::OutputSize(config_, tokens_, output); }
 
   // What a thread needs for itself, for `images` images at a time.
   struct Scratch {
@@ -60,4 +63,4 @@ class CpuHead {
 
 }  // namespace vit::frozen
 
-#endif  // VIT_CORE_MODEL_FROZEN_CPU_HEAD_H_
+#endif  // VIT_CORE_MODEL_FROZEN_CPU_CPU_HEAD_H_

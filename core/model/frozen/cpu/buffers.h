@@ -1,6 +1,6 @@
 // Buffers of a frozen model, and how their rows are cut.
-#ifndef VIT_CORE_MODEL_FROZEN_BUFFERS_H_
-#define VIT_CORE_MODEL_FROZEN_BUFFERS_H_
+#ifndef VIT_CORE_MODEL_FROZEN_CPU_BUFFERS_H_
+#define VIT_CORE_MODEL_FROZEN_CPU_BUFFERS_H_
 
 #include <ATen/Functions.h>
 
@@ -26,4 +26,4 @@ constexpr int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace vit::frozen
 
-#endif  // VIT_CORE_MODEL_FROZEN_BUFFERS_H_
+#endif  // VIT_CORE_MODEL_FROZEN_CPU_BUFFERS_H_

@@ -1,9 +1,10 @@
-#include "core/model/frozen/kernels.h"
+#include "core/model/frozen/cpu/kernels.h"
 
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
 
+#include "core/model/frozen/byte_centre.h"
 #include "core/model/vectors.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
@@ -17,14 +18,14 @@ namespace vit::frozen {
 namespace {
 
 namespace portable {
-#include "core/model/frozen/kernels_inl.h"
+#include "core/model/frozen/cpu/kernels_inl.h"
 }  // namespace portable
 
 #ifdef VIT_KERNELS_X86
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v3")
 namespace avx2 {
-#include "core/model/frozen/kernels_inl.h"
+#include "core/model/frozen/cpu/kernels_inl.h"
 }  // namespace avx2
 #pragma GCC pop_options
 
@@ -32,7 +33,7 @@ namespace avx2 {
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v4,prefer-vector-width=512")
 namespace avx512 {
-#include "core/model/frozen/kernels_inl.h"
+#include "core/model/frozen/cpu/kernels_inl.h"
 }  // namespace avx512
 #pragma GCC pop_options
 
@@ -40,7 +41,7 @@ namespace avx512 {
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v4,prefer-vector-width=512,avx512bf16")
 namespace avx512_bfloat16 {
-#include "core/model/frozen/kernels_inl.h"
+#include "core/model/frozen/cpu/kernels_inl.h"
 }  // namespace avx512_bfloat16
 #pragma GCC pop_options
 #endif
