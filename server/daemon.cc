@@ -207,8 +207,8 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
                                   const ComputeBudget& budget) {
   std::error_code error;
   std::vector<std::string> damaged;
-  VIT_ASSIGN_OR_RETURN(
-      models_, ModelRepository::Open(StateLayout(config.state_dir).models(), clock_, &damaged));
+  VIT_ASSIGN_OR_RETURN(models_, ModelRepository::Open(StateLayout(config.state_dir).models(),
+                                                      device, clock_, &damaged));
   // Left by a daemon that was killed.
   fs::remove_all(StateLayout(config.state_dir).exports(), error);
   for (const std::string& why : damaged) logger_->Warning("leaving out a model: " + why);

@@ -6,6 +6,7 @@
 #include <array>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -183,12 +184,9 @@ void Batcher<Task>::Submit(Task task) {
     } else {
       const auto [known, is_new] = models_.try_emplace(task.model());
       Model& model = known->second;
-      if (is_new) {
-        double least = 0;
-        for (const auto& [name, other] : models_) {
-          if (&other != &model) least = least == 0 ? other.used : std::min(least, other.used);
-        }
-        model.used = least;
+      if (is_new && models_.size() > 1) {
+        model.used = std::numeric_limits<double>::infinity();
+        for (const auto& [name, other] : models_) model.used = std::min(model.used, other.used);
       }
       auto lane = std::find_if(lanes_.begin(), lanes_.end(), [&](const Lane& other) {
         return other.First()->task.kind == task.kind;

@@ -13,6 +13,7 @@
 #include "core/base/file.h"
 #include "core/base/status.h"
 #include "core/model/model_config.h"
+#include "core/spec/defaults.h"
 #include "core/weights/import_model.h"
 #include "core/weights/model_directory.h"
 #include "core/weights/write_model.h"
@@ -52,6 +53,7 @@ ModelVersion Kept(const ModelVersion& about) {
   kept.clear_parameter_count();
   kept.clear_size_bytes();
   kept.clear_loaded();
+  kept.clear_precision();
   return kept;
 }
 
@@ -62,6 +64,7 @@ absl::Status Describe(const fs::path& directory, ModelVersion* about) {
   *about->mutable_preprocessing() = description.preprocessing;
   about->mutable_labels()->Assign(description.labels.begin(), description.labels.end());
   about->set_parameter_count(ParameterCount(description.model));
+  about->set_precision(description.precision);
   int64_t bytes = 0;
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(directory, code)) {
@@ -118,9 +121,10 @@ absl::StatusOr<ModelRepository::Stored> ModelRepository::ReadStored(const std::s
 }
 
 absl::StatusOr<std::unique_ptr<ModelRepository>> ModelRepository::Open(
-    const fs::path& directory, Clock* clock, std::vector<std::string>* damaged) {
+    const fs::path& directory, const Device& device, Clock* clock,
+    std::vector<std::string>* damaged) {
   VIT_RETURN_IF_ERROR(CreateDirectories(directory));
-  std::unique_ptr<ModelRepository> repository(new ModelRepository(directory, clock));
+  std::unique_ptr<ModelRepository> repository(new ModelRepository(directory, device, clock));
   VIT_RETURN_IF_ERROR(repository->Read(damaged));
   return repository;
 }
@@ -189,14 +193,47 @@ absl::StatusOr<ModelVersion> ModelRepository::Add(
 
 absl::StatusOr<ModelVersion> ModelRepository::AddCheckpoint(const std::string& name,
                                                             const ServableModel& checkpoint,
+                                                            vit::v1::PrecisionChoice precision,
                                                             ModelVersion about) {
   Stored stored{.about = std::move(about), .run = checkpoint.run, .step = checkpoint.step};
   stored.about.set_name(name);
   stored.about.set_origin(checkpoint.ref.ToString());
   return Add(std::move(stored), [&](const fs::path& directory) -> absl::Status {
     VIT_RETURN_IF_ERROR(VerifyChecksums(checkpoint.directory, ModelFiles()));
-    return LinkFiles(checkpoint.directory, directory, ModelFiles());
+    if (precision == vit::v1::PRECISION_CHOICE_UNSPECIFIED) {
+      return LinkFiles(checkpoint.directory, directory, ModelFiles());
+    }
+    VIT_ASSIGN_OR_RETURN(ModelDescription description, ReadModelDescription(checkpoint.directory));
+    VIT_RETURN_IF_ERROR(SetPrecision(precision, &description));
+    VIT_RETURN_IF_ERROR(WriteModelDescription(directory, description));
+    return LinkFiles(checkpoint.directory, directory, {kWeightsFile});
   });
+}
+
+absl::Status ModelRepository::SetPrecision(vit::v1::PrecisionChoice choice,
+                                           ModelDescription* description) const {
+  switch (choice) {
+    case vit::v1::PRECISION_CHOICE_UNSPECIFIED:
+      return absl::OkStatus();
+    case vit::v1::PRECISION_CHOICE_FLOAT32:
+      description->precision = vit::v1::PRECISION_FLOAT32;
+      return absl::OkStatus();
+    case vit::v1::PRECISION_CHOICE_BFLOAT16:
+      if (!device_.has_bfloat16()) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("precision is bfloat16, which ", device_.model_name(),
+                         " does not support; choose float32 or auto"));
+      }
+      description->precision = vit::v1::PRECISION_BFLOAT16;
+      return absl::OkStatus();
+    case vit::v1::PRECISION_CHOICE_AUTO:
+      description->precision =
+          FasterPrecision(device_.least_bfloat16_width(), description->model.embed_dim());
+      return absl::OkStatus();
+    default:
+      return absl::InvalidArgumentError(
+          absl::StrCat("precision ", static_cast<int>(choice), " is not supported"));
+  }
 }
 
 absl::StatusOr<vit::v1::ImportModelResponse> ModelRepository::Import(
@@ -210,6 +247,7 @@ absl::StatusOr<vit::v1::ImportModelResponse> ModelRepository::Import(
                          .labels = {request.labels().begin(), request.labels().end()},
                          .choice = {.prefix = request.prefix(), .weights = request.weights()},
                          .data_roots = {data_roots.begin(), data_roots.end()}}));
+  VIT_RETURN_IF_ERROR(SetPrecision(request.precision(), &imported.description));
   Stored stored;
   stored.about.set_name(request.name());
   stored.about.set_origin(path.string());

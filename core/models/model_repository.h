@@ -16,8 +16,10 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "core/base/clock.h"
+#include "core/base/compute/device.h"
 #include "core/base/mutex.h"
 #include "core/models/servable_model.h"
+#include "core/weights/model_directory.h"
 #include "vit/v1/repository.pb.h"
 
 namespace vit {
@@ -28,16 +30,19 @@ class ModelRepository : public ModelSource {
   // Creates `directory` if it is missing, removes what a crash left unfinished, reads the rest.
   // Folders that cannot be read are left alone and named in `damaged`.
   static absl::StatusOr<std::unique_ptr<ModelRepository>> Open(
-      const std::filesystem::path& directory, Clock* clock, std::vector<std::string>* damaged);
+      const std::filesystem::path& directory, const Device& device, Clock* clock,
+      std::vector<std::string>* damaged);
 
   // Adds `checkpoint`, a run's, as the next version of `name`; its checksums must match. The
-  // weights file is linked, not copied, if the file system can.
+  // weights file is linked, not copied, if the file system can. FAILED_PRECONDITION if the device
+  // cannot multiply in the precision.
   absl::StatusOr<vit::v1::ModelVersion> AddCheckpoint(const std::string& name,
                                                       const ServableModel& checkpoint,
+                                                      vit::v1::PrecisionChoice precision,
                                                       vit::v1::ModelVersion about);
 
   // Imports the model at `path` (the request's, resolved), with weights as float32. `data_roots` as
-  // ImportOptions'. Statuses as ImportModel's.
+  // ImportOptions'. Statuses as ImportModel's, and AddCheckpoint's for the precision.
   absl::StatusOr<vit::v1::ImportModelResponse> Import(
       const vit::v1::ImportModelRequest& request, const std::filesystem::path& path,
       absl::Span<const std::string> data_roots = {});
@@ -63,8 +68,8 @@ class ModelRepository : public ModelSource {
   };
   using Versions = std::map<int64_t, Stored>;
 
-  ModelRepository(std::filesystem::path directory, Clock* clock)
-      : directory_(std::move(directory)), clock_(clock) {}
+  ModelRepository(std::filesystem::path directory, const Device& device, Clock* clock)
+      : directory_(std::move(directory)), device_(device), clock_(clock) {}
 
   static absl::StatusOr<Stored> ReadStored(const std::string& name, int64_t version,
                                            const std::filesystem::path& directory);
@@ -72,9 +77,12 @@ class ModelRepository : public ModelSource {
   // `fill` writes the model directory and version.json's part of `stored`.
   absl::StatusOr<vit::v1::ModelVersion> Add(
       Stored stored, const std::function<absl::Status(const std::filesystem::path&)>& fill);
+  // Sets the precision that `choice` means for that model on the device.
+  absl::Status SetPrecision(vit::v1::PrecisionChoice choice, ModelDescription* description) const;
   absl::Status NoModel(const ModelRef& ref) const VIT_REQUIRES(mu_);
 
   const std::filesystem::path directory_;
+  const Device device_;
   Clock* const clock_;
   Mutex change_;  // held while a model is added or removed; before mu_
   mutable Mutex mu_;

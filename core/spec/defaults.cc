@@ -65,6 +65,12 @@ double ScaledLearningRate(int batch_size, const v1::OptimizerConfig& optimizer) 
   return optimizer.base_learning_rate() * (root ? std::sqrt(ratio) : ratio);
 }
 
+v1::Precision FasterPrecision(std::optional<int> least_bfloat16_width, int embed_dim) {
+  return least_bfloat16_width.has_value() && embed_dim >= *least_bfloat16_width
+             ? v1::PRECISION_BFLOAT16
+             : v1::PRECISION_FLOAT32;
+}
+
 void FillModelDefaults(int class_count, v1::ModelConfig* model) {
   FillRuleDefaults(model);
   DeriveModel(class_count, model);
@@ -90,10 +96,7 @@ void FillDefaults(const SpecFacts& facts, v1::TrainingSpec* spec) {
   if (facts.class_count == 0) return;
   VIT_DERIVE(spec->mutable_evaluation(), top_k, std::min(5, facts.class_count));
   VIT_DERIVE(spec, precision,
-             facts.least_bfloat16_width.has_value() &&
-                     spec->model().embed_dim() >= *facts.least_bfloat16_width
-                 ? v1::PRECISION_BFLOAT16
-                 : v1::PRECISION_FLOAT32);
+             FasterPrecision(facts.least_bfloat16_width, spec->model().embed_dim()));
   VIT_DERIVE(spec, seed, DrawSeed());
   VIT_DERIVE(spec, compute_threads, facts.compute_threads);
 }

@@ -31,6 +31,10 @@ void FillDataDefaults(const SpecFacts& facts, int image_size, vit::v1::DataConfi
 // The same for an optimizer alone.
 void FillOptimizerDefaults(int batch_size, vit::v1::OptimizerConfig* optimizer);
 
+// Returns the precision in which a device computes a model of this width faster.
+// `least_bfloat16_width`: as in SpecFacts.
+vit::v1::Precision FasterPrecision(std::optional<int> least_bfloat16_width, int embed_dim);
+
 // Returns the peak learning rate that base_learning_rate, which must be set, means for
 // `batch_size`.
 double ScaledLearningRate(int batch_size, const vit::v1::OptimizerConfig& optimizer);

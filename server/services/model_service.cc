@@ -65,7 +65,7 @@ absl::Status ModelService::Publish(const vit::v1::PublishRunRequest& request,
   }
   if (!model.ok()) return model.status();
   VIT_ASSIGN_OR_RETURN(*response->mutable_model(),
-                       backend().models->AddCheckpoint(request.name(), *model,
+                       backend().models->AddCheckpoint(request.name(), *model, request.precision(),
                                                        AboutCheckpoint(status, model->step)));
   return absl::OkStatus();
 }

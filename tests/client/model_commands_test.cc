@@ -79,6 +79,7 @@ TEST(ModelsCommandTest, ShowsOneWithItsLabelsAndPreprocessing) {
   EXPECT_THAT(outcome.out,
               HasSubstr("224 px, bicubic at crop_pct 0.9, mean 0.5 0.5 0.5, std 0.25 0.25 0.25\n"));
   EXPECT_THAT(outcome.out, HasSubstr("3: cat, dog, "));
+  EXPECT_THAT(outcome.out, HasSubstr("precision   float32\n"));
   EXPECT_EQ(outcome.out.find('\x1b'), std::string::npos);
 }
 
@@ -87,13 +88,17 @@ TEST(PublishCommandTest, SaysWhatWasPublishedAndHowToUseIt) {
   answers.publish_run = [](const v1::PublishRunRequest& request, v1::PublishRunResponse* response) {
     EXPECT_EQ(request.run(), "7f3a");
     EXPECT_EQ(request.name(), "pets");
+    EXPECT_EQ(request.precision(), v1::PRECISION_CHOICE_AUTO);
     *response->mutable_model() = Pets(3);
+    response->mutable_model()->set_precision(v1::PRECISION_BFLOAT16);
     return grpc::Status::OK;
   };
   FakeVitd vitd(answers);
-  const Outcome outcome = Vitctl(vitd, {"publish", "7f3a", "--as", "pets"});
+  const Outcome outcome = Vitctl(vitd, {"publish", "7f3a", "--as", "pets", "--precision", "auto"});
   EXPECT_EQ(outcome.exit_code, kExitOk);
-  EXPECT_THAT(outcome.out, HasSubstr("published run:7f3a2c@1200 as pets@3: 21.7 M parameters"));
+  EXPECT_THAT(
+      outcome.out,
+      HasSubstr("published run:7f3a2c@1200 as pets@3: 21.7 M parameters, 3 classes, bfloat16, "));
   EXPECT_THAT(outcome.out, HasSubstr("classify --model pets FILE"));
 }
 
@@ -107,6 +112,7 @@ TEST(ImportCommandTest, SendsThePathLabelsAndFieldsAndShowsTheNotes) {
     EXPECT_EQ(request.name(), "pets");
     EXPECT_EQ(request.model().num_heads(), 6);
     EXPECT_EQ(request.preprocessing().eval().crop_pct(), 0.95);
+    EXPECT_EQ(request.precision(), v1::PRECISION_CHOICE_UNSPECIFIED);
     EXPECT_THAT(request.labels(), ElementsAre("cat", "dog"));
     *response->mutable_model() = Pets(1);
     response->add_notes("not used: pooler.dense.weight");
@@ -126,13 +132,14 @@ TEST(ImportCommandTest, SaysWhichWeightsOfTheFileAreMeant) {
                             v1::ImportModelResponse* response) {
     EXPECT_EQ(request.prefix(), "teacher.");
     EXPECT_EQ(request.weights(), v1::WEIGHTS_CHOICE_RAW);
+    EXPECT_EQ(request.precision(), v1::PRECISION_CHOICE_BFLOAT16);
     *response->mutable_model() = Pets(1);
     response->mutable_model()->mutable_model()->set_num_classes(0);
     return grpc::Status::OK;
   };
   FakeVitd vitd(answers);
-  const Outcome outcome = Vitctl(
-      vitd, {"import", "/w.pth", "--name", "pets", "--prefix", "teacher.", "--weights", "raw"});
+  const Outcome outcome = Vitctl(vitd, {"import", "/w.pth", "--name", "pets", "--prefix",
+                                        "teacher.", "--weights", "raw", "--precision", "bfloat16"});
   EXPECT_EQ(outcome.exit_code, kExitOk) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("no head"));
   EXPECT_EQ(Vitctl(vitd, {"import", "/w.pth", "--name", "pets", "--weights", "some"}).exit_code,

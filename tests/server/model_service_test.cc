@@ -43,10 +43,12 @@ class ModelServiceTest : public ::testing::Test {
   }
 
   grpc::Status Publish(const std::string& run, const std::string& name,
-                       vit::v1::ModelVersion* model = nullptr) {
+                       vit::v1::ModelVersion* model = nullptr,
+                       v1::PrecisionChoice precision = v1::PRECISION_CHOICE_UNSPECIFIED) {
     vit::v1::PublishRunRequest request;
     request.set_run(run);
     request.set_name(name);
+    request.set_precision(precision);
     vit::v1::PublishRunResponse response;
     const grpc::Status status =
         client_->models().PublishRun(NewContext().get(), request, &response);
@@ -98,6 +100,22 @@ class ModelServiceTest : public ::testing::Test {
   std::unique_ptr<Daemon> daemon_;
   std::unique_ptr<Client> client_;
 };
+
+TEST_F(ModelServiceTest, AVersionAnswersInItsPrecision) {
+  vit::v1::TrainingSpec spec = TinySpec(16);
+  spec.set_precision(v1::PRECISION_FLOAT32);
+  const std::string run = client_->Start(spec).id();
+  client_->AwaitEnd(run);
+  ASSERT_TRUE(Publish(run, "as_evaluated").ok());
+  ASSERT_TRUE(Publish(run, "rounded", nullptr, v1::PRECISION_CHOICE_BFLOAT16).ok());
+  ASSERT_TRUE(Publish(run, "exact", nullptr, v1::PRECISION_CHOICE_FLOAT32).ok());
+  const auto answer = [&](const std::string& model) { return Classify(model).results(0); };
+  const auto expected = answer("run:" + run), rounded = answer("rounded");
+  EXPECT_EQ(answer("as_evaluated").SerializeAsString(), expected.SerializeAsString());
+  EXPECT_EQ(answer("exact").SerializeAsString(), expected.SerializeAsString());
+  EXPECT_NE(rounded.SerializeAsString(), expected.SerializeAsString());
+  EXPECT_NEAR(rounded.classes(0).probability(), expected.classes(0).probability(), 0.01);
+}
 
 TEST_F(ModelServiceTest, APublishedRunAnswersAsTheRunDoesAndOutlivesIt) {
   const std::string run = client_->Start(TinySpec(16)).id();

@@ -307,7 +307,8 @@ TEST(ModelCatalogTest, NamesMeanRunsAndModels) {
   ScriptedRuns runs;
   TemporaryFolder folder;
   std::vector<std::string> damaged;
-  const auto models = ModelRepository::Open(folder.path() / "models", Clock::Real(), &damaged);
+  const auto models =
+      ModelRepository::Open(folder.path() / "models", Device::Cpu(), Clock::Real(), &damaged);
   ASSERT_TRUE(models.ok()) << models.status();
   ModelCatalog catalog(&runs, models->get());
   for (const char* text : {"", "latest", "run:r1"}) {

@@ -38,6 +38,10 @@ std::string IdentityText(const vit::v1::ModelIdentity& model) {
   return absl::StrCat(Printable(model.model()), ", version ", model.version());
 }
 
+std::string PrecisionText(const vit::v1::ModelVersion& model) {
+  return model.precision() == vit::v1::PRECISION_BFLOAT16 ? "bfloat16" : "float32";
+}
+
 std::vector<std::pair<std::string, Table::Cell>> ModelFields(const vit::v1::ModelVersion& model) {
   const vit::v1::ModelConfig& config = model.model();
   const vit::v1::DataConfig& data = model.preprocessing();
@@ -71,6 +75,7 @@ std::vector<std::pair<std::string, Table::Cell>> ModelFields(const vit::v1::Mode
       "classes", config.num_classes() == 0
                      ? "none: an encoder without a head, which embeds images"
                      : absl::StrCat(FormatCount(config.num_classes()), ": ", LabelText(model)));
+  fields.emplace_back("precision", PrecisionText(model));
   fields.emplace_back("size", FormatBytes(model.size_bytes()));
   fields.emplace_back("loaded", model.loaded() ? "yes" : "no");
   return fields;

@@ -17,6 +17,9 @@ std::string ModelName(const vit::v1::ModelVersion& model);  // pets@3
 // "run:7f3a2c, step 1,200" or "pets, version 3".
 std::string IdentityText(const vit::v1::ModelIdentity& model);
 
+// "bfloat16" or "float32".
+std::string PrecisionText(const vit::v1::ModelVersion& model);
+
 // All of it, for RenderFields.
 std::vector<std::pair<std::string, Table::Cell>> ModelFields(const vit::v1::ModelVersion& model);
 

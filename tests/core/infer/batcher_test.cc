@@ -65,6 +65,7 @@ class BatcherTest : public ::testing::Test {
   std::function<void()> Compute(const std::vector<TestTask>& batch, int threads) {
     std::vector<int> ids;
     for (const TestTask& task : batch) ids.push_back(task.id);
+    on_compute_(batch.front().kind);
     if (batch.front().kind.starts_with("hold")) {
       {
         MutexLock lock(&mu_);
@@ -122,6 +123,8 @@ class BatcherTest : public ::testing::Test {
   }
 
   FakeClock clock_;
+  // Set before anything is submitted.
+  std::function<void(const std::string& kind)> on_compute_ = [](const std::string&) {};
   Mutex mu_;
   CondVar changed_;
   int holding_ VIT_GUARDED_BY(mu_) = 0;
@@ -179,6 +182,20 @@ TEST_F(BatcherTest, AModelThatHasComputedLessGoesFirst) {
   Release();
   EXPECT_THAT(Answers(5),
               ElementsAre(ElementsAre(3), ElementsAre(4), ElementsAre(1), ElementsAre(2)));
+}
+
+TEST_F(BatcherTest, AModelThatJoinsStartsWithTheLeastThatOthersHaveComputed) {
+  Start(/*max_batch_size=*/1);
+  on_compute_ = [this](const std::string& kind) {
+    if (kind == "second") Submit("new", "new", {2});
+  };
+  Hold("hold", "old");
+  batcher_->Submit({.kind = "second", .of = "old", .id = 0, .priority = TaskPriority::kHigh});
+  Submit("third", "old", {3});
+  Submit("none", "none yet", {1});
+  Release();
+  EXPECT_THAT(Answers(5),
+              ElementsAre(ElementsAre(0), ElementsAre(1), ElementsAre(2), ElementsAre(3)));
 }
 
 TEST_F(BatcherTest, SmallBatchesOfSeveralKindsShareTheThreads) {

@@ -8,8 +8,10 @@
 #include <fstream>
 #include <optional>
 
+#include "core/base/checksums.h"
 #include "core/base/compute/named_tensors.h"
 #include "core/base/file.h"
+#include "core/spec/defaults.h"
 #include "core/tensor_file/safetensors.h"
 #include "tests/core/infer/testing.h"
 
@@ -36,7 +38,7 @@ class ModelRepositoryTest : public ::testing::Test {
   void Reopen() {
     damaged_.clear();
     repository_.reset();
-    auto opened = ModelRepository::Open(root_ / "models", Clock::Real(), &damaged_);
+    auto opened = ModelRepository::Open(root_ / "models", Device::Cpu(), Clock::Real(), &damaged_);
     ASSERT_TRUE(opened.ok()) << opened.status();
     repository_ = *std::move(opened);
   }
@@ -168,7 +170,8 @@ TEST_F(ModelRepositoryTest, ACheckpointIsLinkedWithItsRunAndItsDamageIsFound) {
   const fs::path& directory = checkpoint->directory;
   vit::v1::ModelVersion about;
   about.set_accuracy(0.5);
-  const auto added = repository_->AddCheckpoint("pets", *checkpoint, about);
+  const auto added =
+      repository_->AddCheckpoint("pets", *checkpoint, v1::PRECISION_CHOICE_UNSPECIFIED, about);
   ASSERT_TRUE(added.ok()) << added.status();
   EXPECT_EQ(added->origin(), "run:r1@7");
   EXPECT_TRUE(fs::equivalent(Find("pets")->directory / "model.safetensors",
@@ -179,9 +182,55 @@ TEST_F(ModelRepositoryTest, ACheckpointIsLinkedWithItsRunAndItsDamageIsFound) {
   EXPECT_EQ(About("pets").accuracy(), 0.5);
 
   std::ofstream(directory / "labels.txt", std::ios::app) << "one more\n";
-  EXPECT_EQ(repository_->AddCheckpoint("pets", *checkpoint, about).status().code(),
+  EXPECT_EQ(repository_->AddCheckpoint("pets", *checkpoint, v1::PRECISION_CHOICE_UNSPECIFIED, about)
+                .status()
+                .code(),
             absl::StatusCode::kDataLoss);
   EXPECT_THAT(Names(), ElementsAre("pets@1"));
+}
+
+TEST_F(ModelRepositoryTest, AVersionIsServedInThePrecisionThatWasChosen) {
+  vit::v1::ImportModelRequest request;
+  request.set_name("pets");
+  request.mutable_model()->set_num_heads(4);
+  const auto import = [&](const fs::path& path) {
+    const auto response = repository_->Import(request, path);
+    EXPECT_TRUE(response.ok()) << response.status();
+    Reopen();
+    EXPECT_EQ(ReadModelDescription(Find("pets")->directory)->precision, About("pets").precision());
+    return About("pets").precision();
+  };
+  const fs::path weights = kParity / "timm_cls/model.safetensors";
+  EXPECT_EQ(import(weights), v1::PRECISION_FLOAT32);
+  request.set_precision(v1::PRECISION_CHOICE_BFLOAT16);
+  EXPECT_EQ(import(weights), v1::PRECISION_BFLOAT16);
+  const fs::path in_bfloat16 = Find("pets")->directory;
+  request.set_precision(v1::PRECISION_CHOICE_UNSPECIFIED);
+  EXPECT_EQ(import(in_bfloat16), v1::PRECISION_BFLOAT16);
+  request.set_precision(v1::PRECISION_CHOICE_FLOAT32);
+  EXPECT_EQ(import(in_bfloat16), v1::PRECISION_FLOAT32);
+  request.set_precision(v1::PRECISION_CHOICE_AUTO);
+  EXPECT_EQ(import(weights), FasterPrecision(Device::Cpu().least_bfloat16_width(),
+                                             About("pets").model().embed_dim()));
+  request.set_precision(static_cast<v1::PrecisionChoice>(9));
+  EXPECT_EQ(repository_->Import(request, weights).status(),
+            absl::InvalidArgumentError("precision 9 is not supported"));
+}
+
+TEST_F(ModelRepositoryTest, ACheckpointMayBeServedInAnotherPrecisionThanItsRun) {
+  TestCheckpoints checkpoints;
+  checkpoints.Serve("r1", 7);
+  const auto checkpoint = checkpoints.FindModel("run:r1");
+  const auto added =
+      repository_->AddCheckpoint("pets", *checkpoint, v1::PRECISION_CHOICE_BFLOAT16, {});
+  ASSERT_TRUE(added.ok()) << added.status();
+  EXPECT_EQ(added->precision(), v1::PRECISION_BFLOAT16);
+  const fs::path directory = Find("pets")->directory;
+  EXPECT_EQ(VerifyChecksums(directory, ModelFiles()), absl::OkStatus());
+  EXPECT_TRUE(
+      fs::equivalent(directory / "model.safetensors", checkpoint->directory / "model.safetensors"));
+  EXPECT_EQ(ReadModelDescription(directory)->precision, v1::PRECISION_BFLOAT16);
+  EXPECT_EQ(ReadModelDescription(checkpoint->directory)->precision, v1::PRECISION_FLOAT32);
 }
 
 TEST_F(ModelRepositoryTest, ImportsTellWhatWasAssumedAndRefuseWhatContradicts) {

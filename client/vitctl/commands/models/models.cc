@@ -70,15 +70,37 @@ std::string Summary(const ModelVersion& model) {
   const int classes = model.model().num_classes();
   return absl::StrCat(FormatLarge(model.parameter_count()), " parameters, ",
                       classes == 0 ? "no head" : absl::StrCat(FormatCount(classes), " classes"),
-                      ", ", FormatBytes(model.size_bytes()));
+                      ", ", PrecisionText(model), ", ", FormatBytes(model.size_bytes()));
 }
 
-int Publish(Session& session, const std::string& run, const std::string& name) {
+// A daemon's choice for an empty text.
+vit::v1::PrecisionChoice PrecisionNamed(const std::string& text) {
+  if (text == "float32") return vit::v1::PRECISION_CHOICE_FLOAT32;
+  if (text == "bfloat16") return vit::v1::PRECISION_CHOICE_BFLOAT16;
+  if (text == "auto") return vit::v1::PRECISION_CHOICE_AUTO;
+  return vit::v1::PRECISION_CHOICE_UNSPECIFIED;
+}
+
+// `otherwise`: what the model is served in without the option.
+void AddPrecisionOption(CLI::App* command, const std::string& otherwise, std::string* precision) {
+  command
+      ->add_option("--precision", *precision,
+                   "Of serving; auto: the device's faster; default: " + otherwise)
+      ->type_name("float32|bfloat16|auto")
+      ->check(CLI::IsMember({"float32", "bfloat16", "auto"}).description(""));
+}
+
+struct PublishOptions {
+  std::string run, name, precision;
+};
+
+int Publish(Session& session, const PublishOptions& options) {
   auto client = session.Client(absl::Minutes(2));
   if (!client.ok()) return session.Fail(client.status());
   vit::v1::PublishRunRequest request;
-  request.set_run(run);
-  request.set_name(name);
+  request.set_run(options.run);
+  request.set_name(options.name);
+  request.set_precision(PrecisionNamed(options.precision));
   const auto response = (*client)->PublishRun(request);
   if (!response.ok()) return session.Fail(response.status());
   if (session.json()) {
@@ -99,6 +121,7 @@ struct ImportOptions {
   std::string labels;
   std::string prefix;
   std::string weights;
+  std::string precision;
   std::vector<std::string> set;
 };
 
@@ -138,6 +161,7 @@ absl::StatusOr<vit::v1::ImportModelRequest> ImportRequest(const Session& session
   *request.mutable_model() = spec->model();
   *request.mutable_preprocessing() = spec->data();
   request.set_prefix(options.prefix);
+  request.set_precision(PrecisionNamed(options.precision));
   if (options.weights == "raw") request.set_weights(vit::v1::WEIGHTS_CHOICE_RAW);
   if (options.weights == "averaged") request.set_weights(vit::v1::WEIGHTS_CHOICE_AVERAGED);
   if (!options.labels.empty()) {
@@ -211,18 +235,18 @@ void AddModels(CLI::App& app, Session& session) {
 }
 
 void AddPublish(CLI::App& app, Session& session) {
-  auto run = std::make_shared<std::string>();
-  auto name = std::make_shared<std::string>();
+  auto options = std::make_shared<PublishOptions>();
   CLI::App* command =
       app.add_subcommand("publish", "Put a run's best checkpoint into the repository");
-  command->add_option("RUN", *run, "An id, the start of one, or a name")
+  command->add_option("RUN", options->run, "An id, the start of one, or a name")
       ->type_name("RUN")
       ->required();
-  command->add_option("--as", *name, "The model's name; adds a version if it exists")
+  command->add_option("--as", options->name, "The model's name; adds a version if it exists")
       ->type_name("NAME")
       ->required();
-  command->callback([&session, run, name] {
-    session.action = [&session, run, name] { return Publish(session, *run, *name); };
+  AddPrecisionOption(command, "as evaluated", &options->precision);
+  command->callback([&session, options] {
+    session.action = [&session, options] { return Publish(session, *options); };
   });
 }
 
@@ -246,6 +270,7 @@ void AddImport(CLI::App& app, Session& session) {
                    "Which, if the file holds both; default: averaged")
       ->type_name("raw|averaged")
       ->check(CLI::IsMember({"raw", "averaged"}).description(""));
+  AddPrecisionOption(command, "float32, or a vitd folder's own", &options->precision);
   command->add_option("--set", options->set, "A field the file does not give; may be repeated")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false);
