@@ -101,6 +101,8 @@ void AddServingOptions(CLI::App* app, RawSettings* raw) {
       ->transform(Size());
   limit("--max-loaded-models", config.max_loaded_models, "COUNT",
         "Models in memory; the one not used for longest goes");
+  inference("--reduced-jpeg-decoding", config.reduced_jpeg_decoding, "BOOL",
+            "Whether calls' large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size");
   inference("--max-batch-size", config.max_batch_size, "COUNT",
             "Images of a model that are computed together");
   inference("--max-queue-delay", raw->max_queue_delay, "DURATION",

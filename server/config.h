@@ -27,6 +27,7 @@ struct ServerConfig {
   int max_queued_runs = 100;
   int64_t max_image_bytes = int64_t{32} << 20;
   int64_t max_image_pixels = 100'000'000;
+  bool reduced_jpeg_decoding = false;                     // of calls
   int max_batch_size = 32;                                // images of one model computed together
   absl::Duration max_queue_delay = absl::ZeroDuration();  // for others to join a batch
   int max_queued_images = 1024;                           // accepted and not answered yet

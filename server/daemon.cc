@@ -232,7 +232,8 @@ absl::Status DaemonImpl::OpenRuns(const ServerConfig& config, const Device& devi
   InferenceEngine::Options engine_options;
   engine_options.device = device;
   engine_options.budget = budget;
-  engine_options.limits = Limits(config);
+  engine_options.prepare = {.limits = Limits(config),
+                            .reduced_jpeg_decoding = config.reduced_jpeg_decoding};
   engine_options.max_batch_size = config.max_batch_size;
   engine_options.max_queue_delay = config.max_queue_delay;
   engine_options.queue = {.max_images = config.max_queued_images,

@@ -50,7 +50,8 @@ class FrozenModel::Impl {
                                              : ComputeFrozen(work.kind, prepared, team);
   }
 
-  absl::StatusOr<PreparedImage> Prepare(const ImageInput& image, const ImageLimits& limits) const {
+  absl::StatusOr<PreparedImage> Prepare(const ImageInput& image,
+                                        const PrepareOptions& options) const {
     PreparedImage prepared;
     const auto check_size = [&](size_t value_bytes) {
       const size_t expected = ImageValues() * value_bytes;
@@ -62,12 +63,13 @@ class FrozenModel::Impl {
     };
     switch (image.form) {
       case ImageInput::Form::kEncoded: {
-        // In full size, as evaluation decodes.
         const vit::v1::DataConfig& preprocessing = description_.preprocessing;
         VIT_ASSIGN_OR_RETURN(
             const Image decoded,
-            DecodeImage(image.data, {.limits = limits,
-                                     .apply_orientation = preprocessing.apply_orientation()}));
+            DecodeImage(
+                image.data,
+                {.limits = options.limits, .apply_orientation = preprocessing.apply_orientation()},
+                options.reduced_jpeg_decoding ? ReducedShortSide() : kFullSize));
         prepared.bytes.resize(ImageValues());
         EvalTransformImage(decoded, static_cast<int>(image_size()), preprocessing.eval(),
                            preprocessing.interpolation(), absl::MakeSpan(prepared.bytes));
@@ -101,6 +103,14 @@ class FrozenModel::Impl {
 
  private:
   static constexpr int64_t kMostBatchBytes = int64_t{1} << 30;
+  static constexpr int kFullSize = 0;  // as evaluation decodes
+
+  int ReducedShortSide() const {
+    // So much more than is left of them that the pixels hardly differ (docs/running-vitd.md).
+    constexpr int64_t kDetail = 2;
+    return static_cast<int>(kDetail * EvalResizeSide(static_cast<int>(image_size()),
+                                                     description_.preprocessing.eval()));
+  }
 
   static std::vector<FrozenTransformer::Image> Images(
       absl::Span<const PreparedImage* const> prepared) {
@@ -224,8 +234,8 @@ absl::Status FrozenModel::WarmUp(int count, ComputeTeam* team) const {
 }
 
 absl::StatusOr<PreparedImage> FrozenModel::Prepare(const ImageInput& image,
-                                                   const ImageLimits& limits) const {
-  return impl_->Prepare(image, limits);
+                                                   const PrepareOptions& options) const {
+  return impl_->Prepare(image, options);
 }
 
 absl::StatusOr<std::vector<Computed>> FrozenModel::Compute(

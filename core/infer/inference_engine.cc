@@ -276,7 +276,7 @@ class Engine : public InferenceEngine {
     const absl::Time start = options_.clock->Now();
     if (request.deadline <= start) return Evict(call, index, Eviction::kDeadline);
     absl::StatusOr<PreparedImage> prepared =
-        call->model->Prepare(request.images[index], options_.limits);
+        call->model->Prepare(request.images[index], options_.prepare);
     const absl::Time end = options_.clock->Now();
     observer_.OnDecoded(call->model->name(), call->model->version(), end - start);
     if (!prepared.ok()) return Finish(call, index, prepared.status());

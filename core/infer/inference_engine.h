@@ -40,7 +40,7 @@ class InferenceEngine {
   struct Options {
     Device device = Device::Cpu();
     ComputeBudget budget;
-    ImageLimits limits;
+    FrozenModel::PrepareOptions prepare;
     int max_batch_size = 32;
     // How long the oldest image may wait for others once the device is free. Batches form anyway
     // while the previous one is computed, so waiting only costs time unless the device is much

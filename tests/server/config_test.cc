@@ -54,6 +54,7 @@ TEST(ServerConfigTest, ListensOnLoopbackUnlessToldOtherwise) {
   EXPECT_EQ(config.listen, "127.0.0.1:50051");
   EXPECT_EQ(config.metrics_listen, "127.0.0.1:9108");
   EXPECT_TRUE(config.data_roots.empty());
+  EXPECT_FALSE(config.reduced_jpeg_decoding);
   EXPECT_TRUE(config.resume_interrupted);
 }
 
@@ -95,6 +96,7 @@ TEST(ServerConfigTest, DataRootsComeFromFlagsOrColonsOrList) {
 }
 
 TEST(ServerConfigTest, ResumeInterruptedCanBeTurnedOff) {
+  EXPECT_TRUE(ParseOk({"--reduced-jpeg-decoding=true"}).reduced_jpeg_decoding);
   EXPECT_FALSE(ParseOk({"--resume-interrupted=false"}).resume_interrupted);
   EXPECT_TRUE(ParseOk({"--resume-interrupted=true"}).resume_interrupted);
 }
@@ -190,6 +192,7 @@ TEST(ServerConfigTest, HelpAndVersionAreForPrinting) {
                            "--max-queued-images-per-model",
                            "--max-queued-bytes",
                            "--max-loaded-models",
+                           "--reduced-jpeg-decoding",
                            "--max-batch-size",
                            "--max-queue-delay",
                            "--inference-timeout",

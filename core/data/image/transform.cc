@@ -60,7 +60,7 @@ void ResizeRegion(const ImageView& image, const Size& size, Interpolation interp
 // timm's evaluation transform, optionally mirrored.
 void CenterCrop(const ImageView& image, int image_size, const EvalTransform& transform,
                 Interpolation interpolation, bool flip, uint8_t* out) {
-  const auto side = static_cast<int64_t>(std::floor(image_size / transform.crop_pct()));
+  const int64_t side = EvalResizeSide(image_size, transform);
   const Size size = transform.crop_mode() == vit::v1::CROP_MODE_SQUASH
                         ? Size{side, side}
                         : ShortSideTo(image.width, image.height, side);
@@ -185,6 +185,10 @@ Image Resize(const Image& image, int width, int height, Interpolation interpolat
 Image Resize(const Image& image, int width, int height, Interpolation interpolation) {
   return Resize(image, width, height, interpolation,
                 {0, 0, static_cast<double>(image.width), static_cast<double>(image.height)});
+}
+
+int64_t EvalResizeSide(int image_size, const EvalTransform& transform) {
+  return static_cast<int64_t>(std::floor(image_size / transform.crop_pct()));
 }
 
 void EvalTransformImage(const Image& image, int image_size, const EvalTransform& transform,

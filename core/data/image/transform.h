@@ -28,6 +28,9 @@ Image Resize(const Image& image, int width, int height, vit::v1::Interpolation i
              const Box& box);
 Image Resize(const Image& image, int width, int height, vit::v1::Interpolation interpolation);
 
+// The side that the evaluation transform resizes an image's short side to.
+int64_t EvalResizeSide(int image_size, const vit::v1::EvalTransform& transform);
+
 // timm's evaluation transform: resizes the short side to floor(image_size / crop_pct) and the long
 // side in proportion (rounded down), or to the same with CROP_MODE_SQUASH, then crops the centre of
 // image_size. Writes planes, red first: `out` is [3, image_size, image_size]. `crop_pct` and

@@ -20,8 +20,7 @@ using Answer = absl::StatusOr<ClassifyResponse>;
 class InferenceEngineTest : public ::testing::Test {
  protected:
   void Start(InferenceEngine::Options options = {}) {
-    options.limits.max_bytes = 1 << 20;
-    options.limits.max_pixels = 10'000;
+    options.prepare.limits = {.max_bytes = 1 << 20, .max_pixels = 10'000};
     auto engine = InferenceEngine::Create(&checkpoints_, options);
     ASSERT_TRUE(engine.ok()) << engine.status();
     engine_ = *std::move(engine);
@@ -69,6 +68,27 @@ TEST_F(InferenceEngineTest, AnswersWithTheModelsOwnProbabilitiesBestFirst) {
             answer->results(0).classes(1).probability());
   EXPECT_GE(answer->results(0).classes(1).probability(),
             answer->results(0).classes(2).probability());
+}
+
+TEST_F(InferenceEngineTest, DecodesLargeJpegsAtAReducedSizeWhereThatIsAllowed) {
+  checkpoints_.Serve("a", 7);
+  // The model takes 16 x 16. JPEG codes 8 x 8 blocks.
+  const std::string large = Encode(SmoothImage(120, 80), ".jpg");
+  const std::string small = Encode(SmoothImage(40, 30), ".jpg");
+  std::vector<std::vector<std::string>> answers;
+  for (const bool reduced : {false, true}) {
+    Start({.prepare = {.limits = {}, .reduced_jpeg_decoding = reduced}});
+    const Answer answer = Classify(Request({large, small, png_}));
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    ExpectModelsAnswer(answer->results(0), 7, *DecodeImage(large, {}, reduced ? 32 : 0));
+    answers.emplace_back();
+    for (const auto& result : answer->results()) {
+      answers.back().push_back(result.SerializeAsString());
+    }
+  }
+  EXPECT_NE(answers[0][0], answers[1][0]);
+  EXPECT_EQ(answers[0][1], answers[1][1]);
+  EXPECT_EQ(answers[0][2], answers[1][2]);
 }
 
 TEST_F(InferenceEngineTest, ManyImagesComeBackInOrder) {
