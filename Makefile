@@ -16,7 +16,7 @@ IMAGE ?= vitd
 CTEST := ctest --output-on-failure -j $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap build all bundle demo test bench format lint test-asan test-tsan fuzz image clean
+.PHONY: help bootstrap build all bundle demo test check-long bench format lint test-asan test-tsan fuzz image clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,10 @@ demo: build ## Train on generated images, classify one, look at the metrics
 	@scripts/demo build/release/bin
 
 test: all ## Build and run every test
-	@cd build/release && $(CTEST)
+	@cd build/release && $(CTEST) -LE '^long$$'
+
+check-long: all ## What takes too long for `make test`: half an hour of calls, swaps, overload, mutations
+	@cd build/release && $(CTEST) -L '^long$$' --verbose
 
 bench: all ## Measure training, serving and their parts
 	@set -e; for program in build/release/bin/$(BENCH)_bench bench/$(BENCH)_bench.py; do \
@@ -44,7 +47,7 @@ bench: all ## Measure training, serving and their parts
 
 test-asan: bootstrap build/asan/build.ninja ## Every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --build build/asan -j $(JOBS)
-	@cd build/asan && $(CTEST)
+	@cd build/asan && $(CTEST) -LE '^long$$'
 
 # The rooms that start threads. LibTorch is not built with ThreadSanitizer, so testing the others would show nothing.
 TSAN_ROOMS := base data runs server

@@ -194,8 +194,8 @@ TEST(LoadGeneratorTest, ErrorsAreCountedByCodeAndNotMeasured) {
       GenerateLoad({.warm_up = absl::ZeroDuration(), .requests = 100}, target, clock);
   EXPECT_EQ(report.succeeded(), 80);
   EXPECT_EQ(report.failed(), 20);
-  EXPECT_EQ(report.errors.at(absl::StatusCode::kResourceExhausted), 10);
-  EXPECT_EQ(report.errors.at(absl::StatusCode::kInternal), 10);
+  EXPECT_EQ(report.errors.at(absl::StatusCode::kResourceExhausted).count(), 10);
+  EXPECT_EQ(report.errors.at(absl::StatusCode::kInternal).count(), 10);
   EXPECT_EQ(report.first_error, absl::ResourceExhaustedError("the queue is full"));
   EXPECT_EQ(report.latencies.max(), absl::Milliseconds(100));
 }
@@ -232,12 +232,14 @@ TEST(LoadTextTest, HasARowForEachMeasurement) {
   Measurement measured = {.options = {.clients = 4}, .images_per_request = 2};
   for (int i = 0; i < 10; ++i) measured.report.latencies.Add(absl::Milliseconds(5));
   measured.report.elapsed = absl::Seconds(2);
-  measured.report.errors[absl::StatusCode::kUnavailable] = 3;
+  for (int i = 0; i < 3; ++i) {
+    measured.report.errors[absl::StatusCode::kUnavailable].Add(absl::Milliseconds(2));
+  }
   Measurement failed = {.options = {.clients = 16}};
   const std::string table = LoadTable({measured, failed}).Render(0, false, false);
   EXPECT_THAT(table, HasSubstr("CLIENTS  REQUESTS/S  IMAGES/S  P50 MS"));
   EXPECT_THAT(table, HasSubstr("      4         5.0        10    5.00    5.00    5.00    5.00  "
-                               "3 UNAVAILABLE\n"));
+                               "3 UNAVAILABLE, p99 2.00 ms\n"));
   EXPECT_THAT(table, HasSubstr("     16         0.0       0.0       -       -       -       -  "
                                "0\n"));
   measured.options.rate = 12.5;
@@ -247,7 +249,8 @@ TEST(LoadTextTest, HasARowForEachMeasurement) {
   EXPECT_EQ(json[0]["requests"], 10);
   EXPECT_EQ(json[0]["images_per_second"], 10);
   EXPECT_EQ(json[0]["latency_ms"]["p99"], 5);
-  EXPECT_EQ(json[0]["errors"]["UNAVAILABLE"], 3);
+  EXPECT_EQ(json[0]["errors"]["UNAVAILABLE"]["requests"], 3);
+  EXPECT_EQ(json[0]["errors"]["UNAVAILABLE"]["latency_ms"]["p99"], 2);
   EXPECT_FALSE(json[1].contains("latency_ms"));
 }
 

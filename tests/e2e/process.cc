@@ -115,8 +115,8 @@ void Process::Gather(int fd, std::string* into) {
   changed_.NotifyAll();
 }
 
-TestDaemon::TestDaemon(fs::path state_dir, std::vector<std::string> flags)
-    : state_dir_(std::move(state_dir)), flags_(std::move(flags)) {}
+TestDaemon::TestDaemon(fs::path state_dir, std::vector<std::string> flags, int threads)
+    : state_dir_(std::move(state_dir)), flags_(std::move(flags)), threads_(threads) {}
 
 void TestDaemon::Start(const std::vector<std::string>& more_flags) {
   std::vector<std::string> arguments = {absl::StrCat(VIT_BIN_DIR, "/vitd"),
@@ -127,7 +127,7 @@ void TestDaemon::Start(const std::vector<std::string>& more_flags) {
                                         "--metrics-listen",
                                         "127.0.0.1:0",
                                         "--threads",
-                                        "1",
+                                        absl::StrCat(threads_),
                                         "--device",
                                         "cpu"};
   arguments.insert(arguments.end(), flags_.begin(), flags_.end());

@@ -53,10 +53,12 @@ class Process {
   std::thread output_reader_, error_reader_;
 };
 
-// A separate vitd: one state directory, free ports, one compute thread.
+// A separate vitd: one state directory, free ports, one compute thread unless told otherwise (0 for
+// one on each processor).
 class TestDaemon {
  public:
-  explicit TestDaemon(std::filesystem::path state_dir, std::vector<std::string> flags = {});
+  explicit TestDaemon(std::filesystem::path state_dir, std::vector<std::string> flags = {},
+                      int threads = 1);
 
   // Starts it and blocks until it is ready.
   void Start(const std::vector<std::string>& more_flags = {});
@@ -74,6 +76,7 @@ class TestDaemon {
  private:
   const std::filesystem::path state_dir_;
   const std::vector<std::string> flags_;
+  const int threads_;
   std::unique_ptr<Process> process_;
   int grpc_port_ = 0;
   int metrics_port_ = 0;

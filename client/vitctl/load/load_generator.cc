@@ -81,7 +81,7 @@ Tally RunClient(int client, Schedule& schedule, LoadTarget& target, LoadClock& c
       if (status.ok()) {
         tally.report.latencies.Add(answered - turn->time);
       } else {
-        ++tally.report.errors[status.code()];
+        tally.report.errors[status.code()].Add(answered - turn->time);
         if (tally.report.first_error.ok()) {
           tally.report.first_error = status;
           tally.first_error_at = answered;
@@ -97,7 +97,7 @@ Tally RunClient(int client, Schedule& schedule, LoadTarget& target, LoadClock& c
 
 int64_t LoadReport::failed() const {
   int64_t count = 0;
-  for (const auto& [code, errors_of_code] : errors) count += errors_of_code;
+  for (const auto& [code, latencies_of_code] : errors) count += latencies_of_code.count();
   return count;
 }
 
@@ -137,7 +137,7 @@ LoadReport GenerateLoad(const LoadOptions& options, LoadTarget& target, LoadCloc
   }
   for (Tally& tally : tallies) {
     report.latencies.Merge(tally.report.latencies);
-    for (const auto& [code, count] : tally.report.errors) report.errors[code] += count;
+    for (const auto& [code, latencies] : tally.report.errors) report.errors[code].Merge(latencies);
     if (tally.first_error_at < first_error_at) {
       first_error_at = tally.first_error_at;
       report.first_error = std::move(tally.report.first_error);

@@ -46,7 +46,7 @@ struct LoadOptions {
 
 struct LoadReport {
   LatencyHistogram latencies;  // of requests that succeeded
-  std::map<absl::StatusCode, int64_t> errors;
+  std::map<absl::StatusCode, LatencyHistogram> errors;  // of those that failed
   absl::Status first_error;
   // To the end of the duration, or to the last answer if that came later.
   absl::Duration elapsed = absl::ZeroDuration();  // from the end of the warm-up

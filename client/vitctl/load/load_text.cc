@@ -15,12 +15,20 @@ std::string Milliseconds(absl::Duration duration) {
                          absl::ToDoubleMilliseconds(duration));
 }
 
+nlohmann::ordered_json LatencyJson(const LatencyHistogram& latencies) {
+  return {{"p50", absl::ToDoubleMilliseconds(latencies.Percentile(0.5))},
+          {"p90", absl::ToDoubleMilliseconds(latencies.Percentile(0.9))},
+          {"p99", absl::ToDoubleMilliseconds(latencies.Percentile(0.99))},
+          {"max", absl::ToDoubleMilliseconds(latencies.max())}};
+}
+
 Table::Cell ErrorsCell(const LoadReport& report) {
   if (report.errors.empty()) return {"0"};
-  return {absl::StrJoin(report.errors, ", ",
+  return {absl::StrJoin(report.errors, "; ",
                         [](std::string* out, const auto& error) {
-                          absl::StrAppend(out, FormatCount(error.second), " ",
-                                          absl::StatusCodeToString(error.first));
+                          absl::StrAppend(out, FormatCount(error.second.count()), " ",
+                                          absl::StatusCodeToString(error.first), ", p99 ",
+                                          Milliseconds(error.second.Percentile(0.99)), " ms");
                         }),
           Style::kRed};
 }
@@ -65,14 +73,12 @@ nlohmann::ordered_json LoadJson(const std::vector<Measurement>& measurements) {
     entry["requests_per_second"] = report.requests_per_second();
     entry["images_per_second"] = report.requests_per_second() * measured.images_per_request;
     if (report.succeeded() > 0) {
-      entry["latency_ms"] = {{"p50", absl::ToDoubleMilliseconds(report.latencies.Percentile(0.5))},
-                             {"p90", absl::ToDoubleMilliseconds(report.latencies.Percentile(0.9))},
-                             {"p99", absl::ToDoubleMilliseconds(report.latencies.Percentile(0.99))},
-                             {"max", absl::ToDoubleMilliseconds(report.latencies.max())}};
+      entry["latency_ms"] = LatencyJson(report.latencies);
     }
     entry["errors"] = nlohmann::ordered_json::object();
-    for (const auto& [code, count] : report.errors) {
-      entry["errors"][absl::StatusCodeToString(code)] = count;
+    for (const auto& [code, latencies] : report.errors) {
+      entry["errors"][absl::StatusCodeToString(code)] = {{"requests", latencies.count()},
+                                                         {"latency_ms", LatencyJson(latencies)}};
     }
     all.push_back(std::move(entry));
   }
