@@ -32,7 +32,7 @@ void ModelStatistics::OnImageDone(const std::string& model, int64_t version, abs
 
 void ModelStatistics::OnDecoded(const std::string& model, int64_t version, absl::Duration time) {
   MutexLock lock(&mu_);
-  if (Version* const stats = Find(model, version)) stats->decode.Add(time);
+  if (Version* const stats = Find(model, version)) stats->decode += time;
 }
 
 void ModelStatistics::OnQueued(const std::string& model, int64_t version,
@@ -114,8 +114,12 @@ inference::ModelStatistics ModelStatistics::ToMessage(const std::string& name, i
   set(version.success, stats->mutable_success());
   set(version.fail, stats->mutable_fail());
   set(version.queue, stats->mutable_queue());
-  set(version.decode, stats->mutable_compute_input());
   set(version.compute, stats->mutable_compute_infer());
+  // Clients expect the three counts to be the same; Triton's perf_analyzer ends if they are not.
+  const Times decode = {.count = version.compute.count, .total = version.decode};
+  set(decode, stats->mutable_compute_input());
+  set({.count = version.compute.count, .total = absl::ZeroDuration()},
+      stats->mutable_compute_output());
   uint64_t batches = 0;
   for (const auto& [size, times] : version.batches) {
     batches += times.count;

@@ -55,7 +55,8 @@ class ModelStatistics : public InferenceObserver {
   };
   struct Version {
     std::set<std::string> loaded_as;  // the names, with or without the version
-    Times success, fail, queue, decode, compute;
+    Times success, fail, queue, compute;
+    absl::Duration decode;         // of all images
     std::map<int, Times> batches;  // by size
     absl::Time last_batch = absl::UnixEpoch();
   };
