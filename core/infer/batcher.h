@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <cmath>
 #include <deque>
 #include <functional>
 #include <limits>
@@ -35,9 +37,12 @@ namespace vit {
 // A batch holds tasks of one kind. A kind is ready when it has `max_batch_size` tasks or its oldest
 // has waited for `max_queue_delay`. Of the ready kinds, that with a task of the highest priority is
 // next; among equals, that of the model which has computed least while it had tasks; then that with
-// the oldest task. A batch is computed by all threads, but if it has fewer tasks than there are
-// threads and another kind is ready, by one thread for each of its tasks, so that the other is
-// computed at the same time.
+// the oldest task. Up to four batches are computed at the same time: what is ready is divided into
+// as many batches of the same size, and the threads are divided among them, because threads that
+// need not wait for each other are faster. So a task that is alone has all threads, and a queue has
+// one batch for each thread of a small machine. Tasks that are announced get their part of the
+// threads too, and so do as many as were there lately when another came: clients that wait for
+// their answers soon come again.
 //
 // A task whose deadline passed or whose call was cancelled is evicted: before the next batch, or
 // when EvictGivenUp is called, and never computed.
@@ -68,6 +73,9 @@ class Batcher {
   static absl::StatusOr<std::unique_ptr<Batcher>> Create(Options options);
   ~Batcher();
 
+  // Announces tasks that will be submitted soon; a negative number takes that back.
+  void Expect(int tasks) { expected_ += tasks; }
+
   // Queues a task, or evicts it if nobody waits for it any more or the batcher is being destroyed.
   void Submit(Task task);
 
@@ -95,9 +103,13 @@ class Batcher {
   struct Batch {
     std::string model;
     std::vector<Task> tasks;
+    int size = 0;
     int members = 0;
   };
   using Evicted = std::vector<std::pair<Task, Eviction>>;
+
+  // The weight of the newest task in others_.
+  static constexpr double kRecent = 0.125;
 
   explicit Batcher(Options options);
   void Loop(int runner);
@@ -107,7 +119,7 @@ class Batcher {
   std::optional<Batch> TakeBatch() VIT_REQUIRES(mu_);
   // The lowest is next.
   std::tuple<TaskPriority, double, absl::Time> Rank(const Lane& lane) const VIT_REQUIRES(mu_);
-  // Returns the next lane, or null if none is ready, and how many are.
+  // Returns the next lane, or null if none is ready, and how many tasks the ready ones have.
   Lane* NextLane(absl::Time now, int* ready) VIT_REQUIRES(mu_);
   void Compute(Batch batch, ComputeTeam* team);
   // Returns why a task will not be computed, if so.
@@ -128,7 +140,10 @@ class Batcher {
   std::deque<Job*> jobs_ VIT_GUARDED_BY(mu_);
   int free_threads_ VIT_GUARDED_BY(mu_);
   bool closing_ VIT_GUARDED_BY(mu_) = false;
-  std::vector<std::thread> runners_;  // last: joined before what they use is destroyed
+  std::atomic<int> expected_ = 0;
+  int in_flight_ VIT_GUARDED_BY(mu_) = 0;  // submitted, not computed or evicted
+  double others_ VIT_GUARDED_BY(mu_) = 0;  // those in flight or announced when a task came, lately
+  std::vector<std::thread> runners_;       // last: joined before what they use is destroyed
 };
 
 template <typename Task>
@@ -155,6 +170,7 @@ Batcher<Task>::Batcher(Options options)
     : options_(std::move(options)), free_threads_(options_.threads) {
   // Two at least: while one answers, another computes.
   const int runners = std::clamp(options_.threads, 2, 4);
+  MutexLock lock(&mu_);  // they read how many there are
   for (int i = 0; i < runners; ++i) {
     runners_.push_back(
         ComputeBudget::StartThread("infer", options_.threads, [this, i] { Loop(i); }));
@@ -193,6 +209,8 @@ void Batcher<Task>::Submit(Task task) {
       });
       if (lane == lanes_.end()) lane = lanes_.emplace(lanes_.end());
       first_deadline_ = std::min(first_deadline_, task.deadline);
+      others_ += kRecent * (static_cast<double>(in_flight_ + expected_) - others_);
+      ++in_flight_;
       const auto level = static_cast<size_t>(task.priority);
       lane->tasks[level].push_back({std::move(task), options_.clock->Now()});
       ++lane->count;
@@ -233,6 +251,7 @@ Batcher<Task>::Evicted Batcher<Task>::TakeGivenUp() {
           continue;
         }
         --lane.count;
+        --in_flight_;
         RemoveFromModel(queued.task.model(), 1);
         evicted.emplace_back(std::move(queued.task), *why);
         queued.arrival = absl::InfiniteFuture();  // marks it as taken
@@ -302,7 +321,7 @@ Batcher<Task>::Lane* Batcher<Task>::NextLane(absl::Time now, int* ready) {
         now < lane.OldestArrival() + options_.max_queue_delay) {
       continue;
     }
-    ++*ready;
+    *ready += lane.count;
     if (next == nullptr || Rank(lane) < Rank(*next)) next = &lane;
   }
   return next;
@@ -312,12 +331,13 @@ template <typename Task>
 std::optional<typename Batcher<Task>::Batch> Batcher<Task>::TakeBatch() {
   int ready = 0;
   Lane* const lane = NextLane(options_.clock->Now(), &ready);
-  if (lane == nullptr) return std::nullopt;
-  const int size = std::min(lane->count, options_.max_batch_size);
-  const int members = ready > 1 ? std::min(size, options_.threads) : options_.threads;
-  if (free_threads_ < members) return std::nullopt;
+  if (lane == nullptr || free_threads_ == 0) return std::nullopt;
+  const int soon = std::max(ready + expected_.load(), 1 + static_cast<int>(std::lround(others_)));
+  const int batches = std::min({soon, options_.threads, static_cast<int>(runners_.size())});
+  const int size = std::min((lane->count + batches - 1) / batches, options_.max_batch_size);
+  const int members = std::min(options_.threads / batches, free_threads_);
   free_threads_ -= members;
-  Batch batch = {lane->First()->task.model(), {}, members};
+  Batch batch = {lane->First()->task.model(), {}, size, members};
   batch.tasks.reserve(size);
   for (std::deque<Queued>& level : lane->tasks) {
     while (!level.empty() && static_cast<int>(batch.tasks.size()) < size) {
@@ -377,6 +397,7 @@ void Batcher<Task>::Compute(Batch batch, ComputeTeam* team) {
   {
     MutexLock lock(&mu_);
     free_threads_ += batch.members;
+    in_flight_ -= batch.size;
     Model& model = models_[batch.model];
     model.used += seconds * batch.members;
     --model.computing;

@@ -94,7 +94,10 @@ class Engine : public InferenceEngine {
         Batcher<ImageTask>::Create(
             {.max_batch_size = options_.max_batch_size,
              .max_queue_delay = options_.max_queue_delay,
-             .threads = options_.budget.serving_threads(),
+             // A GPU computes one batch at a time, the larger the better.
+             .threads = options_.device.kind() == Device::Kind::kCuda
+                            ? 1
+                            : options_.budget.serving_threads(),
              .compute = [this](std::vector<ImageTask> batch,
                                ComputeTeam* team) { return Compute(std::move(batch), team); },
              .evict = [this](const ImageTask& task,
@@ -263,31 +266,45 @@ class Engine : public InferenceEngine {
     call->on_cancel.emplace(call->request.cancelled,
                             [batcher = batcher_.get()] { batcher->EvictGivenUp(); });
     const int count = static_cast<int>(call->request.images.size());
+    batcher_->Expect(count);
     for (int i = 0; i < count; ++i) {
-      const absl::Status queued =
-          decoders_.Run([this, call, i] { Prepare(call, i); }, call->demand.priority);
-      if (!queued.ok()) Finish(call, i, queued);
+      const absl::Status queued = decoders_.Run(
+          [this, call, i] {
+            std::optional<ImageTask> task = Prepare(call, i);
+            batcher_->Expect(-1);
+            if (task) batcher_->Submit(*std::move(task));
+          },
+          call->demand.priority);
+      if (queued.ok()) continue;
+      batcher_->Expect(-1);
+      Finish(call, i, queued);
     }
   }
 
-  void Prepare(const std::shared_ptr<Call>& call, int index) {
+  // Returns the image to be computed, or answers it if it cannot be.
+  std::optional<ImageTask> Prepare(const std::shared_ptr<Call>& call, int index) {
     const InferenceRequest& request = call->request;
-    if (request.cancelled.stop_requested()) return Evict(call, index, Eviction::kCancelled);
     const absl::Time start = options_.clock->Now();
-    if (request.deadline <= start) return Evict(call, index, Eviction::kDeadline);
+    if (request.cancelled.stop_requested() || request.deadline <= start) {
+      Evict(call, index, request.deadline <= start ? Eviction::kDeadline : Eviction::kCancelled);
+      return std::nullopt;
+    }
     absl::StatusOr<PreparedImage> prepared =
         call->model->Prepare(request.images[index], options_.prepare);
     const absl::Time end = options_.clock->Now();
     observer_.OnDecoded(call->model->name(), call->model->version(), end - start);
-    if (!prepared.ok()) return Finish(call, index, prepared.status());
-    batcher_->Submit({.kind = {call->model.get(), request.work},
-                      .priority = call->demand.priority,
-                      .deadline = request.deadline,
-                      .cancelled = request.cancelled,
-                      .arrival = end,
-                      .call = call,
-                      .index = index,
-                      .image = *std::move(prepared)});
+    if (!prepared.ok()) {
+      Finish(call, index, prepared.status());
+      return std::nullopt;
+    }
+    return ImageTask{.kind = {call->model.get(), request.work},
+                     .priority = call->demand.priority,
+                     .deadline = request.deadline,
+                     .cancelled = request.cancelled,
+                     .arrival = end,
+                     .call = call,
+                     .index = index,
+                     .image = *std::move(prepared)};
   }
 
   // Called by the batcher. Returns what answers the images.

@@ -198,6 +198,56 @@ TEST_F(BatcherTest, AModelThatJoinsStartsWithTheLeastThatOthersHaveComputed) {
               ElementsAre(ElementsAre(0), ElementsAre(1), ElementsAre(2), ElementsAre(3)));
 }
 
+TEST_F(BatcherTest, WhatWaitsIsDividedAmongTheThreads) {
+  Start(/*max_batch_size=*/8, absl::ZeroDuration(), /*threads=*/2);
+  Hold();  // alone, with both threads
+  Submit("hold a", "m", {1, 2, 3, 4, 5});
+  Release();
+  Answers(6);
+  MutexLock lock(&mu_);
+  ASSERT_GE(computed_.size(), 3u);
+  EXPECT_EQ(computed_[0].threads, 2);
+  std::vector<size_t> sizes;
+  for (const Computed& computed : computed_) sizes.push_back(computed.ids.size());
+  // Half of five, rounded up; then half of the other two, which may be done before or after.
+  EXPECT_THAT(sizes, ::testing::Contains(3u));
+  for (size_t i = 1; i < computed_.size(); ++i) {
+    if (computed_[i].ids.size() > 1) EXPECT_EQ(computed_[i].threads, 1);
+  }
+}
+
+TEST_F(BatcherTest, AnAnnouncedTaskKeepsItsPartOfTheThreads) {
+  Start(/*max_batch_size=*/8, absl::ZeroDuration(), /*threads=*/2);
+  const auto threads_of = [&](const std::string& kind, int answered) {
+    Submit(kind, "m", {1});
+    Answers(answered);
+    MutexLock lock(&mu_);
+    return computed_.back().threads;
+  };
+  EXPECT_EQ(threads_of("a", 1), 2);
+  batcher_->Expect(1);
+  EXPECT_EQ(threads_of("b", 2), 1);
+  batcher_->Expect(-1);
+  EXPECT_EQ(threads_of("c", 3), 2);
+}
+
+TEST_F(BatcherTest, ClientsThatWereThereLatelyKeepTheirPartOfTheThreads) {
+  Start(/*max_batch_size=*/8, absl::ZeroDuration(), /*threads=*/2);
+  const auto threads_of_next = [&](int answered) {
+    Submit("a", "m", {1});
+    Answers(answered);
+    MutexLock lock(&mu_);
+    return computed_.back().threads;
+  };
+  EXPECT_EQ(threads_of_next(1), 2);
+  batcher_->Expect(1);
+  for (int i = 2; i < 10; ++i) threads_of_next(i);
+  batcher_->Expect(-1);
+  EXPECT_EQ(threads_of_next(10), 1);
+  for (int i = 11; i < 20; ++i) threads_of_next(i);
+  EXPECT_EQ(threads_of_next(20), 2);
+}
+
 TEST_F(BatcherTest, SmallBatchesOfSeveralKindsShareTheThreads) {
   Start(/*max_batch_size=*/8, absl::ZeroDuration(), /*threads=*/2);
   Hold();
