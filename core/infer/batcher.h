@@ -8,8 +8,6 @@
 #include <cmath>
 #include <deque>
 #include <functional>
-#include <limits>
-#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -31,6 +29,7 @@
 #include "core/base/task_pool.h"
 #include "core/infer/batch_lane.h"
 #include "core/infer/inference_observer.h"
+#include "core/infer/model_shares.h"
 
 namespace vit {
 
@@ -89,12 +88,6 @@ class Batcher {
  private:
   using Lane = BatchLane<Task>;
   using Queued = Lane::Queued;
-  // A model that has tasks.
-  struct Model {
-    int waiting = 0;
-    int computing = 0;
-    double used = 0;  // seconds of all threads, since its first task or what others had then
-  };
   struct Job {
     absl::FunctionRef<void(ComputeTeam*)> run;
     std::vector<bool> done_by;
@@ -127,7 +120,6 @@ class Batcher {
   // Takes out the tasks that will not be computed.
   Evicted TakeGivenUp() VIT_REQUIRES(mu_);
   void Evict(Evicted evicted);
-  void RemoveFromModel(const std::string& model, int count) VIT_REQUIRES(mu_);
   // When something may be done without a notification.
   absl::Time NextChange() const VIT_REQUIRES(mu_);
 
@@ -135,7 +127,7 @@ class Batcher {
   Mutex mu_;
   CondVar changed_;
   std::deque<Lane> lanes_ VIT_GUARDED_BY(mu_);  // none is empty
-  std::map<std::string, Model> models_ VIT_GUARDED_BY(mu_);
+  ModelShares shares_ VIT_GUARDED_BY(mu_);
   absl::Time first_deadline_ VIT_GUARDED_BY(mu_) = absl::InfiniteFuture();
   std::deque<Job*> jobs_ VIT_GUARDED_BY(mu_);
   int free_threads_ VIT_GUARDED_BY(mu_);
@@ -198,12 +190,6 @@ void Batcher<Task>::Submit(Task task) {
     if (const std::optional<Eviction> why = WhyGivenUp(task, options_.clock->Now())) {
       evicted.emplace_back(std::move(task), *why);
     } else {
-      const auto [known, is_new] = models_.try_emplace(task.model());
-      Model& model = known->second;
-      if (is_new && models_.size() > 1) {
-        model.used = std::numeric_limits<double>::infinity();
-        for (const auto& [name, other] : models_) model.used = std::min(model.used, other.used);
-      }
       auto lane = std::find_if(lanes_.begin(), lanes_.end(), [&](const Lane& other) {
         return other.First()->task.kind == task.kind;
       });
@@ -211,22 +197,15 @@ void Batcher<Task>::Submit(Task task) {
       first_deadline_ = std::min(first_deadline_, task.deadline);
       others_ += kRecent * (static_cast<double>(in_flight_ + expected_) - others_);
       ++in_flight_;
+      const std::string model = task.model();
       const auto level = static_cast<size_t>(task.priority);
       lane->tasks[level].push_back({std::move(task), options_.clock->Now()});
       ++lane->count;
-      options_.on_depth(known->first, ++model.waiting);
+      options_.on_depth(model, shares_.Add(model));
       changed_.NotifyAll();
     }
   }
   Evict(std::move(evicted));
-}
-
-template <typename Task>
-void Batcher<Task>::RemoveFromModel(const std::string& model, int count) {
-  const auto known = models_.find(model);
-  known->second.waiting -= count;
-  options_.on_depth(known->first, known->second.waiting);
-  if (known->second.waiting == 0 && known->second.computing == 0) models_.erase(known);
 }
 
 template <typename Task>
@@ -252,7 +231,8 @@ Batcher<Task>::Evicted Batcher<Task>::TakeGivenUp() {
         }
         --lane.count;
         --in_flight_;
-        RemoveFromModel(queued.task.model(), 1);
+        const std::string& model = queued.task.model();
+        options_.on_depth(model, shares_.Remove(model, 1));
         evicted.emplace_back(std::move(queued.task), *why);
         queued.arrival = absl::InfiniteFuture();  // marks it as taken
       }
@@ -309,7 +289,7 @@ bool Batcher<Task>::RunJob(int runner, ComputeTeam* team) {
 template <typename Task>
 std::tuple<TaskPriority, double, absl::Time> Batcher<Task>::Rank(const Lane& lane) const {
   const Task& first = lane.First()->task;
-  return {first.priority, models_.at(first.model()).used, lane.OldestArrival()};
+  return {first.priority, shares_.used(first.model()), lane.OldestArrival()};
 }
 
 template <typename Task>
@@ -346,8 +326,8 @@ std::optional<typename Batcher<Task>::Batch> Batcher<Task>::TakeBatch() {
     }
   }
   lane->count -= size;
-  ++models_[batch.model].computing;
-  RemoveFromModel(batch.model, size);
+  shares_.BeginBatch(batch.model);
+  options_.on_depth(batch.model, shares_.Remove(batch.model, size));
   std::erase_if(lanes_, [](const Lane& other) { return other.count == 0; });
   return batch;
 }
@@ -398,10 +378,7 @@ void Batcher<Task>::Compute(Batch batch, ComputeTeam* team) {
     MutexLock lock(&mu_);
     free_threads_ += batch.members;
     in_flight_ -= batch.size;
-    Model& model = models_[batch.model];
-    model.used += seconds * batch.members;
-    --model.computing;
-    if (model.waiting == 0 && model.computing == 0) models_.erase(batch.model);
+    shares_.EndBatch(batch.model, seconds * batch.members);
     changed_.NotifyAll();
   }
   finish();

@@ -10,44 +10,13 @@
 #include "core/base/status.h"
 #include "core/base/task_pool.h"
 #include "core/infer/batcher.h"
+#include "core/infer/inference_call.h"
 #include "core/infer/model_cache.h"
 
 namespace vit {
 namespace {
 
-// A request in progress. Its images finish in any order, on any thread; the last one answers.
-struct Call {
-  InferenceRequest request;
-  std::function<void(absl::StatusOr<InferenceAnswer>)> done;
-  Admission::Demand demand;  // its model: ServableModel's name, before it is loaded
-  absl::Time arrival;
-  std::shared_ptr<const FrozenModel> model;
-  std::vector<absl::StatusOr<Computed>> results;
-  std::atomic<int> left{0};
-  // Evicts its images when the caller goes away.
-  std::optional<std::stop_callback<std::function<void()>>> on_cancel;
-};
-
-// What the images of a batch have in common.
-struct BatchKind {
-  const FrozenModel* model;
-  Work work;
-  bool operator==(const BatchKind&) const = default;
-};
-
-// An image that waits for its batch.
-struct ImageTask {
-  BatchKind kind;
-  TaskPriority priority;
-  absl::Time deadline;
-  std::stop_token cancelled;
-  absl::Time arrival;
-  std::shared_ptr<Call> call;
-  int index;
-  PreparedImage image;
-
-  const std::string& model() const { return kind.model->name(); }
-};
+using Call = InferenceCall;
 
 TaskPriority ToPriority(vit::v1::Priority priority) {
   switch (priority) {
