@@ -18,7 +18,13 @@ const std::vector<std::pair<std::string, std::string>>& CheckedModels() {
       {"distillation token", "distillation_token: true"},
       {"batch norm", "norm_layer: NORM_LAYER_BATCH_NORM"},
       {"tanh GELU", "activation: ACTIVATION_GELU_TANH"},
-      {"patch norm", "patch_norm: true"},
+      {"patch norm, quick GELU", "patch_norm: true activation: ACTIVATION_QUICK_GELU"},
+      {"no projection, one norm for all, layer before the head",
+       "attn_proj: false shared_norm: true init_values: 0.5 representation_size: 24"},
+      {"flattened wide patches",
+       "class_token: false global_pool: GLOBAL_POOL_FLATTEN patch_width: 8"},
+      {"token and average", "global_pool: GLOBAL_POOL_TOKEN_AND_AVG"},
+      {"maximum", "global_pool: GLOBAL_POOL_MAX"},
       {"197 tokens", "image_size: 224 patch_size: 16 embed_dim: 192 num_heads: 3"},
   };
   return *models;

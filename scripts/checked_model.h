@@ -17,7 +17,7 @@ namespace vit {
 inline constexpr int kClasses = 10;
 
 // Names, and changes to a model with 32 x 32 pixels, patches of 4, width 64, depth 2 and 4 heads.
-// Together they cover every part that a model can have.
+// Together they have every kind of layer.
 const std::vector<std::pair<std::string, std::string>>& CheckedModels();
 
 // The model with these changes.

@@ -29,14 +29,12 @@
 #include "core/model/model_config.h"
 #include "core/model/normalize.h"
 #include "core/model/vision_transformer.h"
-#include "core/spec/defaults.h"
 #include "core/train/batch_upload.h"
 #include "core/train/checkpoint/snapshot.h"
 #include "core/train/training_step.h"
 #include "proto/set_field.h"
-#include "proto/spec_text.h"
 #include "scripts/checked_model.h"
-#include "scripts/served_logits.h"
+#include "scripts/served_outputs.h"
 
 namespace vit {
 namespace {
@@ -289,11 +287,11 @@ bool Check(const Device& device) {
                   [&, &a = assignments] { return LossesOf20Steps(a, checks.device()); });
   }
   for (const auto& [name, text] : CheckedModels()) {
-    checks.AtMost(absl::StrCat("served logits, ", name), std::max(exact, 1e-5),
-                  [&, &text = text] { return ServedLogits(text, device, /*bfloat16=*/false); });
+    checks.AtMost(absl::StrCat("served, ", name), std::max(exact, 1e-5),
+                  [&, &text = text] { return ServedOutputs(text, device, /*bfloat16=*/false); });
     if (!device.has_bfloat16()) continue;
-    checks.AtMost(absl::StrCat("served logits, bfloat16, ", name), 0.05,
-                  [&, &text = text] { return ServedLogits(text, device, /*bfloat16=*/true); });
+    checks.AtMost(absl::StrCat("served, bfloat16, ", name), 0.05,
+                  [&, &text = text] { return ServedOutputs(text, device, /*bfloat16=*/true); });
   }
   checks.AtMost("batches to the device and back", 1e-6, [&] { return ThereAndBack(device); });
   if (cuda) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 
@@ -32,8 +34,22 @@ struct BatchLane {
     return oldest;
   }
 
+  // Takes out the first `size`.
+  std::vector<Task> Take(int size) {
+    std::vector<Task> taken;
+    taken.reserve(size);
+    for (std::deque<Queued>& level : tasks) {
+      for (; !level.empty() && static_cast<int>(taken.size()) < size; level.pop_front()) {
+        taken.push_back(std::move(level.front().task));
+      }
+    }
+    count -= size;
+    return taken;
+  }
+
   std::array<std::deque<Queued>, 3> tasks;  // by TaskPriority, oldest first
   int count = 0;
+  int divided = 0;  // so many, the first ones, are left of a batch that was divided
 };
 
 }  // namespace vit

@@ -36,12 +36,11 @@ namespace vit {
 // A batch holds tasks of one kind. A kind is ready when it has `max_batch_size` tasks or its oldest
 // has waited for `max_queue_delay`. Of the ready kinds, that with a task of the highest priority is
 // next; among equals, that of the model which has computed least while it had tasks; then that with
-// the oldest task. Up to four batches are computed at the same time: what is ready is divided into
-// as many batches of the same size, and the threads are divided among them, because threads that
-// need not wait for each other are faster. So a task that is alone has all threads, and a queue has
-// one batch for each thread of a small machine. Tasks that are announced get their part of the
-// threads too, and so do as many as were there lately when another came: clients that wait for
-// their answers soon come again.
+// the oldest task. Up to four batches are computed at once. What is ready is split evenly among
+// them, and so are the threads: threads of different batches do not wait for each other. Announced
+// tasks count as ready for this, and so does the recent average of tasks in flight, because clients
+// that wait for an answer soon send the next request. What is left of a batch that was split is
+// ready, however young it is.
 //
 // A task whose deadline passed or whose call was cancelled is evicted: before the next batch, or
 // when EvictGivenUp is called, and never computed.
@@ -106,10 +105,12 @@ class Batcher {
 
   explicit Batcher(Options options);
   void Loop(int runner);
+  // Waits for a notification, at most until then.
+  void WaitUntil(absl::Time time) VIT_REQUIRES(mu_);
   // Runs this runner's part of the oldest job if it has not. Returns whether it did.
   bool RunJob(int runner, ComputeTeam* team) VIT_REQUIRES(mu_);
   // Takes the next batch out of the queue, if one is ready and has its threads.
-  std::optional<Batch> TakeBatch() VIT_REQUIRES(mu_);
+  std::optional<Batch> TakeBatch(absl::Time now) VIT_REQUIRES(mu_);
   // The lowest is next.
   std::tuple<TaskPriority, double, absl::Time> Rank(const Lane& lane) const VIT_REQUIRES(mu_);
   // Returns the next lane, or null if none is ready, and how many tasks the ready ones have.
@@ -121,7 +122,7 @@ class Batcher {
   Evicted TakeGivenUp() VIT_REQUIRES(mu_);
   void Evict(Evicted evicted);
   // When something may be done without a notification.
-  absl::Time NextChange() const VIT_REQUIRES(mu_);
+  absl::Time NextChange(absl::Time now) const VIT_REQUIRES(mu_);
 
   const Options options_;
   Mutex mu_;
@@ -131,6 +132,7 @@ class Batcher {
   absl::Time first_deadline_ VIT_GUARDED_BY(mu_) = absl::InfiniteFuture();
   std::deque<Job*> jobs_ VIT_GUARDED_BY(mu_);
   int free_threads_ VIT_GUARDED_BY(mu_);
+  int computing_ VIT_GUARDED_BY(mu_) = 0;  // batches
   bool closing_ VIT_GUARDED_BY(mu_) = false;
   std::atomic<int> expected_ = 0;
   int in_flight_ VIT_GUARDED_BY(mu_) = 0;  // submitted, not computed or evicted
@@ -230,6 +232,7 @@ Batcher<Task>::Evicted Batcher<Task>::TakeGivenUp() {
           continue;
         }
         --lane.count;
+        lane.divided = std::min(lane.divided, lane.count);
         --in_flight_;
         const std::string& model = queued.task.model();
         options_.on_depth(model, shares_.Remove(model, 1));
@@ -297,7 +300,7 @@ Batcher<Task>::Lane* Batcher<Task>::NextLane(absl::Time now, int* ready) {
   Lane* next = nullptr;
   *ready = 0;
   for (Lane& lane : lanes_) {
-    if (lane.count < options_.max_batch_size &&
+    if (lane.count < options_.max_batch_size && lane.divided == 0 &&
         now < lane.OldestArrival() + options_.max_queue_delay) {
       continue;
     }
@@ -308,24 +311,21 @@ Batcher<Task>::Lane* Batcher<Task>::NextLane(absl::Time now, int* ready) {
 }
 
 template <typename Task>
-std::optional<typename Batcher<Task>::Batch> Batcher<Task>::TakeBatch() {
+std::optional<typename Batcher<Task>::Batch> Batcher<Task>::TakeBatch(absl::Time now) {
   int ready = 0;
-  Lane* const lane = NextLane(options_.clock->Now(), &ready);
+  Lane* const lane = NextLane(now, &ready);
   if (lane == nullptr || free_threads_ == 0) return std::nullopt;
   const int soon = std::max(ready + expected_.load(), 1 + static_cast<int>(std::lround(others_)));
   const int batches = std::min({soon, options_.threads, static_cast<int>(runners_.size())});
   const int size = std::min((lane->count + batches - 1) / batches, options_.max_batch_size);
-  const int members = std::min(options_.threads / batches, free_threads_);
+  const int to_come = std::max(1, batches - computing_);
+  const int members = (free_threads_ + to_come - 1) / to_come;
   free_threads_ -= members;
+  ++computing_;
   Batch batch = {lane->First()->task.model(), {}, size, members};
-  batch.tasks.reserve(size);
-  for (std::deque<Queued>& level : lane->tasks) {
-    while (!level.empty() && static_cast<int>(batch.tasks.size()) < size) {
-      batch.tasks.push_back(std::move(level.front().task));
-      level.pop_front();
-    }
-  }
-  lane->count -= size;
+  lane->divided = lane->divided > 0 ? std::max(0, lane->divided - size)
+                                    : std::min(lane->count, options_.max_batch_size) - size;
+  batch.tasks = lane->Take(size);
   shares_.BeginBatch(batch.model);
   options_.on_depth(batch.model, shares_.Remove(batch.model, size));
   std::erase_if(lanes_, [](const Lane& other) { return other.count == 0; });
@@ -333,9 +333,8 @@ std::optional<typename Batcher<Task>::Batch> Batcher<Task>::TakeBatch() {
 }
 
 template <typename Task>
-absl::Time Batcher<Task>::NextChange() const {
+absl::Time Batcher<Task>::NextChange(absl::Time now) const {
   absl::Time next = first_deadline_;
-  const absl::Time now = options_.clock->Now();
   for (const Lane& lane : lanes_) {
     const absl::Time close = lane.OldestArrival() + options_.max_queue_delay;
     if (close > now) next = std::min(next, close);
@@ -344,25 +343,33 @@ absl::Time Batcher<Task>::NextChange() const {
 }
 
 template <typename Task>
+void Batcher<Task>::WaitUntil(absl::Time time) {
+  if (time < absl::InfiniteFuture()) {
+    options_.clock->WaitUntil(&changed_, &mu_, time);
+  } else {
+    changed_.Wait(&mu_);
+  }
+}
+
+template <typename Task>
 void Batcher<Task>::Loop(int runner) {
   ComputeTeam team("infer", options_.threads);
   mu_.Lock();
   while (!closing_) {
-    if (options_.clock->Now() >= first_deadline_) {
+    const absl::Time now = options_.clock->Now();
+    if (now >= first_deadline_) {
       Evicted evicted = TakeGivenUp();
       mu_.Unlock();
       Evict(std::move(evicted));
       mu_.Lock();
     } else if (!jobs_.empty()) {
-      if (!RunJob(runner, &team)) changed_.Wait(&mu_);
-    } else if (std::optional<Batch> batch = TakeBatch()) {
+      if (!RunJob(runner, &team)) WaitUntil(first_deadline_);
+    } else if (std::optional<Batch> batch = TakeBatch(now)) {
       mu_.Unlock();
       Compute(*std::move(batch), &team);
       mu_.Lock();
-    } else if (const absl::Time next = NextChange(); next < absl::InfiniteFuture()) {
-      options_.clock->WaitUntil(&changed_, &mu_, next);
     } else {
-      changed_.Wait(&mu_);
+      WaitUntil(NextChange(now));
     }
   }
   mu_.Unlock();
@@ -377,6 +384,7 @@ void Batcher<Task>::Compute(Batch batch, ComputeTeam* team) {
   {
     MutexLock lock(&mu_);
     free_threads_ += batch.members;
+    --computing_;
     in_flight_ -= batch.size;
     shares_.EndBatch(batch.model, seconds * batch.members);
     changed_.NotifyAll();

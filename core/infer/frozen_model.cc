@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/checksums.h"
+#include "core/base/compute/compute_threads.h"
 #include "core/base/compute/torch_device.h"
 #include "core/base/status.h"
 #include "core/data/data_config.h"
@@ -46,9 +47,11 @@ class FrozenModel::Impl {
 
   std::vector<Computed> Compute(const Work& work, absl::Span<const PreparedImage* const> prepared,
                                 ComputeTeam* team) const {
-    return work.kind == Work::Kind::kExplain ? ExplainInParts(work.block, prepared)
+    return work.kind == Work::Kind::kExplain ? ExplainInParts(work.block, prepared, team)
                                              : ComputeFrozen(work.kind, prepared, team);
   }
+
+  void Record(int count, Work::Kind kind) const { frozen_->Record(count, OutputOf(kind)); }
 
   absl::StatusOr<PreparedImage> Prepare(const ImageInput& image,
                                         const PrepareOptions& options) const {
@@ -112,6 +115,13 @@ class FrozenModel::Impl {
                                                      description_.preprocessing.eval()));
   }
 
+  static FrozenTransformer::Output OutputOf(Work::Kind kind) {
+    using Output = FrozenTransformer::Output;
+    return kind == Work::Kind::kClassify      ? Output::kLogits
+           : kind == Work::Kind::kEmbedTokens ? Output::kTokens
+                                              : Output::kFeatures;
+  }
+
   static std::vector<FrozenTransformer::Image> Images(
       absl::Span<const PreparedImage* const> prepared) {
     std::vector<FrozenTransformer::Image> images;
@@ -126,11 +136,8 @@ class FrozenModel::Impl {
   std::vector<Computed> ComputeFrozen(Work::Kind kind,
                                       absl::Span<const PreparedImage* const> prepared,
                                       ComputeTeam* team) const {
-    using Output = FrozenTransformer::Output;
     const bool classifies = kind == Work::Kind::kClassify;
-    const Output output = classifies                         ? Output::kLogits
-                          : kind == Work::Kind::kEmbedTokens ? Output::kTokens
-                                                             : Output::kFeatures;
+    const FrozenTransformer::Output output = OutputOf(kind);
     const int64_t size = frozen_->OutputSize(output);
     std::vector<float> values(prepared.size() * size);
     frozen_->Compute(Images(prepared), output, team, values.data());
@@ -154,8 +161,9 @@ class FrozenModel::Impl {
 
   // Computes as many images at once as fit into a moderate part of the device's memory, so that no
   // call can take that memory from a training run.
-  std::vector<Computed> ExplainInParts(int block,
-                                       absl::Span<const PreparedImage* const> prepared) const {
+  std::vector<Computed> ExplainInParts(int block, absl::Span<const PreparedImage* const> prepared,
+                                       ComputeTeam* team) const {
+    if (torch_device_.is_cpu()) SetComputeThreads(team->size());
     const int64_t tokens = TokenCount(config_);
     const int64_t image_bytes = ForwardBytes(config_) + int64_t{sizeof(float)} *
                                                             (config_.depth() + 2) *
@@ -230,7 +238,13 @@ absl::StatusOr<std::shared_ptr<const FrozenModel>> FrozenModel::Load(const Serva
 absl::Status FrozenModel::WarmUp(int count, ComputeTeam* team) const {
   const Work work{.kind = config().num_classes() == 0 ? Work::Kind::kEmbed : Work::Kind::kClassify};
   const PreparedImage black = {.bytes = std::vector<uint8_t>(impl_->ImageValues()), .values = {}};
-  return Compute(work, std::vector<const PreparedImage*>(count, &black), team).status();
+  const absl::Status computed =
+      Compute(work, std::vector<const PreparedImage*>(count, &black), team).status();
+  if (!computed.ok()) return computed;
+  return CatchExceptions("record", [&] {
+    impl_->Record(count, work.kind);
+    return absl::OkStatus();
+  });
 }
 
 absl::StatusOr<PreparedImage> FrozenModel::Prepare(const ImageInput& image,

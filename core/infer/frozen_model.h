@@ -20,8 +20,8 @@
 namespace vit {
 
 // The weights of one model directory with their preprocessing and labels. Immutable and thread-safe
-// once loaded; keeps the directory's files as long as it lives. FrozenTransformer
-// computes, but for explanations, which need VisionTransformer's attention weights.
+// once loaded; keeps the directory's files as long as it lives. FrozenTransformer computes
+// everything except explanations; those need the attention weights of VisionTransformer.
 class FrozenModel {
  public:
   // Reads the model directory, whose checksums must be right. Statuses of VerifyChecksums and
@@ -30,8 +30,8 @@ class FrozenModel {
                                                                  const Device& device);
   ~FrozenModel();
 
-  // Computes a batch of `count` black images. The first pass through a model is the slowest, on a
-  // CUDA device also that through each size of batch on each thread: let it happen here.
+  // Computes a batch of `count` black images, because the first pass through a model is the
+  // slowest, and lets a CUDA device record that size. Not while anything else is computed.
   absl::Status WarmUp(int count, ComputeTeam* team) const;
 
   struct PrepareOptions {

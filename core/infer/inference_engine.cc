@@ -1,7 +1,6 @@
 #include "core/infer/inference_engine.h"
 
 #include <algorithm>
-#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -147,8 +146,8 @@ class Engine : public InferenceEngine {
 
  private:
   // Libraries prepare themselves for each size of product on each thread, so the threads that serve
-  // do it, in turn with calls. On CUDA every size of batch is another; on the CPU an image for each
-  // thread and one for all cover most.
+  // do it, in turn with calls. On the CPU an image for each thread and one for all cover most; on
+  // CUDA every size of batch is recorded.
   absl::Status WarmUp(const FrozenModel& model) {
     absl::Status status;
     batcher_->RunOnEach([&](ComputeTeam* team) {

@@ -39,12 +39,12 @@ IMPORT_TOLERANCE = 1e-5
 class Daemon:
     """vitd on a state directory and a data root of its own, and vitctl beside it."""
 
-    def __init__(self, bin_dir, folder):
+    def __init__(self, bin_dir, folder, *flags):
         self.bin, self.state, self.root = bin_dir, folder / "state", folder / "root"
         self.root.mkdir()
         self.process = subprocess.Popen(
             [bin_dir / "vitd", "--state-dir", self.state, "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0",
-             "--device", "cpu", "--data-root", self.root], stderr=open(folder / "vitd.log", "w"))  # fmt: skip
+             "--device", "cpu", "--data-root", self.root, *flags], stderr=open(folder / "vitd.log", "w"))  # fmt: skip
         deadline = time.monotonic() + 60
         while not (self.state / "vitd.ports").exists():
             if self.process.poll() is not None or time.monotonic() > deadline:

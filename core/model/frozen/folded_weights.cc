@@ -40,7 +40,7 @@ class Folder {
  private:
   at::Tensor Get(const std::string& name) const {
     const auto found = state_.find(name);
-    return found == state_.end() ? at::Tensor() : found->second.detach().to(at::kDouble);
+    return found == state_.end() ? at::Tensor() : found->second.detach().to(at::kCPU, at::kDouble);
   }
 
   FoldedLinear Linear(const std::string& name) const {

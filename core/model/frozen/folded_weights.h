@@ -12,7 +12,7 @@
 
 namespace vit::frozen {
 
-// All tensors are float32 on the model's device. D = embed_dim, H heads of d features, N tokens.
+// All tensors are float32 on the CPU. D = embed_dim, H heads of d features, N tokens.
 
 // y = W x + b
 struct FoldedLinear {

@@ -56,6 +56,10 @@ class FrozenTransformer {
   virtual void Compute(absl::Span<const Image> images, Output output, ComputeTeam* team,
                        float* out) const = 0;
 
+  // Lets a device record what it computes for that many images given as bytes, so that it starts
+  // faster. Not while anything else uses the stream: it would be recorded too. Throws as Compute.
+  virtual void Record(int64_t /*images*/, Output /*output*/) const {}
+
   virtual int64_t OutputSize(Output output) const = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/compute/compute_threads.h"
 #include "core/base/compute/torch_device.h"
 #include "core/model/frozen/byte_centre.h"
 #include "core/model/frozen/image_batch.h"
@@ -108,8 +109,8 @@ int64_t TensorTransformer::OutputSize(Output output) const {
   return frozen::OutputSize(config_, prefix_.size(1) + positions_.size(0), output);
 }
 
-void TensorTransformer::Compute(absl::Span<const Image> images, Output output,
-                                ComputeTeam* /*team*/, float* out) const {
+void TensorTransformer::Compute(absl::Span<const Image> images, Output output, ComputeTeam* team,
+                                float* out) const {
   const c10::InferenceMode inference;
   const UseStream use(stream_);
   const auto at_once = static_cast<size_t>(at_once_);
@@ -117,6 +118,7 @@ void TensorTransformer::Compute(absl::Span<const Image> images, Output output,
     const absl::Span<const Image> some = images.subspan(first, at_once);
     const at::Tensor batch = HostBatch(some, image_size_, device_);
     if (device_.is_cpu()) {
+      SetComputeThreads(team->size());
       const at::Tensor result = Forward(batch, output).contiguous();
       std::copy_n(result.const_data_ptr<float>(), result.numel(), out);
     } else {
@@ -132,14 +134,7 @@ void TensorTransformer::ComputeOnDevice(const at::Tensor& images, Output output,
   c10::Event computed(device_.type());
   {
     MutexLock lock(&mu_);
-    at::Tensor& input = inputs_[images.scalar_type()];
-    if (!input.defined()) {
-      input = at::empty({at_once_, 3, image_size_, image_size_},
-                        images.options().device(device_).pinned_memory(false));
-    }
-    const at::Tensor some = input.slice(0, 0, images.size(0));
-    some.copy_(images, /*non_blocking=*/true);
-    host.copy_(Run(some, output), /*non_blocking=*/true);
+    host.copy_(Run(images, output), /*non_blocking=*/true);
     computed.record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
   }
   computed.synchronize();
@@ -147,23 +142,35 @@ void TensorTransformer::ComputeOnDevice(const at::Tensor& images, Output output,
 }
 
 at::Tensor TensorTransformer::Run(const at::Tensor& images, Output output) const {
-  if (images.size(0) > kMostRecordedImages || output == Output::kTokens) {
-    return Forward(images, output);
+  const auto known = recordings_.find(Key(images.size(0), output));
+  if (known == recordings_.end() || images.is_floating_point()) {
+    return Forward(images.to(device_, /*non_blocking=*/true), output);
   }
-  const Key key(images.size(0), output, images.scalar_type());
-  if (const auto known = recordings_.find(key); known != recordings_.end()) {
-    known->second.graph.Run();
-    return known->second.result;
+  input_.slice(0, 0, images.size(0)).copy_(images, /*non_blocking=*/true);
+  known->second.graph.Run();
+  return known->second.result;
+}
+
+void TensorTransformer::Record(int64_t images, Output output) const {
+  if (device_.is_cpu() || images > std::min(at_once_, kMostRecordedImages)) return;
+  const c10::InferenceMode inference;
+  const UseStream use(stream_);
+  MutexLock lock(&mu_);
+  if (recordings_.contains(Key(images, output))) return;
+  if (!input_.defined()) {
+    input_ = at::zeros({std::min(at_once_, kMostRecordedImages), 3, image_size_, image_size_},
+                       at::TensorOptions(at::kByte).device(device_));
   }
+  const at::Tensor some = input_.slice(0, 0, images);
   // Not recorded: what libraries set up when they are first used.
-  const at::Tensor result = Forward(images, output);
-  const CudaGraph* const first = recordings_.empty() ? nullptr : &recordings_.begin()->second.graph;
+  const at::Tensor first = Forward(some, output);
+  const CudaGraph* const shared =
+      recordings_.empty() ? nullptr : &recordings_.begin()->second.graph;
   Recording recording;
   // Outside the graphs' memory, which the next one overwrites.
-  recording.result = at::empty_like(result);
-  recording.graph.Record(first, [&] { recording.result.copy_(Forward(images, output)); });
-  recordings_.emplace(key, std::move(recording));
-  return result;
+  recording.result = at::empty_like(first);
+  recording.graph.Record(shared, [&] { recording.result.copy_(Forward(some, output)); });
+  recordings_.emplace(Key(images, output), std::move(recording));
 }
 
 at::Tensor TensorTransformer::Embed(const at::Tensor& images) const {
@@ -172,8 +179,8 @@ at::Tensor TensorTransformer::Embed(const at::Tensor& images) const {
   at::Tensor patches = images.view({batch, 3, rows, height, columns, width})
                            .permute({0, 2, 4, 1, 3, 5})
                            .reshape({batch, rows * columns, 3 * height * width});
-  // The difference is exact in bfloat16, the byte too.
-  patches = patches.to(pixels_.exists() || !images.is_floating_point() ? at::kFloat : type_);
+  // A byte and its difference are exact in bfloat16.
+  patches = patches.to(images.is_floating_point() || pixels_.exists() ? at::kFloat : type_);
   patches = patches.sub(kByteCentre);
   if (pixels_.exists()) {
     patches = at::layer_norm(Normalize(pixels_, patches), {patches.size(2)}, {}, {}, eps_);

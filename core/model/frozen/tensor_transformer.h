@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "core/base/compute/cuda_driver.h"
@@ -18,17 +18,18 @@
 
 namespace vit::frozen {
 
-// On a CUDA device the operators of a small batch are recorded as a graph when a batch of that size
-// is first computed; from then on it is started by one call.
+// On a CUDA device, Record turns the operators of a small batch into a graph, which one call
+// starts.
 class TensorTransformer : public FrozenTransformer {
  public:
   TensorTransformer(const VisionTransformerImpl& model, const vit::v1::DataConfig& preprocessing,
                     const Options& options);
   ~TensorTransformer() override;
 
-  // Uses LibTorch's threads, not those of the team.
+  // On the CPU, with as many of LibTorch's threads as the team has.
   void Compute(absl::Span<const Image> images, Output output, ComputeTeam* team,
                float* out) const override;
+  void Record(int64_t images, Output output) const override;
   int64_t OutputSize(Output output) const override;
 
  private:
@@ -47,13 +48,13 @@ class TensorTransformer : public FrozenTransformer {
     CudaGraph graph;
     at::Tensor result;
   };
-  using Key = std::tuple<int64_t, Output, at::ScalarType>;  // images, output, type of the input
+  using Key = std::pair<int64_t, Output>;  // images, output
 
   Layer MakeLayer(const FoldedLinear& linear) const;
   FoldedNorm MakeNorm(const FoldedNorm& norm) const;
   void ComputeOnDevice(const at::Tensor& images, Output output, float* out) const;
-  // Returns [B, OutputSize] of images [B, 3, S, S], both on the device; runs a recording if there
-  // is one.
+  // Returns [B, OutputSize], on the device, of images [B, 3, S, S] on the host; runs a recording if
+  // there is one.
   at::Tensor Run(const at::Tensor& images, Output output) const VIT_REQUIRES(mu_);
 
   // Returns float32 [B, OutputSize] of bytes or of values on their scale, [B, 3, S, S].
@@ -79,10 +80,10 @@ class TensorTransformer : public FrozenTransformer {
   at::Tensor prefix_, positions_;
   std::vector<Block> blocks_;
   Layer pre_logits_, head_, head_dist_;
-  // Held while a batch is handed to the device, not while it is computed. A recording reads the
-  // first images of inputs_.
+  // Held while a batch is handed to the device, not while it is computed. Recordings read the first
+  // images of input_, bytes.
   mutable Mutex mu_;
-  mutable std::map<at::ScalarType, at::Tensor> inputs_ VIT_GUARDED_BY(mu_);
+  mutable at::Tensor input_ VIT_GUARDED_BY(mu_);
   mutable std::map<Key, Recording> recordings_ VIT_GUARDED_BY(mu_);
 };
 

@@ -7,6 +7,8 @@
 #include <set>
 #include <thread>
 
+#include "absl/strings/str_cat.h"
+
 namespace vit {
 namespace {
 
@@ -212,8 +214,43 @@ TEST_F(BatcherTest, WhatWaitsIsDividedAmongTheThreads) {
   // Half of five, rounded up; then half of the other two, which may be done before or after.
   EXPECT_THAT(sizes, ::testing::Contains(3u));
   for (size_t i = 1; i < computed_.size(); ++i) {
-    if (computed_[i].ids.size() > 1) EXPECT_EQ(computed_[i].threads, 1);
+    if (computed_[i].ids.size() > 1) {
+      EXPECT_EQ(computed_[i].threads, 1);
+    }
   }
+}
+
+TEST_F(BatcherTest, NoThreadIsLeftOver) {
+  for (const int threads : {3, 7}) {
+    SCOPED_TRACE(threads);
+    Start(/*max_batch_size=*/8, absl::ZeroDuration(), threads);
+    batcher_->Expect(100);  // as many batches as there may be
+    const int batches = std::min(threads, 4);
+    for (int i = 0; i < batches; ++i) Submit(absl::StrCat("hold ", i), "m", {i});
+    {
+      MutexLock lock(&mu_);
+      while (holding_ < batches) changed_.Wait(&mu_);
+    }
+    Release();
+    Answers(batches);
+    batcher_ = nullptr;
+    MutexLock lock(&mu_);
+    int used = 0;
+    for (const Computed& computed : computed_) used += computed.threads;
+    EXPECT_EQ(used, threads);
+    computed_.clear();
+    holding_ = answered_ = 0;
+    released_ = false;
+  }
+}
+
+TEST_F(BatcherTest, TheRestOfADividedBatchDoesNotWaitForOthers) {
+  Start(/*max_batch_size=*/4, absl::Hours(1), /*threads=*/2);
+  Submit("a", "m", {1, 2, 3, 4});  // a full batch, at a time that stands still
+  std::vector<int> ids;
+  for (const std::vector<int>& batch : Answers(4))
+    ids.insert(ids.end(), batch.begin(), batch.end());
+  EXPECT_THAT(ids, UnorderedElementsAre(1, 2, 3, 4));
 }
 
 TEST_F(BatcherTest, AnAnnouncedTaskKeepsItsPartOfTheThreads) {

@@ -147,10 +147,25 @@ class FrozenTransformerTest : public ::testing::TestWithParam<std::string> {
     return out;
   }
 
-  at::Tensor Expected(Output output, bool bfloat16) {
+  // Computes the first image from bytes, the others from `values`, [kImages, 3, S, S].
+  at::Tensor LogitsOfValues(const FrozenTransformer& frozen, const at::Tensor& values,
+                            ComputeTeam* team) const {
+    const at::Tensor first = values[0].round().to(at::kByte);
+    std::vector<FrozenTransformer::Image> images = {{.bytes = first.const_data_ptr<uint8_t>()}};
+    for (int i = 1; i < kImages; ++i) {
+      images.push_back({.values = values[i].const_data_ptr<float>()});
+    }
+    at::Tensor out = at::full({kImages, frozen.OutputSize(Output::kLogits)}, NAN);
+    frozen.Compute(images, Output::kLogits, team, out.data_ptr<float>());
+    return out;
+  }
+
+  // What the model computes of `images`, [kImages, 3, S, S]; of bytes_ if undefined.
+  at::Tensor Expected(Output output, bool bfloat16, const at::Tensor& images = {}) {
     torch::NoGradGuard no_grad;
     AutocastGuard autocast(bfloat16, at::kCPU);
-    const at::Tensor input = Normalizer(Preprocessing(), at::kCPU)(bytes_);
+    const at::Tensor input =
+        Normalizer(Preprocessing(), at::kCPU)(images.defined() ? images : bytes_);
     const at::Tensor tokens = model_->ForwardFeatures(input);
     const at::Tensor values = output == Output::kLogits     ? model_->ForwardHead(tokens)
                               : output == Output::kFeatures ? model_->Pool(tokens)
@@ -212,24 +227,23 @@ TEST_F(FrozenTransformerTest, TakesTheImageSizeThatIsServed) {
 }
 
 TEST_F(FrozenTransformerTest, TakesValuesAsItTakesBytes) {
+  ComputeTeam team("test", 2);
   for (const char* text : {"", "patch_norm: true"}) {
     Make(text);
-    const at::Tensor values = bytes_.to(at::kFloat);
+    const at::Tensor whole = bytes_.to(at::kFloat), between = whole * 0.97 + 0.3;
+    between[0] = between[0].round();
     for (const bool bfloat16 : {false, true}) {
       const auto frozen = Freeze(bfloat16);
       const frozen::TensorTransformer tensors(*model_, Preprocessing(),
                                               {.image_size = image_size_, .bfloat16 = bfloat16});
-      ComputeTeam team("test", 2);
       const std::vector<const FrozenTransformer*> forms = {frozen.get(), &tensors};
       for (const FrozenTransformer* form : forms) {
-        // One of bytes among those of values.
-        std::vector<FrozenTransformer::Image> images = {
-            {.bytes = bytes_[0].const_data_ptr<uint8_t>()}};
-        for (int i = 1; i < kImages; ++i)
-          images.push_back({.values = values[i].const_data_ptr<float>()});
-        at::Tensor out = at::full({kImages, form->OutputSize(Output::kLogits)}, NAN);
-        form->Compute(images, Output::kLogits, &team, out.data_ptr<float>());
-        EXPECT_TRUE(out.equal(Compute(*form, Output::kLogits, kImages, &team))) << text << bfloat16;
+        const at::Tensor expected = Compute(*form, Output::kLogits, kImages, &team);
+        EXPECT_TRUE(LogitsOfValues(*form, whole, &team).equal(expected)) << text << bfloat16;
+        EXPECT_LT(LargestError(LogitsOfValues(*form, between, &team),
+                               Expected(Output::kLogits, bfloat16, between)),
+                  bfloat16 ? 0.03 : 1e-5)
+            << text;
       }
     }
   }
