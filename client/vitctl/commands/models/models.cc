@@ -83,10 +83,8 @@ vit::v1::PrecisionChoice PrecisionNamed(const std::string& text) {
 
 // `otherwise`: what the model is served in without the option.
 void AddPrecisionOption(CLI::App* command, const std::string& otherwise, std::string* precision) {
-  command
-      ->add_option("--precision", *precision,
-                   "Of serving; auto: the device's faster; default: " + otherwise)
-      ->type_name("float32|bfloat16|auto")
+  command->add_option("--precision", *precision, "float32, bfloat16, auto; default: " + otherwise)
+      ->type_name("PRECISION")
       ->check(CLI::IsMember({"float32", "bfloat16", "auto"}).description(""));
 }
 
@@ -270,7 +268,7 @@ void AddImport(CLI::App& app, Session& session) {
                    "Which, if the file holds both; default: averaged")
       ->type_name("raw|averaged")
       ->check(CLI::IsMember({"raw", "averaged"}).description(""));
-  AddPrecisionOption(command, "float32, or a vitd folder's own", &options->precision);
+  AddPrecisionOption(command, "own or float32", &options->precision);
   command->add_option("--set", options->set, "A field the file does not give; may be repeated")
       ->type_name("FIELD=VALUE")
       ->allow_extra_args(false);
