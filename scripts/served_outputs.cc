@@ -35,9 +35,12 @@ double ServedOutputs(const std::string& changes, const Device& device, bool bflo
                                .view({kImages, 3, side, side});
   const at::Tensor values = bytes.to(at::kFloat);
   const at::Tensor tokens = on_cpu->ForwardFeatures(Normalizer(Preprocessing(), c10::kCPU)(bytes));
-  const std::map<Output, at::Tensor> expected = {{Output::kLogits, on_cpu->ForwardHead(tokens)},
-                                                 {Output::kFeatures, on_cpu->Pool(tokens)},
-                                                 {Output::kTokens, tokens.flatten(1)}};
+  const std::map<Output, at::Tensor> expected = {
+      {Output::kLogits, on_cpu->ForwardHead(tokens)},
+      {Output::kFeatures, on_cpu->Pool(tokens)},
+      {Output::kTokens, tokens.flatten(1)},
+      {Output::kLogitsAndFeatures,
+       at::cat({on_cpu->ForwardHead(tokens), on_cpu->Pool(tokens)}, 1)}};
   const std::unique_ptr<FrozenTransformer> frozen = FrozenTransformer::Create(
       *on_device, Preprocessing(), {.image_size = side, .bfloat16 = bfloat16, .stream = stream});
   ComputeTeam team("check", 1);

@@ -117,9 +117,16 @@ class FrozenModel::Impl {
 
   static FrozenTransformer::Output OutputOf(Work::Kind kind) {
     using Output = FrozenTransformer::Output;
-    return kind == Work::Kind::kClassify      ? Output::kLogits
-           : kind == Work::Kind::kEmbedTokens ? Output::kTokens
-                                              : Output::kFeatures;
+    switch (kind) {
+      case Work::Kind::kClassify:
+        return Output::kLogits;
+      case Work::Kind::kClassifyAndEmbed:
+        return Output::kLogitsAndFeatures;
+      case Work::Kind::kEmbedTokens:
+        return Output::kTokens;
+      default:
+        return Output::kFeatures;
+    }
   }
 
   static std::vector<FrozenTransformer::Image> Images(
@@ -136,17 +143,19 @@ class FrozenModel::Impl {
   std::vector<Computed> ComputeFrozen(Work::Kind kind,
                                       absl::Span<const PreparedImage* const> prepared,
                                       ComputeTeam* team) const {
-    const bool classifies = kind == Work::Kind::kClassify;
     const FrozenTransformer::Output output = OutputOf(kind);
     const int64_t size = frozen_->OutputSize(output);
+    const bool classifies = kind == Work::Kind::kClassify || kind == Work::Kind::kClassifyAndEmbed;
+    const int64_t classes = classifies ? config_.num_classes() : 0;
     std::vector<float> values(prepared.size() * size);
     frozen_->Compute(Images(prepared), output, team, values.data());
     std::vector<Computed> computed(prepared.size());
     for (size_t i = 0; i < computed.size(); ++i) {
       const absl::Span<float> row = absl::MakeSpan(values).subspan(i * size, size);
-      if (classifies) Softmax(row);
-      (computed[i].*(classifies ? &Computed::probabilities : &Computed::features))
-          .assign(row.begin(), row.end());
+      const absl::Span<float> scores = row.first(classes), features = row.subspan(classes);
+      if (classifies) Softmax(scores);
+      computed[i].probabilities.assign(scores.begin(), scores.end());
+      computed[i].features.assign(features.begin(), features.end());
     }
     return computed;
   }

@@ -222,7 +222,7 @@ class Engine : public InferenceEngine {
   void Begin(const std::shared_ptr<Call>& call, std::shared_ptr<const FrozenModel> model) {
     call->model = std::move(model);
     const Work::Kind kind = call->request.work.kind;
-    if ((kind == Work::Kind::kClassify || kind == Work::Kind::kExplain) &&
+    if (kind != Work::Kind::kEmbed && kind != Work::Kind::kEmbedTokens &&
         call->model->config().num_classes() == 0) {
       return RefuseCall(
           call, call->model->version(),

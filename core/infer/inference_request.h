@@ -19,7 +19,7 @@ class FrozenModel;
 
 // What is computed for an image.
 struct Work {
-  enum class Kind { kClassify, kEmbed, kEmbedTokens, kExplain };
+  enum class Kind { kClassify, kEmbed, kClassifyAndEmbed, kEmbedTokens, kExplain };
   Kind kind = Kind::kClassify;
   int block = -1;  // kExplain: the block whose attention is shown; -1 for rollout over all
   bool operator==(const Work&) const = default;
@@ -45,11 +45,13 @@ struct PreparedImage {
 
 // The result for one image.
 struct Computed {
-  std::vector<float> probabilities;  // kClassify, kExplain: of each class, with sum 1
-  std::vector<float> features;       // kEmbed: [features]; kEmbedTokens: [tokens, features]
-  std::vector<float> relevance;      // kExplain: [rows * columns]
-  std::vector<float> attention;      // kExplain with a block: [heads, tokens, tokens]
-  PreparedImage image;               // kExplain: what the model saw
+  // kClassify, kClassifyAndEmbed, kExplain: of each class, with sum 1.
+  std::vector<float> probabilities;
+  // kEmbed, kClassifyAndEmbed: [features]; kEmbedTokens: [tokens, features].
+  std::vector<float> features;
+  std::vector<float> relevance;  // kExplain: [rows * columns]
+  std::vector<float> attention;  // kExplain with a block: [heads, tokens, tokens]
+  PreparedImage image;           // kExplain: what the model saw
 };
 
 struct InferenceRequest {

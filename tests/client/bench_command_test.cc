@@ -133,7 +133,7 @@ TEST(BenchCommandTest, ErrorsAreCountedAndDoNotEndIt) {
   FakeVitd vitd(answers);
   const Outcome outcome = Bench(vitd, {"--requests", "16"});
   EXPECT_EQ(outcome.exit_code, kExitOk) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("  4 RESOURCE_EXHAUSTED\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("  4 RESOURCE_EXHAUSTED, p99 "));
 }
 
 TEST(BenchCommandTest, ItFailsIfEverythingFails) {
@@ -144,7 +144,7 @@ TEST(BenchCommandTest, ItFailsIfEverythingFails) {
   FakeVitd vitd(answers);
   const Outcome outcome = Bench(vitd, {"--requests", "5"});
   EXPECT_EQ(outcome.exit_code, kExitFailure);
-  EXPECT_THAT(outcome.out, HasSubstr("5 RESOURCE_EXHAUSTED\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("5 RESOURCE_EXHAUSTED, p99 "));
   EXPECT_EQ(outcome.err, "vitctl: the queue is full\n");
 }
 

@@ -26,9 +26,10 @@ namespace vit {
 class FrozenTransformer {
  public:
   enum class Output {
-    kLogits,    // [K]
-    kFeatures,  // VisionTransformer::Pool's
-    kTokens,    // VisionTransformer::ForwardFeatures', [N, D]
+    kLogits,             // [K]
+    kFeatures,           // VisionTransformer::Pool's
+    kLogitsAndFeatures,  // the former, then the latter
+    kTokens,             // VisionTransformer::ForwardFeatures', [N, D]
   };
 
   // [3, S, S], planes, red first; one of the two.

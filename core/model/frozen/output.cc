@@ -12,6 +12,8 @@ int64_t OutputSize(const vit::v1::ModelConfig& config, int64_t tokens, Output ou
       return config.num_classes();
     case Output::kFeatures:
       return PooledFeatures(config);
+    case Output::kLogitsAndFeatures:
+      return config.num_classes() + PooledFeatures(config);
     default:
       return tokens * config.embed_dim();
   }

@@ -220,8 +220,9 @@ at::Tensor TensorTransformer::Forward(const at::Tensor& images, Output output) c
   if (output == Output::kTokens) return tokens.flatten(1);
   const at::Tensor features = Normalize(fc_norm_, Pool(tokens));
   if (output == Output::kFeatures) return features;
-  const at::Tensor logits = Logits(head_, features);
-  return head_dist_.exists() ? (logits + Logits(head_dist_, tokens.select(1, 1))) / 2 : logits;
+  at::Tensor logits = Logits(head_, features);
+  if (head_dist_.exists()) logits = (logits + Logits(head_dist_, tokens.select(1, 1))) / 2;
+  return output == Output::kLogits ? logits : at::cat({logits, features}, 1);
 }
 
 at::Tensor TensorTransformer::Pool(const at::Tensor& tokens) const {

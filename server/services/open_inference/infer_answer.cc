@@ -72,21 +72,21 @@ void WriteBestClasses(const std::vector<Computed>& images, const std::vector<std
 
 }  // namespace
 
-void WriteOutputs(const std::vector<RequestedOutput>& outputs, const InferResults& results,
+void WriteOutputs(const std::vector<RequestedOutput>& outputs, const std::vector<Computed>& images,
                   const std::vector<std::string>& labels, inference::ModelInferResponse* response) {
   for (const RequestedOutput& output : outputs) {
     switch (output.kind) {
       case RequestedOutput::Kind::kLabels:
-        WriteLabels(results.classified, labels, response);
+        WriteLabels(images, labels, response);
         break;
       case RequestedOutput::Kind::kEmbedding:
-        WriteFloats(kEmbeddingOutput, results.embedded, &Computed::features, response);
+        WriteFloats(kEmbeddingOutput, images, &Computed::features, response);
         break;
       case RequestedOutput::Kind::kScores:
         if (output.classes > 0) {
-          WriteBestClasses(results.classified, labels, output.classes, response);
+          WriteBestClasses(images, labels, output.classes, response);
         } else {
-          WriteFloats(kScoresOutput, results.classified, &Computed::probabilities, response);
+          WriteFloats(kScoresOutput, images, &Computed::probabilities, response);
         }
         break;
     }

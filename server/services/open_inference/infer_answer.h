@@ -11,14 +11,9 @@
 
 namespace vit {
 
-// What was computed for each image of a request.
-struct InferResults {
-  std::vector<Computed> classified;  // empty if neither scores nor labels are requested
-  std::vector<Computed> embedded;    // empty if no embedding is requested
-};
-
-// Adds the `outputs` to `response`. `labels` are those of the model's classes.
-void WriteOutputs(const std::vector<RequestedOutput>& outputs, const InferResults& results,
+// Adds the `outputs` to `response`. `images`: what was computed for each; `labels`: of the model's
+// classes.
+void WriteOutputs(const std::vector<RequestedOutput>& outputs, const std::vector<Computed>& images,
                   const std::vector<std::string>& labels, inference::ModelInferResponse* response);
 
 }  // namespace vit

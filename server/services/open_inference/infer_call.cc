@@ -1,7 +1,6 @@
 #include "server/services/open_inference/infer_call.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <memory>
 #include <string>
@@ -17,9 +16,6 @@
 
 namespace vit {
 namespace {
-
-// How often a request is computed anew because its model was replaced between its two parts.
-constexpr int kMaxAttempts = 3;
 
 class InferCall : public std::enable_shared_from_this<InferCall> {
  public:
@@ -61,70 +57,55 @@ class InferCall : public std::enable_shared_from_this<InferCall> {
     VIT_ASSIGN_OR_RETURN(outputs_, ReadOutputs(request_, model.config().num_classes()));
     VIT_ASSIGN_OR_RETURN(
         input_, ReadInput(request_, model.config().image_size(), backend_.max_images_per_request));
-    for (const RequestedOutput& output : outputs_) {
-      (output.kind == RequestedOutput::Kind::kEmbedding ? embeds_ : classifies_) = true;
-    }
     return absl::OkStatus();
   }
 
-  // Asks the engine for each part of the answer.
-  void Compute() {
-    ++attempts_;
-    left_ = static_cast<int>(classifies_) + static_cast<int>(embeds_);
-    if (classifies_) Ask(Work::Kind::kClassify, &classified_);
-    if (embeds_) Ask(Work::Kind::kEmbed, &embedded_);
-  }
-
-  void Ask(Work::Kind kind, absl::StatusOr<InferenceAnswer>* part) {
-    backend_.engine->Infer(
-        {.model = model_,
-         .work = {.kind = kind},
-         .priority = parameters_.priority,
-         .deadline = context_.deadline,
-         .cancelled = context_.cancelled,
-         .images = input_.images},
-        [self = shared_from_this(), part](absl::StatusOr<InferenceAnswer> answer) {
-          *part = std::move(answer);
-          if (self->left_.fetch_sub(1) == 1) self->Combine();
-        });
-  }
-
-  void Combine() {
-    std::shared_ptr<const FrozenModel> model;
-    InferResults results;
-    absl::Status status;
-    if (classifies_) status = Take(&classified_, &model, &results.classified);
-    const std::shared_ptr<const FrozenModel> first = model;
-    if (embeds_ && status.ok()) status = Take(&embedded_, &model, &results.embedded);
-    if (!status.ok()) return done_(status);
-    const ModelRef& ref = model->source().ref;
-    if (first != nullptr && first->source().ref.ToString() != ref.ToString()) {
-      if (attempts_ < kMaxAttempts) return Compute();
-      return done_(absl::UnavailableError(
-          absl::StrCat("model ", model_, " was replaced while it answered; retry")));
+  // Returns what the requested outputs are made of.
+  Work::Kind Kind() const {
+    bool classifies = false, embeds = false;
+    for (const RequestedOutput& output : outputs_) {
+      (output.kind == RequestedOutput::Kind::kEmbedding ? embeds : classifies) = true;
     }
-    response_->set_model_name(ModelName(ref));
-    response_->set_model_version(ModelVersionName(ref));
+    if (!embeds) return Work::Kind::kClassify;
+    return classifies ? Work::Kind::kClassifyAndEmbed : Work::Kind::kEmbed;
+  }
+
+  void Compute() {
+    backend_.engine->Infer({.model = model_,
+                            .work = {.kind = Kind()},
+                            .priority = parameters_.priority,
+                            .deadline = context_.deadline,
+                            .cancelled = context_.cancelled,
+                            .images = input_.images},
+                           [self = shared_from_this()](absl::StatusOr<InferenceAnswer> answer) {
+                             self->done_(self->Write(std::move(answer)));
+                           });
+  }
+
+  absl::Status Write(absl::StatusOr<InferenceAnswer> answer) const {
+    if (!answer.ok()) {
+      const bool by_image =
+          absl::IsInvalidArgument(answer.status()) || IsOverLimit(answer.status());
+      return by_image && input_.images.size() == 1 ? ElementError(0, answer.status())
+                                                   : answer.status();
+    }
+    VIT_ASSIGN_OR_RETURN(const std::vector<Computed> results, Results(&*answer));
+    const FrozenModel& model = *answer->model;
+    response_->set_model_name(ModelName(model.source().ref));
+    response_->set_model_version(ModelVersionName(model.source().ref));
     response_->set_id(request_.id());
     if (parameters_.mark_final) {
       (*response_->mutable_parameters())["triton_final_response"].set_bool_param(true);
     }
-    WriteOutputs(outputs_, results, model->labels(), response_);
-    done_(absl::OkStatus());
+    WriteOutputs(outputs_, results, model.labels(), response_);
+    return absl::OkStatus();
   }
 
-  // Moves the results out of a part of the answer. The first image that failed is the error.
-  absl::Status Take(absl::StatusOr<InferenceAnswer>* part,
-                    std::shared_ptr<const FrozenModel>* model,
-                    std::vector<Computed>* images) const {
-    if (!part->ok()) {
-      const bool by_image = absl::IsInvalidArgument(part->status()) || IsOverLimit(part->status());
-      return by_image && input_.images.size() == 1 ? ElementError(0, part->status())
-                                                   : part->status();
-    }
-    *model = (*part)->model;
-    for (absl::StatusOr<Computed>& result : (*part)->results) {
-      const auto index = static_cast<int>(images->size());
+  // Takes the results out of the answer. The first image that failed is the error.
+  absl::StatusOr<std::vector<Computed>> Results(InferenceAnswer* answer) const {
+    std::vector<Computed> images;
+    for (absl::StatusOr<Computed>& result : answer->results) {
+      const auto index = static_cast<int>(images.size());
       if (!result.ok()) return ElementError(index, result.status());
       for (const auto* values : {&result->probabilities, &result->features}) {
         if (std::all_of(values->begin(), values->end(), [](float v) { return std::isfinite(v); })) {
@@ -134,9 +115,9 @@ class InferCall : public std::enable_shared_from_this<InferCall> {
                                        "the model's answer is not a number; its values may be too "
                                        "large"));
       }
-      images->push_back(*std::move(result));
+      images.push_back(*std::move(result));
     }
-    return absl::OkStatus();
+    return images;
   }
 
   absl::Status ElementError(int index, const absl::Status& status) const {
@@ -160,12 +141,6 @@ class InferCall : public std::enable_shared_from_this<InferCall> {
   InferParameters parameters_;
   std::vector<RequestedOutput> outputs_;
   InferInput input_;
-  bool classifies_ = false;
-  bool embeds_ = false;
-  int attempts_ = 0;
-  std::atomic<int> left_ = 0;  // parts that are not answered yet
-  absl::StatusOr<InferenceAnswer> classified_ = absl::UnknownError("");
-  absl::StatusOr<InferenceAnswer> embedded_ = absl::UnknownError("");
 };
 
 }  // namespace

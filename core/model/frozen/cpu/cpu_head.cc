@@ -62,20 +62,23 @@ void CpuHead<T>::Finish(Output output, const float* x, int64_t images, float* ou
     float* const pooled = scratch->features.template data_ptr<float>() + image * feature_stride;
     Pool(tokens, pooled);
     if (fc_norm_.exists()) fc_norm_.Apply(pooled, nullptr, 1, feature_stride, pooled);
-    if (output == Output::kFeatures) {
-      std::copy_n(pooled, features_, out + image * size);
-    } else if (head_dist_.exists()) {
+    if (output != Output::kLogits) {
+      std::copy_n(pooled, features_, out + (image + 1) * size - features_);
+    }
+    if (output != Output::kFeatures && head_dist_.exists()) {
       std::copy_n(tokens + stride_, dim_,
                   scratch->distilled.template data_ptr<float>() + image * feature_stride);
     }
   }
-  if (output != Output::kLogits) return;
-  std::fill_n(out, images * size, 0.0f);
+  if (output != Output::kLogits && output != Output::kLogitsAndFeatures) return;
+  for (int64_t image = 0; image < images; ++image) {
+    std::fill_n(out + image * size, config_.num_classes(), 0.0f);
+  }
   if (head_dist_.exists()) {
-    AddLogits(head_, scratch->features, images, 0.5f, out, scratch);
-    AddLogits(head_dist_, scratch->distilled, images, 0.5f, out, scratch);
+    AddLogits(head_, scratch->features, images, 0.5f, out, size, scratch);
+    AddLogits(head_dist_, scratch->distilled, images, 0.5f, out, size, scratch);
   } else {
-    AddLogits(head_, scratch->features, images, 1, out, scratch);
+    AddLogits(head_, scratch->features, images, 1, out, size, scratch);
   }
 }
 
@@ -138,7 +141,7 @@ void CpuHead<T>::Represent(int64_t count, Scratch* scratch) const {
 
 template <typename T>
 void CpuHead<T>::AddLogits(const PackedLinear<T>& head, const at::Tensor& features, int64_t count,
-                           float factor, float* logits, Scratch* scratch) const {
+                           float factor, float* logits, int64_t stride, Scratch* scratch) const {
   kernels_.convert(
       {features.const_data_ptr<float>(), features.size(1), nullptr, count, features_, 0},
       scratch->in.template data_ptr<T>(), scratch->in.size(1));
@@ -151,7 +154,7 @@ void CpuHead<T>::AddLogits(const PackedLinear<T>& head, const at::Tensor& featur
                       const float* const bias = head.bias() + first;
                       const int64_t some = std::min(columns, classes - first);
                       for (int64_t i = 0; i < count; ++i) {
-                        float* const to = logits + i * classes + first;
+                        float* const to = logits + i * stride + first;
                         for (int64_t j = 0; j < some; ++j) {
                           to[j] += factor * (product[i * columns + j] + bias[j]);
                         }

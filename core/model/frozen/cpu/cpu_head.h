@@ -47,9 +47,10 @@ class CpuHead {
  private:
   // Writes the features that are pooled from `tokens`, [tokens, stride].
   void Pool(const float* tokens, float* pooled) const;
-  // Adds `factor` times the logits of `features`, [count, features padded].
+  // Adds `factor` times the logits of `features`, [count, features padded], to `logits`, [count,
+  // stride].
   void AddLogits(const PackedLinear<T>& head, const at::Tensor& features, int64_t count,
-                 float factor, float* logits, Scratch* scratch) const;
+                 float factor, float* logits, int64_t stride, Scratch* scratch) const;
   // Applies the layer between pooling and head to scratch->in.
   void Represent(int64_t count, Scratch* scratch) const;
 

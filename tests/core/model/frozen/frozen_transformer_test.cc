@@ -128,7 +128,8 @@ class FrozenTransformerTest : public ::testing::TestWithParam<std::string> {
 
   void ExpectWhatTheModelComputes(const FrozenTransformer& frozen, bool bfloat16) {
     ComputeTeam team("test", 2);
-    for (const Output output : {Output::kLogits, Output::kFeatures, Output::kTokens}) {
+    for (const Output output :
+         {Output::kLogits, Output::kFeatures, Output::kLogitsAndFeatures, Output::kTokens}) {
       SCOPED_TRACE(absl::StrCat(bfloat16 ? "bfloat16" : "float32", ", output ", output));
       EXPECT_LT(LargestError(Compute(frozen, output, kImages, &team), Expected(output, bfloat16)),
                 bfloat16 ? 0.03 : 1e-5);
@@ -167,10 +168,11 @@ class FrozenTransformerTest : public ::testing::TestWithParam<std::string> {
     const at::Tensor input =
         Normalizer(Preprocessing(), at::kCPU)(images.defined() ? images : bytes_);
     const at::Tensor tokens = model_->ForwardFeatures(input);
-    const at::Tensor values = output == Output::kLogits     ? model_->ForwardHead(tokens)
-                              : output == Output::kFeatures ? model_->Pool(tokens)
-                                                            : tokens;
-    return values.to(at::kFloat).flatten(1);
+    if (output == Output::kTokens) return tokens.to(at::kFloat).flatten(1);
+    std::vector<at::Tensor> parts;
+    if (output != Output::kFeatures) parts.push_back(model_->ForwardHead(tokens).to(at::kFloat));
+    if (output != Output::kLogits) parts.push_back(model_->Pool(tokens).to(at::kFloat));
+    return at::cat(parts, 1);
   }
 
   VisionTransformer model_ = nullptr;
