@@ -80,8 +80,9 @@ class Batcher {
   // Evicts the tasks that nobody waits for any more.
   void EvictGivenUp();
 
-  // Calls `job`, which must not throw, on each thread that takes batches, while nothing else is
-  // computed, and returns when all are done. Must not be called during destruction.
+  // Calls `job`, which must not throw, on each thread that takes batches, one after the other, with
+  // the threads that are free, and returns when all are done. Nothing else is computed meanwhile if
+  // there is one thread. Must not be called during destruction.
   void RunOnEach(absl::FunctionRef<void(ComputeTeam* team)> job);
 
  private:
@@ -277,12 +278,14 @@ void Batcher<Task>::RunOnEach(absl::FunctionRef<void(ComputeTeam* team)> job) {
 template <typename Task>
 bool Batcher<Task>::RunJob(int runner, ComputeTeam* team) {
   Job* const job = jobs_.front();
-  if (job->running || job->done_by[runner] || free_threads_ < options_.threads) return false;
+  if (job->running || job->done_by[runner] || free_threads_ == 0) return false;
   job->running = true;
+  const int members = std::exchange(free_threads_, 0);
   mu_.Unlock();
-  team->Limit(options_.threads);
+  team->Limit(members);
   job->run(team);
   mu_.Lock();
+  free_threads_ += members;
   job->running = false;
   job->done_by[runner] = true;
   changed_.NotifyAll();
@@ -362,8 +365,8 @@ void Batcher<Task>::Loop(int runner) {
       mu_.Unlock();
       Evict(std::move(evicted));
       mu_.Lock();
-    } else if (!jobs_.empty()) {
-      if (!RunJob(runner, &team)) WaitUntil(first_deadline_);
+    } else if (!jobs_.empty() && RunJob(runner, &team)) {
+      // Something else may be ready now.
     } else if (std::optional<Batch> batch = TakeBatch(now)) {
       mu_.Unlock();
       Compute(*std::move(batch), &team);
